@@ -1,0 +1,7 @@
+"""minigrad.kernels: turns a step function into a loop. It uses the engine and knows no layer."""
+
+if __name__ != "minigrad.kernels":
+    raise ImportError(
+        f"the folder kernels/ is the package 'minigrad.kernels' and was imported as {__name__!r}: "
+        "write 'from minigrad import kernels' (install minigrad first: pip install -e .)"
+    )
