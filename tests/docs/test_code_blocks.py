@@ -1,0 +1,75 @@
+"""Every Python block of the documentation runs, or says `no-run`."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def script(page: str) -> str:
+    """Return the Python blocks of a page. Other lines become empty, so line numbers stay true."""
+    lines, opened = [], None
+    for line in page.splitlines():
+        fence = line.lstrip().startswith("```")
+        if fence and opened is None:
+            opened = line.lstrip().removeprefix("```").split() or ["text"]
+            if opened == ["python"] and line[0] == " ":
+                raise ValueError(f"start a Python block at the left margin: {line!r}")
+        elif fence:
+            opened = None
+        lines.append(line if opened == ["python"] and not fence else "")
+    return "\n".join(lines).rstrip() + "\n"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_code_blocks_run(page: Path, tmp_path: Path) -> None:
+    code = script(page.read_text(encoding="utf-8"))
+    if code.isspace():
+        return  # prose only
+    (tmp_path / page.name).with_suffix(".py").write_text(code, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-W", "error", (tmp_path / page.name).with_suffix(".py")],
+        cwd=tmp_path,
+        env={**os.environ, "MPLBACKEND": "agg"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, f"a code block of {page.name} fails:\n{done.stderr}"
+
+
+def test_the_pages_are_found() -> None:
+    assert all(page.is_file() for page in PAGES)
+    assert script((ROOT / "README.md").read_text(encoding="utf-8")).count("\n") > 20
+
+
+def test_only_python_blocks_are_taken() -> None:
+    page = """text
+```python
+x = 1
+```
+```python no-run
+x = 1 / 0
+```
+```sh
+rm x
+```
+```
+plain
+```
+```python
+print(x)
+```
+"""
+    assert script(page).split() == ["x", "=", "1", "print(x)"]
+    assert script(page).splitlines().index("x = 1") == page.splitlines().index("x = 1")
+
+
+def test_an_indented_python_block_is_refused() -> None:
+    with pytest.raises(ValueError, match="left margin"):
+        script("- item\n  ```python\n  x = 1\n  ```")
