@@ -51,9 +51,9 @@ $(VENV)/.installed-%: pyproject.toml $(VENV)/.made
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[$*]"
 	@touch $@
 
-$(VENV)/.made: scripts/venv.py
+$(VENV)/.made: scripts/make_venv.py
 	@command -v $(PYTHON) >/dev/null || { \
 		echo "minigrad: there is no command '$(PYTHON)'; name one: make PYTHON=python3.12 ..." >&2; exit 1; }
 	@echo "== set-up: making the virtual environment $(VENV) with $$($(PYTHON) --version 2>&1)"
-	@$(PYTHON) scripts/venv.py $(VENV)
+	@$(PYTHON) scripts/make_venv.py $(VENV)
 	@touch $@

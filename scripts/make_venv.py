@@ -1,6 +1,6 @@
 """Make the virtual environment that the Makefile uses, or say plainly why that is not possible.
 
-Usage: python scripts/venv.py FOLDER
+Usage: python scripts/make_venv.py FOLDER
 
 This file has to start on any Python, to be able to say that it is too old.
 """
