@@ -2,7 +2,7 @@
 
 The folders nn/ and kernels/ lie in the root of the repository and are imported as minigrad.nn
 and minigrad.kernels. Python learns that from the installed package; mypy, pyright and editors
-read files, so they are given this folder (`mypy_path` and `extraPaths` in pyproject.toml).
+read files, so they are given this folder (`mypy_path` and `stubPath` in pyproject.toml).
 """
 
 import shutil
