@@ -1,0 +1,379 @@
+"""Derivatives for users: of outputs with respect to inputs, and of functions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from minigrad import random
+from minigrad.dispatch import apply, interpreting
+from minigrad.errors import GradientError
+from minigrad.op import Domain, Op
+from minigrad.tape import Eager, backpropagate, enable_grad, is_grad_enabled, node_key, seed
+from minigrad.tensor import Tensor, make
+
+
+def _listed(value: Any, what: str) -> tuple[Tensor, ...]:
+    found = tuple(value) if isinstance(value, (list, tuple)) else (value,)
+    for item in found:
+        if not isinstance(item, Tensor):
+            raise TypeError(f"{what} must be a tensor or a sequence of tensors, not {item!r}")
+    return found
+
+
+def _seeds(outputs: Sequence[Tensor], gradients: Any) -> list[Tensor]:
+    given = gradients if isinstance(gradients, (list, tuple)) else (gradients,)
+    if gradients is None:
+        given = (None,) * len(outputs)
+    if len(given) != len(outputs):
+        raise GradientError(
+            f"{len(outputs)} outputs but {len(given)} cotangents; give one for each output"
+        )
+    return [seed(output, g) for output, g in zip(outputs, given, strict=True)]
+
+
+def backward(
+    outputs: Any,
+    gradients: Any = None,
+    *,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+) -> None:
+    """Add the gradients of ``outputs`` with respect to every leaf to the leaf's ``grad``.
+
+    Parameters
+    ----------
+    outputs : Tensor or sequence of Tensor
+    gradients : Tensor or sequence of Tensor, optional
+        One cotangent for each output; may be left out for scalars.
+    retain_graph : bool, optional
+        Keep what was saved, so that backward can run again; by default ``create_graph``.
+    create_graph : bool
+        Record the backward pass, so that gradients can be differentiated.
+
+    Raises
+    ------
+    GradientError
+        See `Tensor.backward`. No ``grad`` changes if it is raised.
+    """
+    listed = _listed(outputs, "outputs")
+    found = backpropagate(
+        listed,
+        _seeds(listed, gradients),
+        wanted=None,
+        retain_graph=create_graph if retain_graph is None else retain_graph,
+        create_graph=create_graph,
+    )
+    for leaf, g in found.items():
+        if leaf.grad is None:
+            leaf.grad = g
+        elif create_graph:
+            leaf.grad = leaf.grad + g
+        else:
+            leaf.grad = make(leaf.grad._array + g._array, None)
+
+
+def grad(
+    outputs: Any,
+    inputs: Any,
+    grad_outputs: Any = None,
+    *,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    allow_unused: bool = False,
+) -> tuple[Tensor | None, ...]:
+    """Return the gradients of ``outputs`` with respect to ``inputs``, and change nothing else.
+
+    Parameters
+    ----------
+    outputs, inputs : Tensor or sequence of Tensor
+    grad_outputs : Tensor or sequence of Tensor, optional
+        One cotangent for each output; may be left out for scalars.
+    retain_graph : bool, optional
+        Keep what was saved, so that backward can run again; by default ``create_graph``.
+    create_graph : bool
+        Record the backward pass, so that the gradients can be differentiated.
+    allow_unused : bool
+        Return None for an input that the outputs do not depend on, instead of raising.
+
+    Returns
+    -------
+    tuple of Tensor
+        One gradient for each input, of the input's shape and dtype.
+
+    Raises
+    ------
+    GradientError
+        If an input does not require a gradient, or is not used; see also `Tensor.backward`.
+    """
+    wanted = _listed(inputs, "inputs")
+    listed = _listed(outputs, "outputs")
+    for position, t in enumerate(wanted):
+        if not t.requires_grad:
+            raise GradientError(
+                f"input {position} does not require a gradient; create it with requires_grad=True "
+                "before computing the outputs"
+            )
+    found = backpropagate(
+        listed,
+        _seeds(listed, grad_outputs),
+        wanted=wanted,
+        retain_graph=create_graph if retain_graph is None else retain_graph,
+        create_graph=create_graph,
+    )
+    result = tuple(found.get(node_key(t._node or t)) for t in wanted)
+    if not allow_unused and None in [None if g is None else 0 for g in result]:
+        unused = [i for i, g in enumerate(result) if g is None]
+        raise GradientError(
+            f"the outputs do not depend on input{'s' if len(unused) > 1 else ''} "
+            f"{', '.join(map(str, unused))}; pass allow_unused=True to get None there"
+        )
+    return result
+
+
+# derivatives of functions
+
+
+def _linked(values: Sequence[Any]) -> list[Tensor]:
+    """Return tensors to differentiate by: tracked ones as they are, so that outer derivatives work."""
+    return [
+        t if t.requires_grad else t.detach().requires_grad_()
+        for t in _listed(values, "the arguments")
+    ]
+
+
+def value_and_grad(
+    function: Callable[..., Any], argnums: int | Sequence[int] = 0
+) -> Callable[..., tuple[Any, Any]]:
+    """Return a function that computes ``function`` and its gradient.
+
+    Parameters
+    ----------
+    function : callable
+        Returns a scalar tensor.
+    argnums : int or sequence of int
+        The positional arguments to differentiate by.
+
+    Returns
+    -------
+    callable
+        Takes what ``function`` takes; returns ``(value, gradient)``, with a tuple of gradients for a
+        sequence of ``argnums``.
+    """
+
+    def differentiated(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
+        numbers = (argnums,) if isinstance(argnums, int) else tuple(argnums)
+        with enable_grad():
+            inputs = _linked([args[n] for n in numbers])
+            given = list(args)
+            for n, t in zip(numbers, inputs, strict=True):
+                given[n] = t
+            value = function(*given, **kwargs)
+            tracked = any(args[n].requires_grad for n in numbers)
+            gradients = grad(value, inputs, create_graph=tracked)
+        value = value if tracked else value.detach()
+        return value, gradients[0] if isinstance(argnums, int) else gradients
+
+    return differentiated
+
+
+def vjp(function: Callable[..., Any], *primals: Tensor) -> tuple[Any, Callable[..., Any]]:
+    """Return ``function(*primals)`` and a function from output cotangents to input cotangents.
+
+    The second function takes one cotangent for each output and returns a tuple with one for each of
+    ``primals``; zeros where an output does not depend on it. It may be called many times.
+    """
+    with enable_grad():
+        inputs = _linked(primals)
+        outputs = function(*inputs)
+    several = isinstance(outputs, (tuple, list))
+    listed = _listed(outputs, "the results of the function")
+
+    def pull_back(*cotangents: Tensor) -> tuple[Tensor, ...]:
+        create = any(c.requires_grad for c in cotangents) or any(t.requires_grad for t in primals)
+        if len(cotangents) != len(listed):
+            raise GradientError(
+                f"the function has {len(listed)} outputs but {len(cotangents)} cotangents were given; "
+                "give one for each"
+            )
+        tracked = [(o, c) for o, c in zip(listed, cotangents, strict=True) if o.requires_grad]
+        if not tracked:
+            return tuple(t.detach() * 0 for t in inputs)
+        found = grad(
+            [o for o, _ in tracked],
+            inputs,
+            [c for _, c in tracked],
+            retain_graph=True,
+            create_graph=create,
+            allow_unused=True,
+        )
+        return tuple(t.detach() * 0 if g is None else g for t, g in zip(inputs, found, strict=True))
+
+    if not any(t.requires_grad for t in primals):
+        outputs = tuple(o.detach() for o in listed) if several else listed[0].detach()
+    return outputs, pull_back
+
+
+def jvp(
+    function: Callable[..., Any], primals: Sequence[Tensor], tangents: Sequence[Tensor]
+) -> tuple[Any, Any]:
+    """Return ``function(*primals)`` and its derivative in the direction ``tangents``.
+
+    It transposes the transpose: the adjoint is linear in its cotangent, and the adjoint of that map is
+    the derivative wanted.
+
+    Raises
+    ------
+    GradientError
+        If shapes of primals and tangents differ.
+    """
+    _check_tangents(primals, tangents, "jvp")
+    with enable_grad():
+        inputs = _linked(primals)
+        outputs = function(*inputs)
+        several = isinstance(outputs, (tuple, list))
+        listed = _listed(outputs, "the results of the function")
+        probes = [(o.detach() * 0).requires_grad_() for o in listed]
+        tracked = [(o, p) for o, p in zip(listed, probes, strict=True) if o.requires_grad]
+        pulled = (
+            grad(
+                [o for o, _ in tracked],
+                inputs,
+                [p for _, p in tracked],
+                create_graph=True,
+                allow_unused=True,
+            )
+            if tracked
+            else ()
+        )
+        pairs = [
+            (g, v)
+            for g, v in zip(pulled, tangents, strict=False)
+            if g is not None and g.requires_grad
+        ]
+        create = any(t.requires_grad for t in (*primals, *tangents))
+        found = (
+            grad(
+                [g for g, _ in pairs],
+                probes,
+                [v for _, v in pairs],
+                create_graph=create,
+                allow_unused=True,
+            )
+            if pairs
+            else (None,) * len(listed)
+        )
+    results = [o.detach() * 0 if g is None else g for o, g in zip(listed, found, strict=True)]
+    values = listed if create else tuple(o.detach() for o in listed)
+    if several:
+        return values, tuple(results)
+    return values[0], results[0]
+
+
+def hvp(
+    function: Callable[..., Any], primals: Sequence[Tensor], tangents: Sequence[Tensor]
+) -> tuple[Any, tuple[Tensor, ...]]:
+    """Return ``function(*primals)`` (a scalar) and its Hessian times ``tangents``."""
+    _check_tangents(primals, tangents, "hvp")
+    with enable_grad():
+        inputs = _linked(primals)
+        value = function(*inputs)
+        gradients = grad(value, inputs, create_graph=True, allow_unused=True)
+        pairs = [
+            (g, v)
+            for g, v in zip(gradients, tangents, strict=True)
+            if g is not None and g.requires_grad
+        ]
+        create = any(t.requires_grad for t in (*primals, *tangents))
+        found = (
+            grad(
+                [g for g, _ in pairs],
+                inputs,
+                [v for _, v in pairs],
+                create_graph=create,
+                allow_unused=True,
+            )
+            if pairs
+            else (None,) * len(inputs)
+        )
+    products = tuple(t.detach() * 0 if g is None else g for t, g in zip(inputs, found, strict=True))
+    return value if create else value.detach(), products
+
+
+def _check_tangents(primals: Sequence[Tensor], tangents: Sequence[Tensor], of: str) -> None:
+    shapes = [t.shape for t in _listed(primals, "primals")]
+    given = [t.shape for t in _listed(tangents, "tangents")]
+    if shapes != given:
+        raise GradientError(
+            f"{of}: primals have shapes {shapes} and tangents {given}; they must be equal one by one"
+        )
+
+
+# memory for time
+
+
+class _Watching(Eager):
+    """Run ops without recording, and note every tracked tensor that they read."""
+
+    def __init__(self) -> None:
+        super().__init__(tracking=False, checking=False)
+        self.read: dict[int, Tensor] = {}
+
+    def apply(self, op: Op, args: tuple[Any, ...], attrs: Any) -> Any:
+        for arg in args:
+            if isinstance(arg, Tensor) and arg.requires_grad:
+                self.read[id(arg)] = arg
+        return super().apply(op, args, attrs)
+
+
+def checkpoint(function: Callable[..., Any], *args: Any) -> Any:
+    """Return ``function(*args)``, keeping no intermediate result: the backward pass runs it again.
+
+    Parameters
+    ----------
+    function : callable
+        Takes and returns tensors. What it draws from the global generator is drawn again.
+    *args : Any
+        Gradients flow to the tensors among them, and to tracked tensors the function reads besides.
+    """
+    if not is_grad_enabled():
+        return function(*args)
+    state = random.get_state()
+    watch = _Watching()
+    with interpreting(watch):
+        first = function(*args)
+    several = isinstance(first, (tuple, list))
+    results = [tuple(t._array for t in _listed(first, "the results of the function"))]
+    given = {id(t): t for t in args if isinstance(t, Tensor) and t.requires_grad}
+    sources = tuple({**given, **watch.read}.values())
+    if not sources:
+        return first
+
+    def formula(m: Any, *arrays: Any) -> Any:
+        outs = results.pop()
+        return outs if several else outs[0]
+
+    def rule(m: Any, g: Any, y: Any, *xs: Any) -> tuple[Any, ...]:
+        as_tensors = isinstance(xs[0], Tensor)
+        now = random.get_state()
+        random.set_state(state)
+        try:
+            with enable_grad():
+                again = _listed(function(*args), "the results of the function")
+        finally:
+            random.set_state(now)
+        cotangents = [c if as_tensors else make(c, None) for c in (g if several else (g,))]
+        pairs = [(o, c) for o, c in zip(again, cotangents, strict=True) if o.requires_grad]
+        found = backpropagate(
+            [o for o, _ in pairs],
+            [c for _, c in pairs],
+            wanted=sources,
+            retain_graph=as_tensors,
+            create_graph=as_tensors,
+            independent=True,
+        )
+        parts = [found.get(node_key(t._node or t)) for t in sources]
+        return tuple(p if as_tensors or p is None else p._array for p in parts)
+
+    op = Op("checkpoint", formula, rule, domain=Domain(), joint=True, saves="inputs")
+    return apply(op, sources, {})

@@ -1,0 +1,183 @@
+"""What the engine must know about an array library, and the registry of those it knows."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from contextvars import ContextVar, Token
+from dataclasses import dataclass, field
+from functools import partial
+from types import TracebackType
+from typing import Any
+
+from minigrad.errors import BackendError, suggestion
+from minigrad.op import OPS
+
+
+class Formulas:
+    """The ops of the table as the ``m`` of a rule that runs on raw arrays of one library."""
+
+    def __init__(self, namespace: Any) -> None:
+        self._namespace = namespace
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        formula = partial(OPS[name].fn, self._namespace)
+        self.__dict__[name] = formula
+        return formula
+
+
+@dataclass(frozen=True, eq=False)
+class Backend:
+    """An array library.
+
+    Attributes
+    ----------
+    name : str
+        What ``use_backend`` calls it.
+    array_type : type
+        The type of its arrays.
+    namespace : module-like
+        The array API standard's functions, as the formulas call them, and besides
+        ``native(dtype)`` (the library's own dtype object), ``scatter_add(target, key, values)`` and
+        ``scatter_set(target, key, values)`` (in place, on an array the formula made itself).
+    asarray : callable
+        ``asarray(data, dtype, index)``: a new array on device number ``index``, never a view of
+        ``data``.
+    to_numpy : callable
+        A NumPy array with the same content.
+    device_of : callable
+        The device string of an array.
+    on_device : callable, optional
+        ``on_device(array)`` is a context manager in which ops on ``array`` run.
+    """
+
+    name: str
+    array_type: type
+    namespace: Any
+    asarray: Callable[[Any, Any, int], Any]
+    to_numpy: Callable[[Any], Any]
+    device_of: Callable[[Any], str]
+    on_device: Callable[[Any], AbstractContextManager[Any]] | None = None
+    formulas: Formulas = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "formulas", Formulas(self.namespace))
+
+
+_MODULES = {"numpy": "minigrad.backends.numpy_", "cupy": "minigrad.backends.cupy_"}
+_loaded: dict[str, Backend] = {}
+by_type: dict[type, Backend] = {}
+_default: ContextVar[str | None] = ContextVar("minigrad_backend", default=None)
+_process_default: str | None = None
+
+
+def register(backend: Backend) -> None:
+    """Make ``backend`` known by its name and by the type of its arrays."""
+    _loaded[backend.name] = backend
+    by_type[backend.array_type] = backend
+
+
+def backend_named(name: str) -> Backend:
+    """Return the backend called ``name``, importing its array library if need be.
+
+    Raises
+    ------
+    BackendError
+        If there is none of that name, or its library cannot be used.
+    """
+    found = _loaded.get(name)
+    if found is None:
+        module = _MODULES.get(name)
+        if module is None:
+            known = sorted({*_MODULES, *_loaded})
+            raise BackendError(
+                f"there is no backend {name!r}{suggestion(name, known)}; "
+                f"the backends are {', '.join(known)}"
+            )
+        found = importlib.import_module(module).load()
+        register(found)
+    return found
+
+
+def backend_of(array: Any) -> Backend | None:
+    """Return the backend that owns ``array``, or None; never imports an array library."""
+    found = by_type.get(type(array))
+    if found is None:
+        cupy = sys.modules.get("cupy")
+        if cupy is not None and isinstance(array, getattr(cupy, "ndarray", ())):
+            return backend_named("cupy")
+        for kind, backend in by_type.items():
+            if isinstance(array, kind):
+                return backend
+    return found
+
+
+def get_default_backend() -> str:
+    """Return the name of the backend that creation functions use."""
+    chosen = _default.get() or _process_default
+    if chosen is None:
+        chosen = os.environ.get("MINIGRAD_BACKEND") or "numpy"
+        if chosen not in _MODULES and chosen not in _loaded:
+            raise BackendError(
+                f"MINIGRAD_BACKEND is {chosen!r}{suggestion(chosen, _MODULES)}; "
+                f"set it to one of {', '.join(_MODULES)}, or unset it"
+            )
+    return chosen
+
+
+class use_backend:
+    """Create tensors with this array library from now on; as a context manager, inside the block.
+
+    Parameters
+    ----------
+    name : {"numpy", "cupy"}
+
+    Raises
+    ------
+    BackendError
+        If the array library is missing or unusable; the default then stays as it was.
+    """
+
+    def __init__(self, name: str) -> None:
+        global _process_default
+        backend_named(name)
+        self._name = name
+        self._before = _process_default
+        self._token: Token[str | None] | None = None
+        _process_default = name
+
+    def __enter__(self) -> None:
+        global _process_default
+        _process_default = self._before
+        self._token = _default.set(self._name)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._token is not None:
+            _default.reset(self._token)
+
+
+def parse_device(device: str | None) -> tuple[str, int]:
+    """Return backend name and device number of "cpu", "cuda" or "cuda:1"; None is the default.
+
+    Raises
+    ------
+    BackendError
+        If the string names no device.
+    """
+    if device is None:
+        return get_default_backend(), 0
+    if device == "cpu":
+        return "numpy", 0
+    if isinstance(device, str):
+        kind, _, number = device.partition(":")
+        if kind == "cuda" and (number.isdecimal() or device == "cuda"):
+            return "cupy", int(number or 0)
+    raise BackendError(f'unknown device {device!r}; write "cpu", "cuda" or "cuda:1"')

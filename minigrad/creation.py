@@ -1,0 +1,171 @@
+"""Functions that make tensors out of sizes and numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy
+
+from minigrad import dtypes, random
+from minigrad.backends import backend_named, parse_device
+from minigrad.errors import ArgumentError, ShapeError
+from minigrad.tensor import Tensor, make, tensor
+
+Shape = int | Sequence[int]
+
+
+def _made(array: Any, dtype: Any, device: str | None, requires_grad: bool) -> Tensor:
+    return tensor(array, dtype=dtype, device=device, requires_grad=requires_grad)
+
+
+def full(
+    shape: Shape,
+    fill_value: float,
+    *,
+    dtype: Any = None,
+    device: str | None = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """Return a tensor of ``shape`` in which every element is ``fill_value``.
+
+    The dtype is that of ``tensor(fill_value)`` unless given.
+    """
+    sizes = (shape,) if isinstance(shape, int) else tuple(shape)
+    if any(not isinstance(n, (int, numpy.integer)) or n < 0 for n in sizes):
+        raise ShapeError(f"a shape holds non-negative integers, not {shape!r}")
+    scalar = tensor(fill_value, dtype=dtype, device=device, requires_grad=requires_grad)
+    name, number = parse_device(scalar.device)
+    backend = backend_named(name)
+    content = numpy.broadcast_to(numpy.asarray(fill_value), sizes)
+    t = make(backend.asarray(content, scalar.dtype, number), None)
+    t.requires_grad = requires_grad
+    return t
+
+
+def zeros(
+    shape: Shape, *, dtype: Any = None, device: str | None = None, requires_grad: bool = False
+) -> Tensor:
+    """Return a tensor of zeros, of the default dtype unless given."""
+    return full(shape, 0.0, dtype=dtype, device=device, requires_grad=requires_grad)
+
+
+def ones(
+    shape: Shape, *, dtype: Any = None, device: str | None = None, requires_grad: bool = False
+) -> Tensor:
+    """Return a tensor of ones, of the default dtype unless given."""
+    return full(shape, 1.0, dtype=dtype, device=device, requires_grad=requires_grad)
+
+
+def full_like(
+    x: Tensor, fill_value: float, *, dtype: Any = None, device: str | None = None
+) -> Tensor:
+    """Return a tensor of the shape, dtype and device of ``x``, filled with ``fill_value``."""
+    return full(x.shape, fill_value, dtype=dtype or x.dtype, device=device or x.device)
+
+
+def zeros_like(x: Tensor, *, dtype: Any = None, device: str | None = None) -> Tensor:
+    """Return zeros of the shape, dtype and device of ``x``."""
+    return full_like(x, 0, dtype=dtype, device=device)
+
+
+def ones_like(x: Tensor, *, dtype: Any = None, device: str | None = None) -> Tensor:
+    """Return ones of the shape, dtype and device of ``x``."""
+    return full_like(x, 1, dtype=dtype, device=device)
+
+
+def arange(
+    start: float,
+    stop: float | None = None,
+    step: float = 1,
+    *,
+    dtype: Any = None,
+    device: str | None = None,
+) -> Tensor:
+    """Return numbers from ``start`` to below ``stop``; int64 if all three are integers.
+
+    With one argument, the numbers from 0 to below it.
+    """
+    if step == 0:
+        raise ArgumentError("arange: a step of 0 never arrives; use full()")
+    if stop is None:
+        start, stop = 0, start
+    whole = all(isinstance(n, (int, numpy.integer)) for n in (start, stop, step))
+    return _made(
+        numpy.arange(start, stop, step),
+        dtype or (dtypes.int64 if whole else dtypes.get_default_dtype()),
+        device,
+        False,
+    )
+
+
+def linspace(
+    start: float,
+    stop: float,
+    num: int,
+    *,
+    endpoint: bool = True,
+    dtype: Any = None,
+    device: str | None = None,
+) -> Tensor:
+    """Return ``num`` evenly spaced numbers from ``start`` to ``stop``."""
+    values = numpy.linspace(start, stop, num, endpoint=endpoint)
+    return _made(values, dtype or dtypes.get_default_dtype(), device, False)
+
+
+def eye(
+    n_rows: int,
+    n_cols: int | None = None,
+    *,
+    k: int = 0,
+    dtype: Any = None,
+    device: str | None = None,
+) -> Tensor:
+    """Return a matrix with ones on diagonal ``k`` and zeros elsewhere."""
+    return _made(numpy.eye(n_rows, n_cols, k=k), dtype or dtypes.get_default_dtype(), device, False)
+
+
+def rand(
+    *shape: int, dtype: Any = None, device: str | None = None, requires_grad: bool = False
+) -> Tensor:
+    """Return numbers evenly distributed between 0 and 1, from the global generator."""
+    t = random.default_generator.uniform(_flat(shape), dtype=dtype, device=device)
+    return t.requires_grad_(requires_grad)
+
+
+def randn(
+    *shape: int, dtype: Any = None, device: str | None = None, requires_grad: bool = False
+) -> Tensor:
+    """Return numbers from the standard normal distribution, from the global generator."""
+    t = random.default_generator.normal(_flat(shape), dtype=dtype, device=device)
+    return t.requires_grad_(requires_grad)
+
+
+def randint(low: int, high: int, shape: Shape = (), *, device: str | None = None) -> Tensor:
+    """Return int64 numbers from ``low`` to below ``high``, from the global generator."""
+    sizes = (shape,) if isinstance(shape, int) else shape
+    return random.default_generator.integers(low, high, sizes, device=device)
+
+
+def _flat(shape: Any) -> tuple[int, ...]:
+    return tuple(shape[0]) if len(shape) == 1 and not isinstance(shape[0], int) else tuple(shape)
+
+
+def asarray(data: Any, dtype: Any = None, device: str | None = None) -> Tensor:
+    """Return ``data`` as a tensor: itself if it is one already and nothing else is asked for."""
+    if isinstance(data, Tensor):
+        data = data if dtype is None else data.astype(dtype)
+        return data if device is None else data.to(device)
+    return tensor(data, dtype=dtype, device=device)
+
+
+def from_dlpack(source: Any) -> Tensor:
+    """Return a copy of an array of another library (NumPy, CuPy, PyTorch) that speaks DLPack.
+
+    The content is copied, because nobody else may write to a tensor's memory.
+    """
+    kind = source.__dlpack_device__()[0]
+    if kind == 2:  # kDLCUDA
+        cupy = backend_named("cupy")
+        return make(cupy.namespace.from_dlpack(source).copy(), None)
+    return tensor(numpy.from_dlpack(source))

@@ -1,0 +1,91 @@
+"""Element types: NumPy's dtype objects under the array API's names, and the default for floats."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy
+
+from minigrad.errors import DtypeError
+
+float16 = numpy.dtype("float16")
+float32 = numpy.dtype("float32")
+float64 = numpy.dtype("float64")
+int8, int16, int32, int64 = (numpy.dtype(f"int{bits}") for bits in (8, 16, 32, 64))
+uint8, uint16, uint32, uint64 = (numpy.dtype(f"uint{bits}") for bits in (8, 16, 32, 64))
+bool_ = numpy.dtype("bool")
+
+_KNOWN = {
+    dtype.name: dtype
+    for dtype in (
+        float16,
+        float32,
+        float64,
+        int8,
+        int16,
+        int32,
+        int64,
+        uint8,
+        uint16,
+        uint32,
+        uint64,
+        bool_,
+    )
+}
+_default = float32
+
+
+def as_dtype(dtype: Any) -> numpy.dtype[Any]:
+    """Return ``dtype`` (a dtype, its name, or ``float``, ``int``, ``bool``) as one of ours.
+
+    Python's ``float`` means the default dtype.
+
+    Raises
+    ------
+    DtypeError
+        For complex, string and other types that minigrad does not store.
+    """
+    if dtype is float:
+        return _default
+    if dtype == "bfloat16" or getattr(dtype, "name", None) == "bfloat16":
+        return bfloat16()
+    try:
+        found = _KNOWN.get(numpy.dtype(dtype).newbyteorder("=").name)
+    except TypeError:
+        found = _KNOWN.get(str(dtype).rpartition(".")[2])
+    if found is None:
+        raise DtypeError(
+            f"dtype {dtype!r} is not supported; use one of {', '.join(_KNOWN)}, bfloat16"
+        )
+    return found
+
+
+def bfloat16() -> numpy.dtype[Any]:
+    """Return bfloat16, which NumPy and CuPy take from the package ``ml_dtypes``."""
+    try:
+        import ml_dtypes  # type: ignore[import-not-found, import-untyped, unused-ignore]
+    except ImportError:
+        raise DtypeError(
+            "bfloat16 needs the package ml_dtypes; run 'pip install ml_dtypes'"
+        ) from None
+    return numpy.dtype(ml_dtypes.bfloat16)
+
+
+def is_floating(dtype: Any) -> bool:
+    """Say whether tensors of ``dtype`` can carry gradients."""
+    dtype = as_dtype(dtype)
+    return dtype.kind == "f" or dtype.name == "bfloat16"
+
+
+def get_default_dtype() -> numpy.dtype[Any]:
+    """Return the dtype that Python floats become."""
+    return _default
+
+
+def set_default_dtype(dtype: Any) -> None:
+    """Set the dtype that Python floats become: float32 (the default) or float64."""
+    global _default
+    chosen = as_dtype(dtype)
+    if chosen not in (float32, float64):
+        raise DtypeError(f"the default dtype must be float32 or float64, not {chosen.name}")
+    _default = chosen

@@ -1,0 +1,69 @@
+"""One tree of errors. Each message says what was being done, what was found, and what to do."""
+
+from __future__ import annotations
+
+import difflib
+import linecache
+import os
+import sys
+from collections.abc import Iterable
+
+_PACKAGE = os.path.dirname(os.path.abspath(__file__))
+
+
+class MinigradError(Exception):
+    """Base of every error that minigrad raises on purpose."""
+
+
+class ArgumentError(MinigradError, ValueError):
+    """An argument has a value that the function cannot use."""
+
+
+class ShapeError(ArgumentError):
+    """Shapes, axes or sizes do not fit together."""
+
+
+class DtypeError(MinigradError, TypeError):
+    """A dtype cannot be used here; for instance a gradient with respect to integers."""
+
+
+class IndexingError(MinigradError, IndexError):
+    """An index is out of range, or of a kind that cannot index."""
+
+
+class BackendError(MinigradError, RuntimeError):
+    """An array library or a device is missing, broken, or mixed with another one."""
+
+
+class GradientError(MinigradError, RuntimeError):
+    """A derivative was asked for that does not exist or would be wrong."""
+
+
+class AnomalyError(GradientError):
+    """An op produced NaN or infinity while ``minigrad.anomaly()`` was watching."""
+
+
+class TraceError(MinigradError, TypeError):
+    """A step does something that cannot be recorded as a graph."""
+
+
+class KernelError(MinigradError, RuntimeError):
+    """A loop cannot be compiled, or a compiled loop cannot be used."""
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """Return ``"; did you mean 'x'?"`` for the nearest known name, or an empty string."""
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def user_line() -> str:
+    """Return ``"file.py:12: source text"`` of the nearest caller outside the package."""
+    frame = sys._getframe(1)
+    while frame is not None:
+        filename = frame.f_code.co_filename
+        if not os.path.abspath(filename).startswith(_PACKAGE) and not filename.startswith("<"):
+            text = linecache.getline(filename, frame.f_lineno).strip()
+            return f"{os.path.basename(filename)}:{frame.f_lineno}: {text}"
+        frame = frame.f_back  # type: ignore[assignment]
+    return "<unknown line>"

@@ -1,0 +1,202 @@
+"""A graph of op calls as data: variables, nodes, and the interpreter that records them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any, NoReturn
+
+import numpy
+
+from minigrad import dispatch
+from minigrad.backends import backend_named
+from minigrad.dtypes import as_dtype
+from minigrad.errors import TraceError, user_line
+from minigrad.op import OPS, Op
+from minigrad.operators import Operators
+
+_serial = count().__next__
+
+
+@dataclass(frozen=True, eq=False)
+class Var(Operators):
+    """A value of a graph: a shape and a dtype, but no numbers.
+
+    Attributes
+    ----------
+    shape : tuple of int
+    dtype : numpy.dtype
+    name : str
+        What the text form of the graph calls it.
+    """
+
+    shape: tuple[int, ...]
+    dtype: Any
+    name: str = field(default_factory=lambda: f"v{_serial()}")
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return int(numpy.prod(self.shape, dtype=int))
+
+    def __repr__(self) -> str:
+        return f"{self.name}:{self.dtype}{list(self.shape)}"
+
+    __hash__ = object.__hash__
+
+    def _refuse(self, what: str, instead: str) -> NoReturn:
+        raise TraceError(
+            f"the step {what}, but the value of {self!r} is not known while tracing, "
+            f"at {user_line()}\n  {instead}"
+        )
+
+    def __bool__(self) -> NoReturn:
+        self._refuse("branches on a value", "use minigrad.where(condition, a, b)")
+
+    def __float__(self) -> NoReturn:
+        self._refuse("turns a value into a Python number", "keep it a tensor")
+
+    __int__ = __index__ = item = __float__
+
+    def __array__(self, *_: Any, **__: Any) -> NoReturn:
+        self._refuse("turns a value into a NumPy array", "use minigrad's functions on it")
+
+
+@dataclass(frozen=True, eq=False)
+class Node:
+    """One op call: ``outputs = op(inputs, attributes)``. Inputs are variables or Python scalars."""
+
+    op: Op
+    inputs: tuple[Any, ...]
+    attributes: Mapping[str, Any]
+    outputs: tuple[Var, ...]
+
+    def __repr__(self) -> str:
+        given = [getattr(i, "name", None) or repr(i) for i in self.inputs]
+        given += [f"{key}={value}" for key, value in self.attributes.items()]
+        return f"{', '.join(o.name for o in self.outputs)} = {self.op.name}({', '.join(given)})"
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A straight line of nodes from inputs to outputs."""
+
+    inputs: tuple[Var, ...]
+    nodes: tuple[Node, ...]
+    outputs: tuple[Any, ...]
+
+    def __str__(self) -> str:
+        lines = [f"in  {', '.join(map(repr, self.inputs))}", *map(repr, self.nodes)]
+        return "\n".join(
+            [*lines, f"out {', '.join(getattr(o, 'name', repr(o)) for o in self.outputs)}"]
+        )
+
+
+def infer(
+    op: Op, args: Sequence[Any], attrs: Mapping[str, Any]
+) -> tuple[tuple[tuple[tuple[int, ...], Any], ...], bool]:
+    """Return shape and dtype of each output, and whether there are several, by running the formula.
+
+    The formula runs on stand-ins that have a shape and a dtype but no memory behind them.
+
+    No op has a shape rule to keep in step with its formula: the formula is the rule.
+    """
+    stand_ins = [
+        numpy.broadcast_to(numpy.zeros((), a.dtype), a.shape) if isinstance(a, Var) else a
+        for a in args
+    ]
+    with numpy.errstate(all="ignore"):
+        out = op.fn(backend_named("numpy").namespace, *stand_ins, **attrs)
+    outs = out if isinstance(out, (tuple, list)) else (out,)
+    return tuple((numpy.shape(o), numpy.asarray(o).dtype) for o in outs), isinstance(
+        out, (tuple, list)
+    )
+
+
+class Recorder:
+    """The tracing interpreter: write each op down as a node, and hand back variables."""
+
+    def __init__(self) -> None:
+        self.nodes: list[Node] = []
+
+    def apply(self, op: Op, args: tuple[Any, ...], attrs: Mapping[str, Any]) -> Any:
+        """Append a node for ``op`` and return its output variables."""
+        for arg in args:
+            if not isinstance(arg, (Var, bool, int, float, type(None))):
+                raise TraceError(
+                    f"{op.name} in a traced step uses a {type(arg).__name__} that the step was not "
+                    f"given, at {user_line()}\n  pass it to the step as a parameter, so that it is "
+                    "differentiated and never baked in"
+                )
+        try:
+            specs, several = infer(op, args, attrs)
+        except Exception as error:
+            shown = ", ".join(map(repr, args))
+            raise TraceError(f"{op.name}({shown}) at {user_line()}\n  {error}") from error
+        outputs = tuple(Var(shape, dtype) for shape, dtype in specs)
+        self.nodes.append(Node(op, args, attrs, outputs))
+        return outputs if several else outputs[0]
+
+
+class Ops:
+    """The ops of the table as the ``m`` of a rule: each call goes to the current interpreter."""
+
+    def __getattr__(self, name: str) -> Any:
+        op = OPS[name]
+        defaults = {k: v for k, v in op.defaults.items() if k in op.attributes}
+
+        def call(*args: Any, **attrs: Any) -> Any:
+            return dispatch.apply(op, args, {**defaults, **attrs})
+
+        self.__dict__[name] = call
+        return call
+
+
+ops = Ops()
+
+
+def _stand_in(array: Any) -> Var:
+    return Var(tuple(array.shape), as_dtype(array.dtype))
+
+
+def needs(
+    op: Op,
+    args: Sequence[Any],
+    outs: Sequence[Any],
+    several: bool,
+    attrs: Mapping[str, Any],
+    mask: int,
+) -> tuple[tuple[int, ...], bool]:
+    """Find what the adjoint rules of the arguments in ``mask`` do not touch, by running them.
+
+    Returns
+    -------
+    droppable : tuple of int
+        Positions of the arguments that no rule reads.
+    output : bool
+        Whether a rule reads the output.
+    """
+    if op.saves != "touched":
+        return (), op.saves == "all"
+    xs = [_stand_in(a) if hasattr(a, "shape") else a for a in args]
+    ys = tuple(map(_stand_in, outs))
+    gs = tuple(Var(y.shape, y.dtype) for y in ys)
+    g, y = (gs, ys) if several else (gs[0], ys[0])
+    touched: set[Any] = set()
+    with dispatch.interpreting(Recorder()) as recorder:
+        if op.joint:
+            touched.update(op.rules(ops, g, y, *xs, **attrs))
+        else:
+            for position in range(len(xs)):
+                if mask >> position & 1:
+                    touched.add(op.rules[position](ops, g, y, *xs, **attrs))
+    for node in recorder.nodes:
+        touched.update(i for i in node.inputs if isinstance(i, Var))
+    droppable = tuple(i for i, x in enumerate(xs) if isinstance(x, Var) and x not in touched)
+    return droppable, any(o in touched for o in ys)

@@ -1,0 +1,335 @@
+"""The op record: one formula, its adjoint rules, and a domain for tests. All else is derived from it.
+
+The formula is a function ``fn(m, *arrays, **attributes)``. It is run, never rewritten: ``m`` is the
+array library of the arrays given (NumPy, CuPy, any namespace of the array API standard), or a symbolic
+one. Its signature is the signature of the public function: parameters before ``/`` (all positional ones
+if there is no ``/``) are arrays, the others are attributes; ``*xs`` means "a sequence of arrays".
+
+An adjoint rule is a function ``rule(m, g, y, *arrays, **attributes)`` that maps the cotangent ``g`` of
+the output ``y`` to the cotangent of one argument. In a rule ``m`` offers the ops of the table, so one
+rule serves raw arrays, tensors (for second derivatives) and graph variables (for compiled loops).
+Un-broadcasting is done once, by the engine.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, TypeVar
+
+from minigrad import dispatch
+from minigrad.errors import ArgumentError, suggestion
+
+Rule = Callable[..., Any]
+Sharp = Literal["complex", "linear"]
+Saves = Literal["touched", "inputs", "all"]
+
+
+class Draw(Protocol):
+    """The source of test arguments that ``Domain.arguments`` draws from."""
+
+    def integer(self, low: int, high: int) -> int:
+        """An integer between ``low`` and ``high``, both included."""
+
+    def boolean(self) -> bool:
+        """True or False."""
+
+    def choice(self, options: Sequence[Any]) -> Any:
+        """One of ``options``."""
+
+    def shape(self, min_dims: int = 0, max_dims: int = 3, min_side: int = 0) -> tuple[int, ...]:
+        """A shape; sides are at most 4."""
+
+    def array(self, *shape: int, low: float | None = None, high: float | None = None) -> Any:
+        """A float array with values of the op's domain, or between ``low`` and ``high``."""
+
+    def distinct(self, *shape: int) -> Any:
+        """A float array whose elements differ clearly from each other."""
+
+    def integers(self, *shape: int, low: int, high: int) -> Any:
+        """An integer array with values between ``low`` and ``high``, both included."""
+
+    def booleans(self, *shape: int) -> Any:
+        """A bool array."""
+
+    def permutation(self, n: int) -> tuple[int, ...]:
+        """The numbers below ``n`` in some order."""
+
+
+@dataclass(frozen=True)
+class Domain:
+    """Where an op is tested, and how sharply.
+
+    Parameters
+    ----------
+    low, high : float
+        The range that float arguments are drawn from.
+    sharp : {"complex", "linear"}, optional
+        The check that holds besides finite differences: "complex" (the formula is analytic and takes
+        complex arguments: complex step) or "linear" (linear, or bilinear, in the float arguments
+        together: differences with a step of one are exact).
+    arguments : callable, optional
+        ``arguments(draw)`` returns the arguments and the attributes of one test case. Elementwise ops
+        need none: they get broadcasting arrays.
+    strict : str, optional
+        Why the formula cannot run on a namespace that has the array API standard and nothing else.
+    """
+
+    low: float = -2.0
+    high: float = 2.0
+    sharp: Sharp | None = None
+    arguments: Callable[[Draw], tuple[tuple[Any, ...], dict[str, Any]]] | None = None
+    strict: str | None = None
+
+
+class Op:
+    """One row of the op table; calling it is calling the public function.
+
+    Attributes
+    ----------
+    name : str
+    fn : callable
+        The formula.
+    rules : sequence of rules, or None
+        One adjoint rule for each array argument; None where an argument has no derivative. An op
+        without rules is never differentiated: its result is a constant.
+    elementwise : bool
+        Whether each element of the result depends on one element of each argument.
+    selects : bool
+        Whether the op passes on some of its arguments' elements and drops others (``where``,
+        ``maximum``). A dropped element gets a gradient of exactly zero, whatever it went through before.
+    joint : bool
+        Whether ``rules`` is a single function that returns the cotangents of all arguments at once.
+    saves : {"touched", "inputs", "all"}
+        What to keep for the backward pass: what the rules touch (found by running them), all
+        arguments, or all arguments and outputs.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        fn: Callable[..., Any],
+        rules: Any,
+        *,
+        domain: Domain,
+        elementwise: bool = False,
+        selects: bool = False,
+        joint: bool = False,
+        saves: Saves = "touched",
+        doc: str = "",
+    ) -> None:
+        self.name = name
+        self.fn = fn
+        self.rules = rules
+        self.domain = domain
+        self.elementwise = elementwise
+        self.selects = selects
+        self.joint = joint
+        self.saves: Saves = saves
+        self.linear = domain.sharp == "linear"
+        self.saving: dict[int, tuple[tuple[int, ...], bool]] = {}
+        self._read_signature()
+        self.__doc__ = doc
+
+    def _read_signature(self) -> None:
+        parameters = list(inspect.signature(self.fn).parameters.values())[1:]
+        kinds = {p.kind for p in parameters}
+        first = (
+            inspect.Parameter.POSITIONAL_ONLY
+            if inspect.Parameter.POSITIONAL_ONLY in kinds
+            else inspect.Parameter.POSITIONAL_OR_KEYWORD
+        )
+        self.variadic = inspect.Parameter.VAR_POSITIONAL in kinds
+        arrays = [p for p in parameters if p.kind is first] if not self.variadic else []
+        others = [
+            p
+            for p in parameters
+            if p not in arrays and p.kind is not inspect.Parameter.VAR_POSITIONAL
+        ]
+        self.arrays = tuple(p.name for p in arrays)
+        self.arity = len(arrays)
+        self.attributes = tuple(p.name for p in others)
+        self.defaults = {p.name: p.default for p in (*arrays, *others) if p.default is not p.empty}
+        self.__name__ = self.__qualname__ = self.name
+        public = [p.replace(annotation=p.empty) for p in parameters]
+        if self.variadic:
+            public = [
+                p.replace(kind=inspect.Parameter.POSITIONAL_ONLY, name="arrays")
+                if p.kind is inspect.Parameter.VAR_POSITIONAL
+                else p
+                for p in public
+            ]
+        self.__signature__ = inspect.Signature(public)
+
+    def __repr__(self) -> str:
+        return f"<op {self.name}{self.__signature__}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _lookup, (self.name,)
+
+    def __call__(self, *args: Any, **attrs: Any) -> Any:
+        if attrs or self.attributes or len(args) != self.arity:
+            args, attrs = self.bind(args, attrs)
+        return dispatch.apply(self, args, attrs)
+
+    def bind(
+        self, args: tuple[Any, ...], given: Mapping[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Sort a call's arguments into arrays and attributes, defaults filled in.
+
+        Raises
+        ------
+        TypeError
+            If an argument is missing, given twice, or unknown; with the nearest known name.
+        """
+        if self.variadic:
+            if not args or not isinstance(args[0], Sequence) or isinstance(args[0], str):
+                found = type(args[0]).__name__ if args else "nothing"
+                raise TypeError(
+                    f"{self.name}() takes a list or tuple of tensors first, but found {found}; "
+                    f"write minigrad.{self.name}([a, b], ...)"
+                )
+            names, positional = self.attributes, args[1:]
+        else:
+            names, positional = (*self.arrays, *self.attributes), args
+        if len(positional) > len(names):
+            raise TypeError(
+                f"{self.name}{self.__signature__} takes {len(names)} arguments, "
+                f"but {len(positional)} were given"
+            )
+        values = dict(zip(names, positional, strict=False))
+        for key, value in given.items():
+            if key in values:
+                raise TypeError(f"{self.name}() got two values for {key!r}")
+            if key not in names:
+                raise TypeError(
+                    f"{self.name}{self.__signature__} has no argument {key!r}{suggestion(key, names)}"
+                )
+            values[key] = value
+        values = {**self.defaults, **values}
+        for name in names:
+            if name not in values:
+                raise TypeError(f"{self.name}() misses its argument {name!r}")
+        arrays = tuple(args[0]) if self.variadic else tuple(values[n] for n in self.arrays)
+        return arrays, {name: values[name] for name in self.attributes}
+
+
+class EachArgument:
+    """The rules of an op that takes any number of arrays: one function that is told which one."""
+
+    def __init__(self, rule: Callable[..., Any]) -> None:
+        self.rule = rule
+
+    def __getitem__(self, position: int) -> Rule:
+        return lambda m, g, y, *xs, **attrs: self.rule(position, m, g, y, *xs, **attrs)
+
+
+@dataclass(frozen=True)
+class Composite:
+    """A public function that is written in terms of ops, and so has no rule of its own.
+
+    It stands in a table beside the ops so that the same properties test it.
+    """
+
+    name: str
+    function: Callable[..., Any]
+    domain: Domain
+
+
+OPS: dict[str, Op] = {}
+COMPOSITES: dict[str, Composite] = {}
+
+
+def _lookup(name: str) -> Op:
+    return OPS[name]
+
+
+def define_op(
+    name: str,
+    fn: Callable[..., Any],
+    vjp: Any = None,
+    *,
+    domain: Domain,
+    doc: str = "",
+    elementwise: bool = False,
+    selects: bool = False,
+    joint: bool = False,
+    saves: Saves = "touched",
+) -> Op:
+    """Add an op to the table and return it; the returned record is the public function.
+
+    Parameters
+    ----------
+    name : str
+        The public name; must be free.
+    fn : callable
+        The formula ``fn(m, *arrays, **attributes)``.
+    vjp : callable or sequence, optional
+        The adjoint rule of a function of one array, or one rule for each array. Leave it out for
+        functions with no derivative.
+    domain : Domain
+        What the tests draw. An op without a domain cannot be added, because it could not be tested.
+    doc : str
+        One sentence, then whatever else a user must know.
+
+    Raises
+    ------
+    ArgumentError
+        If the name is taken.
+    """
+    if name in OPS or name in COMPOSITES:
+        raise ArgumentError(
+            f"define_op: there is already an op named {name!r}; choose another name"
+        )
+    rules = (vjp,) if callable(vjp) and not joint else vjp
+    op = Op(
+        name,
+        fn,
+        rules,
+        domain=domain,
+        elementwise=elementwise,
+        selects=selects,
+        joint=joint,
+        saves=saves,
+        doc=doc,
+    )
+    OPS[name] = op
+    return op
+
+
+def elementwise(
+    name: str,
+    fn: Callable[..., Any],
+    vjp: Any = None,
+    *,
+    domain: Domain | None = None,
+    doc: str = "",
+    selects: bool = False,
+) -> Op:
+    """Add an op that works on each element by itself, with broadcasting."""
+    return define_op(
+        name,
+        fn,
+        vjp,
+        domain=domain or Domain(),
+        doc=f"{doc}\n\nWorks element by element; shapes broadcast and dtypes promote as in NumPy 2.",
+        elementwise=True,
+        selects=selects,
+    )
+
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+def composite(*, domain: Domain, name: str | None = None) -> Callable[[_F], _F]:
+    """Add a function that is written in terms of ops to the table of functions to test."""
+
+    def register(function: _F) -> _F:
+        key = name or function.__name__
+        if key in OPS or key in COMPOSITES:
+            raise ArgumentError(f"there is already a function named {key!r}; choose another name")
+        COMPOSITES[key] = Composite(key, function, domain)
+        return function
+
+    return register

@@ -1,0 +1,129 @@
+"""Arithmetic syntax, shared by tensors and by graph variables."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from minigrad.dispatch import apply
+from minigrad.ops import elementwise, linalg, shape
+from minigrad.ops.index import index
+
+_NONE: dict[str, Any] = {}
+
+
+class Operators:
+    """What ``+``, ``@``, ``[]`` and their kin mean."""
+
+    __slots__ = ()
+    __array_ufunc__ = None  # so that ``ndarray * tensor`` comes to __rmul__ below
+
+    shape: tuple[int, ...]
+
+    def __add__(self, other: Any) -> Any:
+        return apply(elementwise.add, (self, other), _NONE)
+
+    def __radd__(self, other: Any) -> Any:
+        return apply(elementwise.add, (other, self), _NONE)
+
+    def __sub__(self, other: Any) -> Any:
+        return apply(elementwise.subtract, (self, other), _NONE)
+
+    def __rsub__(self, other: Any) -> Any:
+        return apply(elementwise.subtract, (other, self), _NONE)
+
+    def __mul__(self, other: Any) -> Any:
+        return apply(elementwise.multiply, (self, other), _NONE)
+
+    def __rmul__(self, other: Any) -> Any:
+        return apply(elementwise.multiply, (other, self), _NONE)
+
+    def __truediv__(self, other: Any) -> Any:
+        return apply(elementwise.divide, (self, other), _NONE)
+
+    def __rtruediv__(self, other: Any) -> Any:
+        return apply(elementwise.divide, (other, self), _NONE)
+
+    def __floordiv__(self, other: Any) -> Any:
+        return apply(elementwise.floor_divide, (self, other), _NONE)
+
+    def __rfloordiv__(self, other: Any) -> Any:
+        return apply(elementwise.floor_divide, (other, self), _NONE)
+
+    def __mod__(self, other: Any) -> Any:
+        return apply(elementwise.remainder, (self, other), _NONE)
+
+    def __rmod__(self, other: Any) -> Any:
+        return apply(elementwise.remainder, (other, self), _NONE)
+
+    def __pow__(self, other: Any) -> Any:
+        return apply(elementwise.power, (self, other), _NONE)
+
+    def __rpow__(self, other: Any) -> Any:
+        return apply(elementwise.power, (other, self), _NONE)
+
+    def __matmul__(self, other: Any) -> Any:
+        return apply(linalg.matmul, (self, other), _NONE)
+
+    def __rmatmul__(self, other: Any) -> Any:
+        return apply(linalg.matmul, (other, self), _NONE)
+
+    def __neg__(self) -> Any:
+        return apply(elementwise.negative, (self,), _NONE)
+
+    def __pos__(self) -> Any:
+        return self
+
+    def __abs__(self) -> Any:
+        return apply(elementwise.abs, (self,), _NONE)
+
+    def __eq__(self, other: Any) -> Any:
+        return apply(elementwise.equal, (self, other), _NONE)
+
+    def __ne__(self, other: Any) -> Any:
+        return apply(elementwise.not_equal, (self, other), _NONE)
+
+    def __lt__(self, other: Any) -> Any:
+        return apply(elementwise.less, (self, other), _NONE)
+
+    def __le__(self, other: Any) -> Any:
+        return apply(elementwise.less_equal, (self, other), _NONE)
+
+    def __gt__(self, other: Any) -> Any:
+        return apply(elementwise.greater, (self, other), _NONE)
+
+    def __ge__(self, other: Any) -> Any:
+        return apply(elementwise.greater_equal, (self, other), _NONE)
+
+    def __and__(self, other: Any) -> Any:
+        return apply(elementwise.bitwise_and, (self, other), _NONE)
+
+    __rand__ = __and__
+
+    def __or__(self, other: Any) -> Any:
+        return apply(elementwise.bitwise_or, (self, other), _NONE)
+
+    __ror__ = __or__
+
+    def __xor__(self, other: Any) -> Any:
+        return apply(elementwise.bitwise_xor, (self, other), _NONE)
+
+    __rxor__ = __xor__
+
+    def __invert__(self) -> Any:
+        return apply(elementwise.bitwise_invert, (self,), _NONE)
+
+    __hash__ = object.__hash__
+
+    def __getitem__(self, key: Any) -> Any:
+        return index(self, key)
+
+    @property
+    def T(self) -> Any:
+        """The tensor with its axes in reverse order."""
+        axes = tuple(reversed(range(len(self.shape))))
+        return apply(shape.permute_dims, (self,), {"axes": axes})
+
+    @property
+    def mT(self) -> Any:
+        """The matrix transpose: the last two axes swapped."""
+        return apply(linalg.matrix_transpose, (self,), _NONE)

@@ -1,0 +1,405 @@
+"""Ops that pick elements by position, and their mirror images that put elements back.
+
+A key is data: a tuple of integers, slices, ``None``, ``...`` and, for each index array, `ARRAY`; the
+arrays themselves are arguments of the op, so that they can be traced.
+"""
+
+from __future__ import annotations
+
+import operator
+from enum import Enum
+from typing import Any
+
+import numpy
+
+from minigrad.backends import backend_of
+from minigrad.dispatch import apply
+from minigrad.errors import IndexingError, TraceError
+from minigrad.op import Domain, Draw, EachArgument, composite, define_op
+from minigrad.ops.shape import broadcast_to, normal_axis
+
+Arguments = tuple[tuple[Any, ...], dict[str, Any]]
+_STRICT = "the standard has no assignment through integer arrays"
+
+
+class Marker(Enum):
+    """What stands in a key for an index array."""
+
+    ARRAY = "array"
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+ARRAY = Marker.ARRAY
+
+
+def _filled(key: tuple[Any, ...], arrays: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return ``key`` with its arrays in place."""
+    remaining = iter(arrays)
+    return tuple(next(remaining) if part is ARRAY else part for part in key)
+
+
+# the primitives: pick, put, add
+
+
+def _getitem(m: Any, *xs: Any, key: tuple[Any, ...]) -> Any:
+    full = _filled(key, xs[1:])
+    if not any(part is Ellipsis for part in full):
+        full = (*full, ...)
+    return xs[0][full]
+
+
+def _getitem_rule(position: int, m: Any, g: Any, y: Any, *xs: Any, key: Any) -> Any:
+    return m.put_zeros(g, *xs[1:], key=key, shape=tuple(xs[0].shape))
+
+
+def _key_arguments(draw: Draw) -> tuple[Any, tuple[Any, ...], tuple[Any, ...]]:
+    """Draw an array, a key for it, and the index arrays of the key."""
+    rows, columns = draw.integer(1, 4), draw.integer(1, 4)
+    x = draw.array(rows, columns)
+    count = draw.integer(0, 3)
+    i = draw.integers(count, low=-rows, high=rows - 1)
+    j = draw.integers(count, low=0, high=columns - 1)
+    key, arrays = draw.choice(
+        [
+            ((0,), ()),
+            ((slice(None, None, 2),), ()),
+            ((slice(None), -1), ()),
+            ((..., slice(None, None, -1)), ()),
+            ((None, slice(1, None)), ()),
+            ((ARRAY,), (i,)),
+            ((ARRAY, ARRAY), (i, j)),
+            ((slice(None), ARRAY), (j,)),
+            ((ARRAY, slice(0, 1)), (i,)),
+        ]
+    )
+    return x, key, arrays
+
+
+def _getitem_arguments(draw: Draw) -> Arguments:
+    x, key, arrays = _key_arguments(draw)
+    return (x, *arrays), {"key": key}
+
+
+getitem = define_op(
+    "getitem", _getitem, EachArgument(_getitem_rule),
+    domain=Domain(sharp="linear", arguments=_getitem_arguments, strict=_STRICT),
+    doc="Elements by position; written ``x[key]``.",
+)  # fmt: skip
+
+
+def _put_zeros(m: Any, *xs: Any, key: tuple[Any, ...], shape: tuple[int, ...]) -> Any:
+    values = xs[0]
+    return m.scatter_add(m.zeros(shape, dtype=values.dtype), _filled(key, xs[1:]), values)
+
+
+def _put_zeros_rule(position: int, m: Any, g: Any, y: Any, *xs: Any, key: Any, shape: Any) -> Any:
+    return m.getitem(g, *xs[1:], key=key)
+
+
+def _put_zeros_arguments(draw: Draw) -> Arguments:
+    x, key, arrays = _key_arguments(draw)
+    return (draw.array(*x[_filled(key, arrays)].shape), *arrays), {"key": key, "shape": x.shape}
+
+
+put_zeros = define_op(
+    "put_zeros", _put_zeros, EachArgument(_put_zeros_rule),
+    domain=Domain(sharp="linear", arguments=_put_zeros_arguments, strict=_STRICT),
+    doc="Zeros, with values added at the places of a key: the adjoint of ``getitem``.",
+)  # fmt: skip
+
+
+def _index_add(m: Any, *xs: Any, key: tuple[Any, ...]) -> Any:
+    return m.scatter_add(+xs[0], _filled(key, xs[2:]), xs[1])
+
+
+def _index_add_rule(position: int, m: Any, g: Any, y: Any, *xs: Any, key: Any) -> Any:
+    return g if position == 0 else m.getitem(g, *xs[2:], key=key)
+
+
+def _update_arguments(draw: Draw) -> Arguments:
+    x, key, arrays = _key_arguments(draw)
+    return (x, draw.array(*x[_filled(key, arrays)].shape), *arrays), {"key": key}
+
+
+index_add = define_op(
+    "index_add", _index_add, EachArgument(_index_add_rule),
+    domain=Domain(sharp="linear", arguments=_update_arguments, strict=_STRICT),
+    doc="Add values at the places of a key; written ``x.at[key].add(values)``.",
+)  # fmt: skip
+
+
+def _index_set(m: Any, *xs: Any, key: tuple[Any, ...]) -> Any:
+    return m.scatter_set(+xs[0], _filled(key, xs[2:]), xs[1])
+
+
+def _index_set_rule(position: int, m: Any, g: Any, y: Any, *xs: Any, key: Any) -> Any:
+    if position == 0:
+        return m.index_set(g, 0.0, *xs[2:], key=key)
+    picked = m.getitem(g, *xs[2:], key=key)
+    if ARRAY not in key:
+        return picked
+    return m.where(m.written_last(g, *xs[2:], key=key), picked, 0.0)
+
+
+index_set = define_op(
+    "index_set", _index_set, EachArgument(_index_set_rule),
+    domain=Domain(sharp="linear", arguments=_update_arguments, strict=_STRICT),
+    doc="Put values at the places of a key; written ``x.at[key].set(values)``.",
+)  # fmt: skip
+
+
+def _written_last(m: Any, *xs: Any, key: tuple[Any, ...]) -> Any:
+    full = _filled(key, xs[1:])
+    places = m.zeros(xs[0].shape, dtype=m.int64)
+    shape = places[full].shape
+    numbers = m.reshape(m.arange(places[full].size, dtype=m.int64), shape)
+    return m.scatter_set(places, full, numbers)[full] == numbers
+
+
+written_last = define_op(
+    "written_last", _written_last,
+    domain=Domain(arguments=_getitem_arguments, strict=_STRICT),
+    doc="For each place of a key, whether a write through the key leaves this value there.",
+)  # fmt: skip
+
+# reading a key as users write it
+
+
+def _is_array(part: Any) -> bool:
+    return hasattr(part, "shape") and hasattr(part, "dtype")
+
+
+def parse_key(x: Any, key: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    """Return a user's key as data, and its index arrays; masks become positions.
+
+    Raises
+    ------
+    IndexingError
+        If a part cannot index, or there are more parts than axes.
+    """
+    parts: list[Any] = []
+    arrays: list[Any] = []
+    for part in key if isinstance(key, tuple) else (key,):
+        if isinstance(part, list):
+            part = numpy.asarray(part) if part else numpy.zeros(0, dtype=numpy.int64)
+        if part is None or part is Ellipsis or isinstance(part, slice):
+            parts.append(part)
+        elif isinstance(part, (bool, numpy.bool_)):
+            raise IndexingError(
+                "x[True] is not supported; use minigrad.where, or a mask of a shape"
+            )
+        elif _is_array(part) and not isinstance(part, numpy.generic):
+            kind = getattr(part.dtype, "kind", str(part.dtype))
+            if kind[0] == "b":
+                positions = _positions(part)
+                parts.extend([ARRAY] * len(positions))
+                arrays.extend(positions)
+            elif kind[0] in "iu":
+                parts.append(ARRAY)
+                arrays.append(part)
+            else:
+                raise IndexingError(
+                    f"a tensor of {part.dtype} cannot index; convert it with .astype('int64')"
+                )
+        else:
+            try:
+                parts.append(operator.index(part))
+            except TypeError:
+                raise IndexingError(
+                    f"{part!r} cannot index a tensor; use integers, slices, None, ..., "
+                    "integer or bool tensors"
+                ) from None
+    used = sum(part is not None and part is not Ellipsis for part in parts)
+    if used > len(x.shape):
+        raise IndexingError(
+            f"{used} indices for a tensor with {len(x.shape)} axes (shape {tuple(x.shape)}); "
+            "remove some"
+        )
+    return tuple(parts), tuple(arrays)
+
+
+def _positions(mask: Any) -> tuple[Any, ...]:
+    array = getattr(mask, "_array", mask)
+    backend = backend_of(array)
+    if backend is None:
+        raise TraceError(
+            "a traced step cannot index by a bool mask, because the shape would depend on values; "
+            "use minigrad.where"
+        )
+    return tuple(backend.namespace.nonzero(array))
+
+
+def raw_key(key: Any, kind: type) -> Any:
+    """Return a user's key with raw arrays of type ``kind`` in place of tensors."""
+    parts = key if isinstance(key, tuple) else (key,)
+    return tuple(getattr(part, "_array", part) for part in parts)
+
+
+def index(x: Any, key: Any) -> Any:
+    """Return ``x[key]``."""
+    parts, arrays = parse_key(x, key)
+    return apply(getitem, (x, *arrays), {"key": parts})
+
+
+class At:
+    """What ``x.at`` is: ``x.at[key]`` has the updates ``set`` and ``add``, which return a new tensor."""
+
+    def __init__(self, x: Any, key: Any = None) -> None:
+        self._x = x
+        self._key = key
+
+    def __getitem__(self, key: Any) -> At:
+        return At(self._x, key)
+
+    def set(self, values: Any) -> Any:
+        """Return a copy of the tensor with ``values`` at the key."""
+        return self._update(index_set, values)
+
+    def add(self, values: Any) -> Any:
+        """Return a copy of the tensor with ``values`` added; a place named twice gets both."""
+        return self._update(index_add, values)
+
+    def _update(self, op: Any, values: Any) -> Any:
+        parts, arrays = parse_key(self._x, self._key)
+        if _is_array(values):
+            wanted = apply(getitem, (self._x.detach(), *arrays), {"key": parts}).shape
+            if tuple(values.shape) != tuple(wanted):
+                values = broadcast_to(values, wanted)
+        return apply(op, (self._x, values, *arrays), {"key": parts})
+
+
+# picking along one axis
+
+
+def _take_key(x: Any, axis: int) -> tuple[Any, ...]:
+    return (*(slice(None),) * axis, ARRAY)
+
+
+def _take_arguments(draw: Draw) -> Arguments:
+    shape = draw.shape(min_dims=1, min_side=1)
+    axis = draw.integer(-len(shape), len(shape) - 1)
+    return (draw.array(*shape), draw.integers(3, low=0, high=shape[axis] - 1), axis), {}
+
+
+@composite(domain=Domain(sharp="linear", arguments=_take_arguments, strict=_STRICT))
+def take(x: Any, indices: Any, axis: int | None = None) -> Any:
+    """Return the elements at ``indices`` (integers of any shape) along an axis.
+
+    The axis may be left out for a tensor with one axis.
+    """
+    if axis is None and x.ndim != 1:
+        raise IndexingError(f"take: say which axis of a tensor with {x.ndim} axes is meant")
+    position = normal_axis(axis or 0, x.ndim, "take")
+    return index(x, (*(slice(None),) * position, indices))
+
+
+def _along(m: Any, indices: Any, axis: int, ndim: int) -> tuple[Any, ...]:
+    """Return a full key that goes along ``axis`` by ``indices`` and straight along the others."""
+    grids = []
+    for i, size in enumerate(indices.shape):
+        shape = tuple(size if j == i else 1 for j in range(ndim))
+        grids.append(indices if i == axis else m.reshape(m.arange(size, dtype=m.int64), shape))
+    return tuple(grids)
+
+
+def _along_arguments(draw: Draw) -> Arguments:
+    shape = draw.shape(min_dims=1, min_side=1)
+    axis = draw.integer(-len(shape), len(shape) - 1)
+    sizes = list(shape)
+    sizes[axis] = draw.integer(1, 3)
+    indices = draw.integers(*sizes, low=0, high=shape[axis] - 1)
+    return (draw.array(*shape), indices), {"axis": axis}
+
+
+def _check_along(x: Any, indices: Any, axis: int, of: str) -> int:
+    if indices.ndim != x.ndim:
+        raise IndexingError(
+            f"{of}: indices have {indices.ndim} axes and the tensor has {x.ndim}; they need as many"
+        )
+    return normal_axis(axis, x.ndim, of)
+
+
+def _gather(m: Any, x: Any, indices: Any, /, axis: int = -1) -> Any:
+    position = _check_along(x, indices, axis, "gather")
+    return x[_along(m, indices, position, x.ndim)]
+
+
+gather = define_op(
+    "gather", _gather,
+    (
+        lambda m, g, y, x, indices, axis: m.put_along_axis(g, indices, axis=axis, shape=x.shape),
+        None,
+    ),
+    domain=Domain(sharp="linear", arguments=_along_arguments, strict=_STRICT),
+    doc="Pick along an axis by an index for each place of the result, as PyTorch's gather.",
+)  # fmt: skip
+
+
+def _put_along_axis(m: Any, values: Any, indices: Any, /, axis: int, shape: tuple[int, ...]) -> Any:
+    position = normal_axis(axis, len(shape), "scatter_add")
+    key = _along(m, indices, position, len(shape))
+    return m.scatter_add(m.zeros(shape, dtype=values.dtype), key, values)
+
+
+def _put_along_axis_arguments(draw: Draw) -> Arguments:
+    (x, indices), attrs = _along_arguments(draw)
+    return (draw.array(*indices.shape), indices), {**attrs, "shape": x.shape}
+
+
+put_along_axis = define_op(
+    "put_along_axis", _put_along_axis,
+    (lambda m, g, y, values, indices, axis, shape: m.gather(g, indices, axis=axis), None),
+    domain=Domain(sharp="linear", arguments=_put_along_axis_arguments, strict=_STRICT),
+    doc="Zeros, with values added along an axis at their indices: the adjoint of ``gather``.",
+)  # fmt: skip
+
+
+def _scatter_add_arguments(draw: Draw) -> Arguments:
+    (x, indices), attrs = _along_arguments(draw)
+    return (x, indices, draw.array(*indices.shape)), attrs
+
+
+@composite(domain=Domain(sharp="linear", arguments=_scatter_add_arguments, strict=_STRICT))
+def scatter_add(x: Any, indices: Any, values: Any, axis: int = -1) -> Any:
+    """Add each value at the place along an axis that its index names, as PyTorch's scatter_add."""
+    _check_along(x, indices, axis, "scatter_add")
+    return x + put_along_axis(values, indices, axis=axis, shape=tuple(x.shape))
+
+
+@composite(domain=Domain(sharp="linear", arguments=_along_arguments, strict=_STRICT))
+def take_along_axis(x: Any, indices: Any, axis: int = -1) -> Any:
+    """Pick along an axis by an index for each place; the other axes broadcast, as in NumPy."""
+    position = _check_along(x, indices, axis, "take_along_axis")
+    shape = tuple(
+        n if i == position else max(n, size)
+        for i, (n, size) in enumerate(zip(indices.shape, x.shape, strict=True))
+    )
+    if tuple(indices.shape) != shape:
+        indices = broadcast_to(indices, shape)
+    wide = tuple(
+        size if i == position else n for i, (n, size) in enumerate(zip(shape, x.shape, strict=True))
+    )
+    if tuple(x.shape) != wide:
+        x = broadcast_to(x, wide)
+    return gather(x, indices, axis=axis)
+
+
+def _one_hot(m: Any, indices: Any, /, num_classes: int) -> Any:
+    if indices.size and bool(m.any((indices < 0) | (indices >= num_classes))):
+        raise IndexingError(
+            f"the indices run from {int(m.min(indices))} to {int(m.max(indices))}; "
+            f"with {num_classes} classes they must lie between 0 and {num_classes - 1}"
+        )
+    classes = m.arange(num_classes, dtype=indices.dtype)
+    return m.astype(m.expand_dims(indices, axis=-1) == classes, m.float32)
+
+
+one_hot = define_op(
+    "one_hot", _one_hot,
+    domain=Domain(
+        arguments=lambda draw: ((draw.integers(*draw.shape(), low=0, high=2),), {"num_classes": 3})
+    ),
+    doc="A new last axis with 1 at the index and 0 elsewhere, in float32.",
+)  # fmt: skip

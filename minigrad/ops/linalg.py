@@ -1,0 +1,417 @@
+"""Products of matrices and vectors, and what belongs to them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from minigrad.dispatch import apply
+from minigrad.errors import ShapeError
+from minigrad.op import Domain, Draw, EachArgument, composite, define_op
+from minigrad.ops import reduce
+from minigrad.ops.shape import normal_axes, permute_dims, reshape
+
+Arguments = tuple[tuple[Any, ...], dict[str, Any]]
+
+
+def _bilinear(arguments: Any, strict: str | None = None) -> Domain:
+    return Domain(sharp="linear", arguments=arguments, strict=strict)
+
+
+def _matmul(m: Any, a: Any, b: Any) -> Any:
+    if 0 in (a.ndim, b.ndim):
+        raise ShapeError("a matrix product needs at least one axis on both sides; use *")
+    inner = a.shape[-1], b.shape[-2 if b.ndim > 1 else 0]
+    if inner[0] != inner[1]:
+        raise ShapeError(
+            f"inner sizes differ: {inner[0]} and {inner[1]}; "
+            "transpose one side with .mT, or check its last axes"
+        )
+    return m.matmul(a, b)
+
+
+def _matmul_left(m: Any, g: Any, y: Any, a: Any, b: Any) -> Any:
+    if a.ndim == 1 and b.ndim == 1:
+        return g * b
+    if b.ndim == 1:
+        return m.reshape(g, shape=(*g.shape, 1)) * b
+    if a.ndim == 1:
+        column = m.matmul(b, m.reshape(g, shape=(*g.shape, 1)))
+        return m.reshape(column, shape=column.shape[:-1])
+    return m.matmul(g, m.matrix_transpose(b))
+
+
+def _matmul_right(m: Any, g: Any, y: Any, a: Any, b: Any) -> Any:
+    if a.ndim == 1 and b.ndim == 1:
+        return g * a
+    if a.ndim == 1:
+        return m.reshape(a, shape=(*a.shape, 1)) * m.reshape(
+            g, shape=(*g.shape[:-1], 1, g.shape[-1])
+        )
+    if b.ndim == 1:
+        g = m.reshape(g, shape=(*g.shape, 1))
+        column = m.matmul(m.matrix_transpose(a), g)
+        return m.reshape(column, shape=column.shape[:-1])
+    if b.ndim == 2 and a.ndim > 2:  # one product over all rows instead of one for each batch
+        rows = math.prod(a.shape[:-1])
+        a = m.reshape(a, shape=(rows, a.shape[-1]))
+        g = m.reshape(g, shape=(rows, g.shape[-1]))
+    return m.matmul(m.matrix_transpose(a), g)
+
+
+def _matmul_arguments(draw: Draw) -> Arguments:
+    n, k, p = (draw.integer(0, 3) for _ in range(3))
+    batch = draw.shape(max_dims=2)
+    a, b = draw.choice(
+        [
+            ((k,), (k,)),
+            ((n, k), (k,)),
+            ((k,), (k, p)),
+            ((n, k), (k, p)),
+            ((*batch, n, k), (k, p)),
+            ((*batch, n, k), (*batch, k, p)),
+            ((n, k), (*batch, k, p)),
+            ((*batch, n, k), (k,)),
+            ((k,), (*batch, k, p)),
+        ]
+    )
+    return (draw.array(*a), draw.array(*b)), {}
+
+
+matmul = define_op(
+    "matmul", _matmul, (_matmul_left, _matmul_right), domain=_bilinear(_matmul_arguments),
+    doc="Matrix product; vectors and batches as in the array API standard. Written ``a @ b``.",
+)  # fmt: skip
+
+
+def _matrix_arguments(draw: Draw) -> Arguments:
+    return (draw.array(*draw.shape(min_dims=2)),), {}
+
+
+matrix_transpose = define_op(
+    "matrix_transpose", lambda m, x: m.matrix_transpose(x),
+    lambda m, g, y, x: m.matrix_transpose(g), domain=_bilinear(_matrix_arguments),
+    doc="Swap the last two axes.",
+)  # fmt: skip
+
+
+def _linear_arguments(draw: Draw) -> Arguments:
+    batch, inner, outer = draw.shape(max_dims=2), draw.integer(0, 3), draw.integer(0, 3)
+    bias = draw.choice([None, draw.array(outer)])
+    return (draw.array(*batch, inner), draw.array(outer, inner), bias), {}
+
+
+@composite(domain=_bilinear(_linear_arguments))
+def linear(x: Any, weight: Any, bias: Any = None) -> Any:
+    """Return ``x @ weight.T + bias``.
+
+    Parameters
+    ----------
+    x : Tensor
+        Shape (..., in).
+    weight : Tensor
+        Shape (out, in), as PyTorch stores it.
+    bias : Tensor, optional
+        Shape (out,).
+
+    Returns
+    -------
+    Tensor
+        Shape (..., out).
+    """
+    if len(weight.shape) != 2 or not x.shape or x.shape[-1] != weight.shape[1]:
+        raise ShapeError(
+            f"linear: x has shape {tuple(x.shape)} and weight {tuple(weight.shape)}; "
+            "the last axis of x must be as long as the second of weight (out, in)"
+        )
+    y = matmul(x, matrix_transpose(weight))
+    return y if bias is None else y + bias
+
+
+def _same_shapes(draw: Draw) -> Arguments:
+    shape = draw.shape(min_dims=1)
+    axis = draw.integer(-len(shape), -1)
+    return (draw.array(*shape), draw.array(*shape), axis), {}
+
+
+@composite(domain=_bilinear(_same_shapes))
+def vecdot(x1: Any, x2: Any, axis: int = -1) -> Any:
+    """Sum of products along an axis; the other axes broadcast."""
+    if x1.shape[axis] != x2.shape[axis]:
+        raise ShapeError(
+            f"vecdot: axis {axis} has size {x1.shape[axis]} and {x2.shape[axis]}; "
+            "the sizes must be equal"
+        )
+    return reduce.sum(x1 * x2, axis=axis)
+
+
+def _two_vectors(draw: Draw) -> Arguments:
+    return (draw.array(draw.integer(0, 4)), draw.array(draw.integer(0, 4))), {}
+
+
+@composite(domain=_bilinear(_two_vectors))
+def outer(x1: Any, x2: Any) -> Any:
+    """All products of the elements of two vectors, shape (len(x1), len(x2))."""
+    if x1.ndim != 1 or x2.ndim != 1:
+        raise ShapeError(
+            f"outer: shapes {tuple(x1.shape)} and {tuple(x2.shape)}; both must have one axis"
+        )
+    return reshape(x1, (-1, 1) if x1.size else (0, 1)) * x2
+
+
+def _tensordot_arguments(draw: Draw) -> Arguments:
+    a = draw.shape(min_dims=2, max_dims=3)
+    count = draw.integer(0, 2)
+    b = (*a[len(a) - count :], *draw.shape(max_dims=1))
+    if draw.boolean():
+        return (draw.array(*a), draw.array(*b), count), {}
+    axes = (tuple(range(len(a) - count, len(a)))[::-1], tuple(range(count))[::-1])
+    return (draw.array(*a), draw.array(*b), axes), {}
+
+
+@composite(domain=_bilinear(_tensordot_arguments))
+def tensordot(x1: Any, x2: Any, axes: int | Sequence[Any] = 2) -> Any:
+    """Sum products over pairs of axes.
+
+    Parameters
+    ----------
+    x1, x2 : Tensor
+    axes : int or pair of sequences of int
+        The number of axes at the end of ``x1`` and the start of ``x2``, or the axes of each.
+    """
+    if isinstance(axes, int):
+        left = tuple(range(x1.ndim - axes, x1.ndim))
+        right = tuple(range(axes))
+    else:
+        left = normal_axes(axes[0], x1.ndim, "tensordot")
+        right = normal_axes(axes[1], x2.ndim, "tensordot")
+    sizes = [x1.shape[i] for i in left if i >= 0]
+    if sizes != [x2.shape[i] for i in right if i < x2.ndim] or len(sizes) != len(left):
+        raise ShapeError(
+            f"tensordot: axes {left} of shape {tuple(x1.shape)} and {right} of {tuple(x2.shape)} "
+            "differ in size; they must be equal pair by pair"
+        )
+    keep1 = tuple(i for i in range(x1.ndim) if i not in left)
+    keep2 = tuple(i for i in range(x2.ndim) if i not in right)
+    shape1 = tuple(x1.shape[i] for i in keep1)
+    shape2 = tuple(x2.shape[i] for i in keep2)
+    inner = math.prod(sizes)
+    a = reshape(permute_dims(x1, (*keep1, *left)), (math.prod(shape1), inner))
+    b = reshape(permute_dims(x2, (*right, *keep2)), (inner, math.prod(shape2)))
+    return reshape(matmul(a, b), (*shape1, *shape2))
+
+
+# einsum: first the notation is made plain (no "...", no diagonals, explicit output), then one op
+
+
+def _contract_rule(position: int, m: Any, g: Any, y: Any, *xs: Any, subscripts: str) -> Any:
+    left, output = subscripts.split("->")
+    terms = left.split(",")
+    mine = terms[position]
+    others = [(t, x) for i, (t, x) in enumerate(zip(terms, xs, strict=True)) if i != position]
+    known = set(output).union(*(t for t, _ in others)) if others else set(output)
+    found = "".join(label for label in mine if label in known)
+    sources = ",".join([output, *(t for t, _ in others)])
+    part = m.contract(g, *(x for _, x in others), subscripts=f"{sources}->{found}")
+    if found == mine:
+        return part
+    shape = xs[position].shape
+    narrow = tuple(n if label in known else 1 for label, n in zip(mine, shape, strict=True))
+    return m.broadcast_to(m.reshape(part, shape=narrow), shape=shape)
+
+
+def _contract_arguments(draw: Draw) -> Arguments:
+    subscripts = draw.choice(
+        ["ij,jk->ik", "ij->j", "i,j->ij", "ij,jk,kl->il", "bij,bkj->bik", "ij,i->"]
+    )
+    sizes = {label: draw.integer(1, 3) for label in "bijkl"}
+    terms = subscripts.split("->")[0].split(",")
+    xs = tuple(draw.array(*(sizes[label] for label in term)) for term in terms)
+    return xs, {"subscripts": subscripts}
+
+
+contract = define_op(
+    "contract",
+    lambda m, *xs, subscripts: m.einsum(subscripts, *xs, optimize=len(xs) > 1),
+    EachArgument(_contract_rule),
+    domain=Domain(arguments=_contract_arguments, strict="the standard has no einsum"),
+    doc="Sum of products with explicit subscripts; what `einsum` comes down to.",
+)  # fmt: skip
+
+_LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+
+def _plain_subscripts(subscripts: str, operands: tuple[Any, ...]) -> tuple[list[str], str]:
+    """Return the terms and the output of an einsum with "..." written out as letters."""
+    text = subscripts.replace(" ", "")
+    left, arrow, output = text.partition("->")
+    terms = left.split(",")
+    if len(terms) != len(operands):
+        raise ShapeError(
+            f"einsum({subscripts!r}): {len(terms)} terms for {len(operands)} tensors; "
+            "write one term for each tensor"
+        )
+    spare = [letter for letter in _LETTERS if letter not in text]
+    longest = 0
+    for term, x in zip(terms, operands, strict=True):
+        named = len(term.replace("...", ""))
+        if named > x.ndim or ("..." not in term and named != x.ndim):
+            raise ShapeError(
+                f"einsum({subscripts!r}): the term {term!r} does not fit a tensor of shape "
+                f"{tuple(x.shape)}; write one letter for each axis, or '...'"
+            )
+        if "..." in term:
+            longest = max(longest, x.ndim - named)
+    dots = "".join(spare[:longest])
+    plain = []
+    for term, x in zip(terms, operands, strict=True):
+        count = x.ndim - len(term.replace("...", ""))
+        plain.append(term.replace("...", dots[len(dots) - count :] if count else ""))
+    if not arrow:
+        letters = "".join(terms).replace("...", "")
+        output = dots + "".join(sorted(c for c in set(letters) if letters.count(c) == 1))
+    output = output.replace("...", dots)
+    unknown = sorted(set(output) - set("".join(plain)))
+    if unknown or len(set(output)) < len(output):
+        raise ShapeError(
+            f"einsum({subscripts!r}): the output must name each letter once, and only letters of "
+            f"the inputs{f', not {unknown}' if unknown else ''}"
+        )
+    return plain, output
+
+
+def _einsum_arguments(draw: Draw) -> Arguments:
+    text, *shapes = draw.choice(
+        [
+            ("ij,jk", (2, 3), (3, 2)),
+            ("...ij,...jk->...ik", (2, 2, 3), (3, 2)),
+            ("ii->i", (3, 3)),
+            ("ii", (3, 3)),
+            ("bii,i->b", (2, 3, 3), (3,)),
+            ("b...->...", (2, 3)),
+        ]
+    )
+    return (text, *(draw.array(*shape) for shape in shapes)), {}
+
+
+@composite(domain=Domain(arguments=_einsum_arguments, strict="the standard has no einsum"))
+def einsum(subscripts: str, *operands: Any) -> Any:
+    """Sum products of tensors in Einstein's notation, as ``numpy.einsum`` with a string.
+
+    Parameters
+    ----------
+    subscripts : str
+        One term for each tensor, "..." and repeated letters (diagonals) allowed; for instance
+        "bij,bjk->bik".
+    *operands : Tensor
+
+    Raises
+    ------
+    ShapeError
+        If a term does not fit its tensor, or the output names an unknown letter.
+    """
+    terms, output = _plain_subscripts(subscripts, operands)
+    plain_terms, xs = [], []
+    for term, x in zip(terms, operands, strict=True):
+        while len(set(term)) < len(term):
+            letter = next(c for c in term if term.count(c) > 1)
+            first = term.index(letter)
+            second = term.index(letter, first + 1)
+            rest = [i for i in range(len(term)) if i not in (first, second)]
+            x = diagonal(permute_dims(x, (*rest, first, second)))
+            term = "".join(term[i] for i in rest) + letter
+        plain_terms.append(term)
+        xs.append(x)
+    return apply(contract, tuple(xs), {"subscripts": f"{','.join(plain_terms)}->{output}"})
+
+
+# diagonals
+
+
+def _put_diagonal(m: Any, x: Any, /, *, shape: tuple[int, int], offset: int = 0) -> Any:
+    rows, columns = shape
+    start = max(-offset, 0)
+    column = m.zeros((*x.shape[:-1], rows), dtype=x.dtype)
+    column = m.scatter_set(column, (..., slice(start, start + x.shape[-1])), x)
+    on_diagonal = m.astype(m.eye(rows, columns, k=offset), m.bool)
+    return m.where(on_diagonal, m.expand_dims(column, axis=-1), m.zeros((), dtype=x.dtype))
+
+
+def _diagonal_arguments(draw: Draw) -> Arguments:
+    shape = (*draw.shape(max_dims=1), draw.integer(1, 4), draw.integer(1, 4))
+    return (draw.array(*shape),), {"offset": draw.integer(-2, 2)}
+
+
+def _put_diagonal_arguments(draw: Draw) -> Arguments:
+    offset = draw.integer(-1, 1)
+    return (draw.array(3),), {"offset": offset, "shape": (3 + max(-offset, 0), 3 + max(offset, 0))}
+
+
+def _diagonal(m: Any, x: Any, /, *, offset: int = 0) -> Any:
+    if x.ndim < 2:
+        raise ShapeError(f"a diagonal needs two axes, but the shape is {tuple(x.shape)}")
+    return m.linalg.diagonal(x, offset=offset)
+
+
+diagonal = define_op(
+    "diagonal", _diagonal,
+    lambda m, g, y, x, offset: m.put_diagonal(g, shape=x.shape[-2:], offset=offset),
+    domain=_bilinear(_diagonal_arguments),
+    doc="The diagonal of matrices (the last two axes), ``offset`` places above the main one.",
+)  # fmt: skip
+put_diagonal = define_op(
+    "put_diagonal", _put_diagonal,
+    lambda m, g, y, x, shape, offset: m.diagonal(g, offset=offset),
+    domain=_bilinear(_put_diagonal_arguments),
+    doc="Matrices of a shape with this diagonal and zeros elsewhere: the adjoint of `diagonal`.",
+)  # fmt: skip
+
+
+@composite(domain=_bilinear(_diagonal_arguments))
+def trace(x: Any, offset: int = 0) -> Any:
+    """Sum of the diagonal of matrices (the last two axes)."""
+    return reduce.sum(diagonal(x, offset=offset), axis=-1)
+
+
+# norms
+
+
+def _vector_norm(
+    m: Any, x: Any, /, *, axis: Any = None, keepdims: bool = False, ord: float = 2
+) -> Any:
+    size = m.abs(x)
+    if ord == math.inf:
+        return m.max(size, axis=axis, keepdims=keepdims)
+    if ord == -math.inf:
+        return m.min(size, axis=axis, keepdims=keepdims)
+    if ord == 2:
+        return m.sqrt(m.sum(x * x, axis=axis, keepdims=keepdims))
+    if ord == 1:
+        return m.sum(size, axis=axis, keepdims=keepdims)
+    if ord <= 0:
+        raise ValueError(f"ord must be a positive number, inf or -inf, not {ord}")
+    return m.sum(size**ord, axis=axis, keepdims=keepdims) ** (1 / ord)
+
+
+def _vector_norm_rule(m: Any, g: Any, y: Any, x: Any, axis: Any, keepdims: bool, ord: float) -> Any:
+    norm = reduce.spread(m, y, x, axis, keepdims)
+    slope = reduce.spread(m, g, x, axis, keepdims) * m.sign(x)
+    if math.isinf(ord):
+        reached = m.abs(x) == norm
+        ties = m.sum(m.astype(reached, dtype=x.dtype), axis=axis, keepdims=True)
+        return m.where(reached, slope / ties, 0.0)
+    ratio = m.abs(x) / m.where(norm == 0, 1.0, norm)
+    return slope * ratio ** (ord - 1)
+
+
+def _norm_arguments(draw: Draw) -> Arguments:
+    (x,), attrs = reduce.reduction_arguments(draw)
+    return (x,), {**attrs, "ord": draw.choice([1, 2, 3.5, math.inf, -math.inf])}
+
+
+vector_norm = define_op(
+    "vector_norm", _vector_norm, _vector_norm_rule,
+    domain=Domain(0.3, 2.0, arguments=_norm_arguments),
+    doc="The norm of the elements along axes, of order ``ord``. The gradient at zero is 0.",
+)  # fmt: skip

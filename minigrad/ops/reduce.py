@@ -1,0 +1,285 @@
+"""Ops that turn many elements into fewer: sums, extremes, moments, and orders."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from minigrad.errors import ShapeError
+from minigrad.op import Domain, Draw, composite, define_op
+from minigrad.ops.index import gather
+from minigrad.ops.shape import normal_axes, normal_axis, permute_dims, reshape
+
+Arguments = tuple[tuple[Any, ...], dict[str, Any]]
+
+
+def reduced_axes(axis: int | Sequence[int] | None, ndim: int) -> tuple[int, ...]:
+    """Return the axes to reduce over, counted from the front; None stands for all."""
+    return tuple(range(ndim)) if axis is None else normal_axes(axis, ndim, "reduction")
+
+
+def spread(m: Any, g: Any, x: Any, axis: Any, keepdims: bool) -> Any:
+    """Stretch a reduced ``g`` over the axes of ``x`` again."""
+    if not keepdims:
+        axes = reduced_axes(axis, x.ndim)
+        g = m.reshape(g, shape=tuple(1 if i in axes else n for i, n in enumerate(x.shape)))
+    return m.broadcast_to(g, shape=x.shape)
+
+
+def count(x: Any, axis: Any) -> int:
+    """Return how many elements are reduced to one."""
+    return math.prod(x.shape[i] for i in reduced_axes(axis, x.ndim))
+
+
+def reduction_arguments(draw: Draw) -> Arguments:
+    """Draw distinct numbers with at least one element, an axis (or several, or none) and keepdims."""
+    shape = draw.shape(min_side=1)
+    axes: list[Any] = [None]
+    if shape:
+        axes += [draw.integer(-len(shape), len(shape) - 1), draw.permutation(len(shape))[:2]]
+    return (draw.distinct(*shape),), {"axis": draw.choice(axes), "keepdims": draw.boolean()}
+
+
+def _axis_arguments(draw: Draw) -> Arguments:
+    shape = draw.shape(min_dims=1, min_side=1)
+    return (draw.distinct(*shape),), {"axis": draw.integer(-len(shape), len(shape) - 1)}
+
+
+_LINEAR = Domain(sharp="linear", arguments=reduction_arguments)
+_ANY = Domain(arguments=reduction_arguments)
+
+# sums and means
+
+sum = define_op(
+    "sum", lambda m, x, /, *, axis=None, keepdims=False: m.sum(x, axis=axis, keepdims=keepdims),
+    lambda m, g, y, x, axis, keepdims: spread(m, g, x, axis, keepdims),
+    domain=_LINEAR, doc="Sum over axes; by default over all.",
+)  # fmt: skip
+mean = define_op(
+    "mean", lambda m, x, /, *, axis=None, keepdims=False: m.mean(x, axis=axis, keepdims=keepdims),
+    lambda m, g, y, x, axis, keepdims: spread(m, g, x, axis, keepdims) / (count(x, axis) or 1),
+    domain=_LINEAR, doc="Mean over axes; by default over all.",
+)  # fmt: skip
+
+
+def _deviation(m: Any, g: Any, x: Any, axis: Any, correction: float, keepdims: bool) -> Any:
+    centred = x - m.mean(x, axis=axis, keepdims=True)
+    return spread(m, g, x, axis, keepdims) * centred / (count(x, axis) - correction)
+
+
+def _moment_arguments(draw: Draw) -> Arguments:
+    shape = draw.shape(min_dims=1, min_side=2)
+    axis = draw.choice([None, draw.integer(-len(shape), len(shape) - 1)])
+    attrs = {"axis": axis, "keepdims": draw.boolean(), "correction": draw.choice([0.0, 1.0])}
+    return (draw.distinct(*shape),), attrs
+
+
+var = define_op(
+    "var",
+    lambda m, x, /, *, axis=None, correction=0.0, keepdims=False: m.var(
+        x, axis=axis, correction=correction, keepdims=keepdims
+    ),
+    lambda m, g, y, x, axis, correction, keepdims: _deviation(
+        m, 2 * g, x, axis, correction, keepdims
+    ),
+    domain=Domain(arguments=_moment_arguments),
+    doc="Variance over axes; the sum of squares is divided by the count less ``correction``.",
+)  # fmt: skip
+std = define_op(
+    "std",
+    lambda m, x, /, *, axis=None, correction=0.0, keepdims=False: m.std(
+        x, axis=axis, correction=correction, keepdims=keepdims
+    ),
+    lambda m, g, y, x, axis, correction, keepdims: _deviation(
+        m, m.where(y == 0, 0.0, g / m.where(y == 0, 1.0, y)), x, axis, correction, keepdims
+    ),
+    domain=Domain(arguments=_moment_arguments),
+    doc="Standard deviation over axes, as the root of `var`. The gradient is 0 where it is 0.",
+)  # fmt: skip
+
+
+@composite(domain=_ANY)
+def prod(x: Any, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Any:
+    """Product over axes; by default over all.
+
+    It multiplies halves, so that every derivative is exact also where elements are zero.
+    """
+    axes = reduced_axes(axis, x.ndim)
+    rest = tuple(i for i in range(x.ndim) if i not in axes)
+    n = count(x, axis)
+    y = reshape(permute_dims(x, (*axes, *rest)), (n, *(x.shape[i] for i in rest)))
+    if n == 0:
+        y = sum(y, axis=0) + 1
+    else:
+        while n > 1:
+            half = n // 2
+            paired = y[:half] * y[half : 2 * half]
+            if n % 2:
+                paired = _times_first(paired, y[2 * half])
+            y, n = paired, half
+        y = y[0]
+    if keepdims:
+        y = reshape(y, tuple(1 if i in axes else n for i, n in enumerate(x.shape)))
+    return y
+
+
+def _times_first(x: Any, last: Any) -> Any:
+    return x.at[0].set(x[0] * last)
+
+
+# extremes
+
+
+def _extreme_rule(m: Any, g: Any, y: Any, x: Any, axis: Any, keepdims: bool) -> Any:
+    reached = m.logical_or(x == spread(m, y, x, axis, keepdims), m.isnan(x))
+    ties = m.sum(m.astype(reached, dtype=x.dtype), axis=axis, keepdims=True)
+    return m.where(reached, spread(m, g, x, axis, keepdims) / ties, 0.0)
+
+
+max = define_op(
+    "max", lambda m, x, /, *, axis=None, keepdims=False: m.max(x, axis=axis, keepdims=keepdims),
+    _extreme_rule, domain=_ANY,
+    doc="Largest element over axes; equal largest elements share the gradient.",
+)  # fmt: skip
+min = define_op(
+    "min", lambda m, x, /, *, axis=None, keepdims=False: m.min(x, axis=axis, keepdims=keepdims),
+    _extreme_rule, domain=_ANY,
+    doc="Smallest element over axes; equal smallest elements share the gradient.",
+)  # fmt: skip
+
+
+def _logsumexp(m: Any, x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
+    top = m.max(x, axis=axis, keepdims=True)
+    top = m.where(m.isfinite(top), top, m.zeros_like(top))
+    total = m.sum(m.exp(x - top), axis=axis, keepdims=True)
+    y = m.log(total) + top
+    if keepdims:
+        return y
+    axes = reduced_axes(axis, x.ndim)
+    return m.reshape(y, tuple(n for i, n in enumerate(x.shape) if i not in axes))
+
+
+logsumexp = define_op(
+    "logsumexp", _logsumexp,
+    lambda m, g, y, x, axis, keepdims: spread(m, g, x, axis, keepdims) * m.softmax(x, axis=axis),
+    domain=_ANY, doc="``log(sum(exp(x)))`` over axes, without overflow.",
+)  # fmt: skip
+
+# running sums
+
+
+def _cumulative_sum(
+    m: Any, x: Any, /, *, axis: int | None = None, include_initial: bool = False
+) -> Any:
+    if axis is None and x.ndim != 1:
+        raise ShapeError(f"say which axis of a tensor with {x.ndim} axes to sum along")
+    return m.cumulative_sum(x, axis=axis or 0, include_initial=include_initial)
+
+
+def _cumulative_sum_rule(
+    m: Any, g: Any, y: Any, x: Any, axis: int | None, include_initial: bool
+) -> Any:
+    before = (slice(None),) * normal_axis(axis or 0, x.ndim, "cumulative_sum")
+    back = (*before, slice(None, None, -1))
+    if include_initial:
+        g = m.getitem(g, key=(*before, slice(1, None)))
+    return m.getitem(m.cumulative_sum(m.getitem(g, key=back), axis=axis), key=back)
+
+
+def _cumulative_sum_arguments(draw: Draw) -> Arguments:
+    (x,), attrs = _axis_arguments(draw)
+    return (x,), {**attrs, "include_initial": draw.boolean()}
+
+
+cumulative_sum = define_op(
+    "cumulative_sum", _cumulative_sum, _cumulative_sum_rule,
+    domain=Domain(sharp="linear", arguments=_cumulative_sum_arguments),
+    doc="Running sum along an axis; ``include_initial`` puts a zero in front.",
+)  # fmt: skip
+
+# truth and order: no derivative of their own
+
+
+def _truth_arguments(draw: Draw) -> Arguments:
+    (x,), attrs = reduction_arguments(draw)
+    return (draw.booleans(*x.shape),), attrs
+
+
+all = define_op(
+    "all", lambda m, x, /, *, axis=None, keepdims=False: m.all(x, axis=axis, keepdims=keepdims),
+    domain=Domain(arguments=_truth_arguments), doc="Whether all elements over axes are true.",
+)  # fmt: skip
+any = define_op(
+    "any", lambda m, x, /, *, axis=None, keepdims=False: m.any(x, axis=axis, keepdims=keepdims),
+    domain=Domain(arguments=_truth_arguments), doc="Whether any element over axes is true.",
+)  # fmt: skip
+
+
+def _position_arguments(draw: Draw) -> Arguments:
+    (x,), attrs = _axis_arguments(draw)
+    return (x,), {**attrs, "keepdims": draw.boolean()}
+
+
+argmax = define_op(
+    "argmax",
+    lambda m, x, /, *, axis=None, keepdims=False: m.argmax(x, axis=axis, keepdims=keepdims),
+    domain=Domain(arguments=_position_arguments),
+    doc="Position of the first largest element along an axis, or in the flat tensor.",
+)  # fmt: skip
+argmin = define_op(
+    "argmin",
+    lambda m, x, /, *, axis=None, keepdims=False: m.argmin(x, axis=axis, keepdims=keepdims),
+    domain=Domain(arguments=_position_arguments),
+    doc="Position of the first smallest element along an axis, or in the flat tensor.",
+)  # fmt: skip
+
+
+def _argsort(m: Any, x: Any, /, *, axis: int = -1, descending: bool = False) -> Any:
+    if not descending:
+        return m.argsort(x, axis=axis, stable=True)
+    last = x.shape[axis] - 1  # equal elements keep their order: sort backwards, twice
+    return last - m.flip(m.argsort(m.flip(x, axis=axis), axis=axis, stable=True), axis=axis)
+
+
+def _order_arguments(draw: Draw) -> Arguments:
+    (x,), attrs = _axis_arguments(draw)
+    return (x,), {**attrs, "descending": draw.boolean()}
+
+
+argsort = define_op(
+    "argsort", _argsort, domain=Domain(arguments=_order_arguments),
+    doc="The positions that sort an axis; equal elements keep their order.",
+)  # fmt: skip
+
+
+@composite(domain=Domain(arguments=_order_arguments, strict="it picks by integer arrays"))
+def sort(x: Any, *, axis: int = -1, descending: bool = False) -> Any:
+    """Sort along an axis."""
+    return gather(x, argsort(x, axis=axis, descending=descending), axis=axis)
+
+
+def _topk_arguments(draw: Draw) -> Arguments:
+    (x,), attrs = _axis_arguments(draw)
+    k = draw.integer(1, x.shape[attrs["axis"]])
+    return (x, k), {**attrs, "largest": draw.boolean()}
+
+
+@composite(domain=Domain(arguments=_topk_arguments, strict="it picks by integer arrays"))
+def topk(x: Any, k: int, *, axis: int = -1, largest: bool = True) -> tuple[Any, Any]:
+    """Return the ``k`` largest (or smallest) elements along an axis in order, and their positions.
+
+    Raises
+    ------
+    ShapeError
+        If the axis has fewer than ``k`` elements.
+    """
+    position = normal_axis(axis, x.ndim, "topk")
+    if not 0 <= k <= x.shape[position]:
+        raise ShapeError(
+            f"topk: k is {k}, but axis {axis} has {x.shape[position]} elements; "
+            "k must lie between 0 and that"
+        )
+    order = argsort(x, axis=axis, descending=largest)
+    indices = order[(*(slice(None),) * position, slice(0, k))]
+    return gather(x, indices, axis=axis), indices

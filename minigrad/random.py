@@ -1,0 +1,167 @@
+"""Seeded random numbers: the same in every process and on every device.
+
+Numbers are drawn on the CPU by the counter-based generator Philox (Salmon 2011) and copied to the device,
+so a GPU run repeats a CPU run. A generator can be split into independent ones, and its state is plain
+data that can be stored as JSON.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy
+
+from minigrad import dtypes
+from minigrad.errors import ArgumentError
+from minigrad.tensor import Tensor, tensor
+
+
+class Generator:
+    """A source of random tensors.
+
+    Parameters
+    ----------
+    seed : int
+        Any non-negative integer. Equal seeds give equal numbers, in every process.
+    """
+
+    def __init__(self, seed: int = 0) -> None:
+        if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
+            raise ArgumentError(f"a seed must be a non-negative integer, not {seed!r}")
+        self._start(seed, (), 0)
+
+    def _start(self, seed: int, path: tuple[int, ...], children: int) -> None:
+        self._seed, self._path, self._children = seed, path, children
+        sequence = numpy.random.SeedSequence(seed, spawn_key=path)
+        self._numbers = numpy.random.Generator(numpy.random.Philox(sequence))
+
+    def split(self, count: int = 2) -> tuple[Generator, ...]:
+        """Return ``count`` generators whose numbers are independent of this one's and each other's."""
+        made = []
+        for _ in range(count):
+            child = Generator.__new__(Generator)
+            child._start(self._seed, (*self._path, self._children), 0)
+            self._children += 1
+            made.append(child)
+        return tuple(made)
+
+    def get_state(self) -> dict[str, Any]:
+        """Return the state as plain data (integers, strings, lists)."""
+        inner = self._numbers.bit_generator.state
+        state = inner["state"]
+        return {
+            "seed": self._seed,
+            "path": list(self._path),
+            "children": self._children,
+            "counter": [int(n) for n in state["counter"]],
+            "key": [int(n) for n in state["key"]],
+            "buffer": [int(n) for n in inner["buffer"]],
+            "buffer_pos": int(inner["buffer_pos"]),
+            "has_uint32": int(inner["has_uint32"]),
+            "uinteger": int(inner["uinteger"]),
+        }
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Go on exactly where ``get_state`` was called."""
+        try:
+            self._start(state["seed"], tuple(state["path"]), state["children"])
+            self._numbers.bit_generator.state = {
+                "bit_generator": "Philox",
+                "state": {
+                    "counter": numpy.array(state["counter"], dtype=numpy.uint64),
+                    "key": numpy.array(state["key"], dtype=numpy.uint64),
+                },
+                "buffer": numpy.array(state["buffer"], dtype=numpy.uint64),
+                "buffer_pos": state["buffer_pos"],
+                "has_uint32": state["has_uint32"],
+                "uinteger": state["uinteger"],
+            }
+        except (KeyError, TypeError) as error:
+            raise ArgumentError(
+                f"this is not the state of a generator ({error!r}); pass what get_state() returned"
+            ) from None
+
+    def uniform(
+        self,
+        shape: Sequence[int] = (),
+        low: float = 0.0,
+        high: float = 1.0,
+        *,
+        dtype: Any = None,
+        device: str | None = None,
+    ) -> Tensor:
+        """Return numbers evenly distributed between ``low`` (included) and ``high`` (excluded)."""
+        return _made(self._numbers.random(_sizes(shape)) * (high - low) + low, dtype, device)
+
+    def normal(
+        self,
+        shape: Sequence[int] = (),
+        mean: float = 0.0,
+        std: float = 1.0,
+        *,
+        dtype: Any = None,
+        device: str | None = None,
+    ) -> Tensor:
+        """Return normally distributed numbers."""
+        return _made(self._numbers.standard_normal(_sizes(shape)) * std + mean, dtype, device)
+
+    def integers(
+        self, low: int, high: int, shape: Sequence[int] = (), *, device: str | None = None
+    ) -> Tensor:
+        """Return int64 numbers between ``low`` (included) and ``high`` (excluded)."""
+        if high <= low:
+            raise ArgumentError(f"integers(): high ({high}) must be larger than low ({low})")
+        return _made(self._numbers.integers(low, high, size=_sizes(shape)), dtypes.int64, device)
+
+    def bernoulli(
+        self, probability: float, shape: Sequence[int] = (), *, device: str | None = None
+    ) -> Tensor:
+        """Return bool values that are true with ``probability``."""
+        if not 0 <= probability <= 1:
+            raise ArgumentError(f"a probability must lie between 0 and 1, not {probability}")
+        return _made(self._numbers.random(_sizes(shape)) < probability, dtypes.bool_, device)
+
+    def permutation(self, n: int, *, device: str | None = None) -> Tensor:
+        """Return the integers below ``n`` in random order."""
+        return _made(self._numbers.permutation(n), dtypes.int64, device)
+
+    def categorical(self, probabilities: Tensor, *, device: str | None = None) -> Tensor:
+        """Return an int64 position along the last axis, drawn with these probabilities."""
+        weights = numpy.asarray(probabilities.detach().cpu().numpy(), dtype=numpy.float64)
+        total = weights.sum(-1, keepdims=True)
+        if not (weights >= 0).all() or not (total > 0).all() or not numpy.isfinite(total).all():
+            raise ArgumentError(
+                "categorical(): probabilities must be non-negative and finite and not all zero; "
+                "pass them through softmax first"
+            )
+        edges = numpy.cumsum(weights, axis=-1)
+        drawn = self._numbers.random((*weights.shape[:-1], 1)) * edges[..., -1:]
+        return _made((edges <= drawn).sum(-1), dtypes.int64, device or probabilities.device)
+
+
+def _sizes(shape: Any) -> tuple[int, ...]:
+    return (shape,) if isinstance(shape, int) else tuple(shape)
+
+
+def _made(values: Any, dtype: Any, device: str | None) -> Tensor:
+    return tensor(values, dtype=dtype or dtypes.get_default_dtype(), device=device)
+
+
+default_generator = Generator(0)
+
+
+def manual_seed(seed: int) -> Generator:
+    """Start the global generator again from ``seed``, and return it."""
+    default_generator.set_state(Generator(seed).get_state())
+    return default_generator
+
+
+def get_state() -> dict[str, Any]:
+    """Return the state of the global generator."""
+    return default_generator.get_state()
+
+
+def set_state(state: dict[str, Any]) -> None:
+    """Set the state of the global generator."""
+    default_generator.set_state(state)

@@ -1,0 +1,587 @@
+"""The tensor: an array that nobody else can write to, and where its gradient goes."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Iterator
+from itertools import count
+from typing import Any
+
+import numpy
+
+from minigrad import dispatch, dtypes, memory
+from minigrad.backends import backend_named, backend_of, parse_device
+from minigrad.backends.base import by_type
+from minigrad.dispatch import apply
+from minigrad.errors import (
+    ArgumentError,
+    BackendError,
+    DtypeError,
+    GradientError,
+    ShapeError,
+    TraceError,
+    user_line,
+)
+from minigrad.operators import Operators
+from minigrad.ops import elementwise, index, linalg, reduce, shape
+
+_hook_numbers = count().__next__
+
+
+class Tensor(Operators):
+    """An n-dimensional array with a place in the graph of what was computed from what.
+
+    Make tensors with `minigrad.tensor` and the creation functions. The memory of a tensor belongs to
+    it alone: arrays given are copied, arrays handed out are read-only.
+
+    Attributes
+    ----------
+    requires_grad : bool
+        Whether gradients flow through this tensor.
+    grad : Tensor or None
+        What ``backward`` added up here; only for leaves.
+    """
+
+    __slots__ = ("__weakref__", "_array", "_hooks", "_node", "grad", "requires_grad")
+
+    _array: Any
+    _node: Any
+    _hooks: dict[int, Callable[..., Any]] | None
+    grad: Tensor | None
+    requires_grad: bool
+
+    def __init__(self, *_: Any, **__: Any) -> None:
+        raise TypeError("make a tensor with minigrad.tensor(data), not by calling the class")
+
+    # what it is
+
+    @property
+    def shape(self) -> tuple[int, ...]:  # type: ignore[override]
+        """Sizes of the axes."""
+        return tuple(self._array.shape)
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self._array.shape)
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return int(self._array.size)
+
+    @property
+    def dtype(self) -> numpy.dtype[Any]:
+        """Element type."""
+        return dtypes.as_dtype(self._array.dtype)
+
+    @property
+    def device(self) -> str:
+        """Where the content is: "cpu" or "cuda:N"."""
+        return by_type[type(self._array)].device_of(self._array)
+
+    @property
+    def nbytes(self) -> int:
+        """Size in bytes."""
+        return self.size * self.dtype.itemsize
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether no recorded op made this tensor."""
+        return self._node is None
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise TypeError("a tensor of shape () has no length; use .size or .item()")
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[Tensor]:
+        if not self.shape:
+            raise TypeError("a tensor of shape () cannot be iterated over; use .item()")
+        return iter(shape.unstack(self, axis=0))
+
+    def __repr__(self) -> str:
+        backend = by_type[type(self._array)]
+        body = numpy.array2string(
+            numpy.asarray(backend.to_numpy(self._array)),
+            separator=", ",
+            precision=4,
+            prefix="tensor(",
+        )
+        notes = []
+        if (
+            self.dtype not in (dtypes.get_default_dtype(), dtypes.int64, dtypes.bool_)
+            or not self.size
+        ):
+            notes.append(f"dtype={self.dtype}")
+        if not self.size:
+            notes.append(f"shape={self.shape}")
+        if self.device != "cpu":
+            notes.append(f"device='{self.device}'")
+        if self.requires_grad:
+            record = getattr(self._node, "record", self._node)
+            notes.append(f"from {record.op.name}" if record is not None else "requires_grad=True")
+        return f"tensor({', '.join([body, *notes])})"
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item(), spec) if spec and self.size == 1 else format(str(self), spec)
+
+    # out of the engine
+
+    def numpy(self) -> numpy.ndarray[Any, Any]:
+        """Return a read-only NumPy view of the content.
+
+        Raises
+        ------
+        GradientError
+            If the tensor requires a gradient: NumPy would lose it. Call ``detach()`` first.
+        BackendError
+            If the tensor is not on the CPU. Call ``cpu()`` first.
+        """
+        if self.requires_grad:
+            raise GradientError(
+                "this tensor requires a gradient, which NumPy would lose; call .detach().numpy()"
+            )
+        if not isinstance(self._array, numpy.ndarray):
+            raise BackendError(
+                f"this tensor is on {self.device} and NumPy works on the CPU; call .cpu().numpy()"
+            )
+        return memory.freeze(self._array).view()
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> numpy.ndarray[Any, Any]:
+        array = self.numpy()
+        if dtype is not None and numpy.dtype(dtype) != array.dtype:
+            if copy is False:
+                raise ArgumentError(
+                    f"a conversion from {array.dtype} to {dtype} cannot avoid a copy"
+                )
+            return array.astype(dtype)
+        return array.copy() if copy else array
+
+    def item(self) -> Any:
+        """Return the one element as a Python number."""
+        if self.size != 1:
+            raise ShapeError(f"item() needs one element, but the tensor has shape {self.shape}")
+        return by_type[type(self._array)].to_numpy(self._array).item()
+
+    def tolist(self) -> Any:
+        """Return the content as nested Python lists."""
+        return by_type[type(self._array)].to_numpy(self._array).tolist()
+
+    def __bool__(self) -> bool:
+        if self.size != 1:
+            raise ShapeError(
+                f"the truth of a tensor of shape {self.shape} is ambiguous; use .any() or .all()"
+            )
+        return bool(self.item())
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __index__(self) -> int:
+        if self.dtype.kind not in "iu":
+            raise DtypeError(f"only an integer tensor can be an index, not {self.dtype}")
+        return operator.index(self.item())
+
+    def __dlpack__(self, **options: Any) -> Any:
+        """Hand the content to another array library, as a copy: nobody else can write to a tensor."""
+        if self.requires_grad:
+            raise GradientError(
+                "this tensor requires a gradient, which another library would lose; call .detach()"
+            )
+        if options.get("copy") is False:
+            raise BackendError(
+                "a tensor's memory is never shared, so that nothing can change it unseen; "
+                "leave out copy=False"
+            )
+        options.pop("copy", None)
+        return self._array.copy().__dlpack__(**options)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return self._array.__dlpack_device__()  # type: ignore[no-any-return]
+
+    # moving and converting
+
+    def to(self, target: Any) -> Tensor:
+        """Return this tensor on another device or with another dtype; itself if nothing changes.
+
+        Parameters
+        ----------
+        target : str or dtype
+            "cpu", "cuda", "cuda:1", or a dtype.
+        """
+        if isinstance(target, str) and (target == "cpu" or target.partition(":")[0] == "cuda"):
+            name, number = parse_device(target)
+            wanted = "cpu" if name == "numpy" else f"cuda:{number}"
+            if self.device == wanted:
+                return self
+            return apply(shape.transfer, (self,), {"device": wanted})  # type: ignore[no-any-return]
+        if isinstance(target, Tensor):
+            return self.to(target.device).astype(target.dtype)
+        return self.astype(target)
+
+    def cpu(self) -> Tensor:
+        """Return this tensor on the CPU."""
+        return self.to("cpu")
+
+    def cuda(self, number: int = 0) -> Tensor:
+        """Return this tensor on a GPU."""
+        return self.to(f"cuda:{number}")
+
+    def astype(self, dtype: Any) -> Tensor:
+        """Return this tensor with another dtype; to integers and bool no gradient flows."""
+        dtype = dtypes.as_dtype(dtype)
+        if dtype == self.dtype:
+            return self
+        source = self if dtypes.is_floating(dtype) else self.detach()
+        return apply(shape.astype, (source,), {"dtype": dtype})  # type: ignore[no-any-return]
+
+    def float(self) -> Tensor:
+        """Return this tensor as float32."""
+        return self.astype(dtypes.float32)
+
+    def double(self) -> Tensor:
+        """Return this tensor as float64."""
+        return self.astype(dtypes.float64)
+
+    def detach(self) -> Tensor:
+        """Return a tensor with the same content that no gradient flows through."""
+        return make(self._array, None)
+
+    def clone(self) -> Tensor:
+        """Return a copy with memory of its own; gradients flow through."""
+        return apply(elementwise.positive, (self,), {})  # type: ignore[no-any-return]
+
+    def __copy__(self) -> Tensor:
+        return self._duplicate(self._array)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
+        copied = self._duplicate(+self._array if self.dtype.kind != "b" else self._array.copy())
+        if self.grad is not None:
+            copied.grad = make(self.grad._array.copy(), None)
+        memo[id(self)] = copied
+        return copied
+
+    def _duplicate(self, array: Any) -> Tensor:
+        if self._node is not None:
+            raise GradientError(
+                "a tensor computed from others cannot be copied with its history; copy detach() of it"
+            )
+        copied = Tensor.__new__(type(self))
+        _fill(copied, array, None, self.requires_grad)
+        return copied
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self._node is not None:
+            raise GradientError(
+                "a tensor computed from others cannot be pickled with its history; pickle detach() of it"
+            )
+        content = numpy.asarray(by_type[type(self._array)].to_numpy(self._array))
+        return _restore, (type(self), content, self.device, self.requires_grad)
+
+    # writing
+
+    @property
+    def data(self) -> Tensor:
+        """The same memory without gradients; assigning to it writes the content in place."""
+        return self.detach()
+
+    @data.setter
+    def data(self, value: Any) -> None:
+        self.copy_(value)
+
+    def copy_(self, value: Any) -> Tensor:
+        """Write ``value`` into this tensor's memory; a pending backward pass will notice.
+
+        Raises
+        ------
+        ShapeError
+            If ``value`` does not have this shape or one that broadcasts to it.
+        """
+        with self._writing() as array:
+            array[...] = self._as_content(value)
+        return self
+
+    def _writing(self) -> Any:
+        if self._node is not None:
+            raise GradientError(
+                "a tensor computed from others cannot be written in place; write to clone().detach()"
+            )
+        if isinstance(dispatch.current(), _recorders()):
+            raise TraceError(f"a traced step cannot write in place, at {user_line()}")
+        return memory.writing(self._array)
+
+    def _as_content(self, value: Any) -> Any:
+        if not isinstance(value, (bool, int, float)):
+            value = value if isinstance(value, Tensor) else tensor(value)
+            value = value.detach().to(self.device)._array
+        return value
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        if self.requires_grad:
+            raise GradientError(
+                "x[i] = v would change a tensor that gradients flow through; write "
+                "x = x.at[i].set(v), or x.data[i] = v to change a parameter outside of the graph"
+            )
+        with self._writing() as array:
+            array[index.raw_key(key, type(array))] = self._as_content(value)
+
+    @property
+    def at(self) -> index.At:
+        """Functional updates: ``x.at[i].set(v)`` and ``x.at[i].add(v)`` return a new tensor."""
+        return index.At(self)
+
+    # gradients
+
+    def requires_grad_(self, requires_grad: bool = True) -> Tensor:
+        """Set whether gradients flow through this leaf, and return it."""
+        if self._node is not None:
+            raise GradientError(
+                "requires_grad can be changed for leaf tensors only; use detach() to cut the graph"
+            )
+        if requires_grad:
+            _check_floating(self.dtype)
+        self.requires_grad = requires_grad
+        return self
+
+    def backward(
+        self,
+        gradient: Any = None,
+        retain_graph: bool | None = None,
+        create_graph: bool = False,
+    ) -> None:
+        """Add the gradient of this tensor with respect to every leaf to the leaf's ``grad``.
+
+        Parameters
+        ----------
+        gradient : Tensor, optional
+            The cotangent of this tensor; one if it is a scalar.
+        retain_graph : bool, optional
+            Keep what was saved, so that backward can run again; by default ``create_graph``.
+        create_graph : bool
+            Record the backward pass, so that gradients can be differentiated.
+
+        Raises
+        ------
+        GradientError
+            If no gradient can flow, the graph was freed, an array was overwritten since, or the
+            tensor is not a scalar and ``gradient`` is missing.
+        """
+        from minigrad.autograd import backward
+
+        backward((self,), (gradient,), retain_graph=retain_graph, create_graph=create_graph)
+
+    def retain_grad(self) -> Tensor:
+        """Let ``backward`` store the gradient of this tensor although it is not a leaf."""
+        if self._node is not None:
+            import weakref
+
+            me = weakref.ref(self)
+
+            def store(g: Tensor) -> None:
+                tensor = me()
+                if tensor is not None:
+                    tensor.grad = g if tensor.grad is None else tensor.grad + g
+
+            self.register_hook(store)
+        return self
+
+    def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> Callable[[], None]:
+        """Call ``hook(gradient)`` when this tensor's gradient is known; return a function to undo it.
+
+        A tensor that the hook returns takes the place of the gradient.
+        """
+        if not self.requires_grad:
+            raise GradientError("a hook needs a tensor that requires a gradient")
+        if self._node is None:
+            if self._hooks is None:
+                self._hooks = {}
+            hooks = self._hooks
+        else:
+            record = getattr(self._node, "record", self._node)
+            if record.hooks is None:
+                record.hooks = {}
+            hooks = record.hooks.setdefault(getattr(self._node, "index", 0), {})
+        number = _hook_numbers()
+        hooks[number] = hook
+        return lambda: hooks.pop(number, None) and None
+
+    # the functions that read best as methods
+
+    def reshape(self, *sizes: Any) -> Any:
+        """See `minigrad.reshape`."""
+        return shape.reshape(self, sizes[0] if len(sizes) == 1 else sizes)
+
+    def permute(self, *axes: Any) -> Any:
+        """See `minigrad.permute_dims`."""
+        return shape.permute_dims(self, axes[0] if len(axes) == 1 else axes)
+
+    def sum(self, axis: Any = None, keepdims: bool = False) -> Any:
+        """See `minigrad.sum`."""
+        return reduce.sum(self, axis=axis, keepdims=keepdims)
+
+    def mean(self, axis: Any = None, keepdims: bool = False) -> Any:
+        """See `minigrad.mean`."""
+        return reduce.mean(self, axis=axis, keepdims=keepdims)
+
+    def max(self, axis: Any = None, keepdims: bool = False) -> Any:
+        """See `minigrad.max`."""
+        return reduce.max(self, axis=axis, keepdims=keepdims)
+
+    def min(self, axis: Any = None, keepdims: bool = False) -> Any:
+        """See `minigrad.min`."""
+        return reduce.min(self, axis=axis, keepdims=keepdims)
+
+    def prod(self, axis: Any = None, keepdims: bool = False) -> Any:
+        """See `minigrad.prod`."""
+        return reduce.prod(self, axis=axis, keepdims=keepdims)
+
+    def var(self, axis: Any = None, correction: float = 0.0, keepdims: bool = False) -> Any:
+        """See `minigrad.var`."""
+        return reduce.var(self, axis=axis, correction=correction, keepdims=keepdims)
+
+    def std(self, axis: Any = None, correction: float = 0.0, keepdims: bool = False) -> Any:
+        """See `minigrad.std`."""
+        return reduce.std(self, axis=axis, correction=correction, keepdims=keepdims)
+
+    def any(self, axis: Any = None, keepdims: bool = False) -> Any:
+        """See `minigrad.any`."""
+        return reduce.any(self, axis=axis, keepdims=keepdims)
+
+    def all(self, axis: Any = None, keepdims: bool = False) -> Any:
+        """See `minigrad.all`."""
+        return reduce.all(self, axis=axis, keepdims=keepdims)
+
+    def argmax(self, axis: Any = None, keepdims: bool = False) -> Any:
+        """See `minigrad.argmax`."""
+        return reduce.argmax(self, axis=axis, keepdims=keepdims)
+
+    def argmin(self, axis: Any = None, keepdims: bool = False) -> Any:
+        """See `minigrad.argmin`."""
+        return reduce.argmin(self, axis=axis, keepdims=keepdims)
+
+
+_new = Tensor.__new__
+
+
+def _fill(t: Tensor, array: Any, node: Any, requires_grad: bool) -> None:
+    t._array = array
+    t._node = node
+    t._hooks = None
+    t.grad = None
+    t.requires_grad = requires_grad
+
+
+def make(array: Any, node: Any) -> Tensor:
+    """Return a tensor around ``array`` that came from ``node`` of the tape (None: a constant)."""
+    t = _new(Tensor)
+    t._array = array
+    t._node = node
+    t._hooks = None
+    t.grad = None
+    t.requires_grad = node is not None
+    return t
+
+
+def _recorders() -> type:
+    from minigrad.graph import Recorder
+
+    return Recorder
+
+
+def _restore(kind: type, content: Any, device: str, requires_grad: bool) -> Tensor:
+    t = Tensor.__new__(kind)
+    name, number = parse_device(device)
+    array = backend_named(name).asarray(content, content.dtype, number)
+    _fill(t, array, None, requires_grad)
+    return t
+
+
+def _check_floating(dtype: Any) -> None:
+    if not dtypes.is_floating(dtype):
+        raise DtypeError(
+            f"only floating-point tensors can require a gradient, not {dtype}; "
+            'convert with .astype("float32") first'
+        )
+
+
+def tensor(
+    data: Any, dtype: Any = None, device: str | None = None, requires_grad: bool = False
+) -> Tensor:
+    """Return a tensor with a copy of ``data``.
+
+    Parameters
+    ----------
+    data : array_like
+        A number, nested lists, a NumPy or CuPy array, or a tensor. Python floats become the default
+        dtype, arrays keep theirs.
+    dtype : dtype, optional
+    device : str, optional
+        "cpu", "cuda" or "cuda:N"; by default where ``data`` is, else the default backend's device.
+    requires_grad : bool
+        Whether gradients flow through it.
+
+    Raises
+    ------
+    DtypeError
+        If ``data`` holds something other than numbers, or a gradient is wanted for integers.
+    ShapeError
+        If nested lists are ragged.
+    """
+    if isinstance(data, Tensor):
+        data = data.detach()._array
+    source = backend_of(data)
+    if source is None:
+        data, dtype = _from_python(data, dtype)
+    dtype = dtypes.as_dtype(data.dtype if dtype is None else dtype)
+    if requires_grad:
+        _check_floating(dtype)
+    if device is None and source is not None and not isinstance(data, numpy.ndarray):
+        device = source.device_of(data)
+    name, number = parse_device(device)
+    backend = backend_named(name)
+    if source is not None and source is not backend:
+        data = source.to_numpy(data)
+    t = make(backend.asarray(data, dtype, number), None)
+    t.requires_grad = requires_grad
+    return t
+
+
+def _from_python(data: Any, dtype: Any) -> tuple[numpy.ndarray[Any, Any], Any]:
+    if isinstance(data, (list, tuple)):
+        data = _lists(data)
+    elif hasattr(data, "__dlpack__") and not hasattr(data, "__array__"):
+        data = numpy.from_dlpack(data)
+    try:
+        array = numpy.asarray(data)
+    except ValueError as error:
+        raise ShapeError(
+            f"tensor(): the nested lists are ragged ({error}); pad them to one length"
+        ) from None
+    if array.dtype.kind not in "fiub" and array.dtype.name != "bfloat16":
+        raise DtypeError(
+            f"tensor(): cannot make a tensor of {array.dtype.name} values; "
+            "give numbers (complex numbers are not supported)"
+        )
+    if dtype is None and array.dtype == numpy.float64 and not hasattr(data, "dtype"):
+        dtype = dtypes.get_default_dtype()
+    return array, dtype
+
+
+def _lists(data: Any) -> Any:
+    """Replace tensors in nested lists by their arrays, which must not carry gradients."""
+    if isinstance(data, (list, tuple)):
+        return [_lists(item) for item in data]
+    if isinstance(data, Tensor):
+        if data.requires_grad:
+            raise GradientError(
+                "tensor() of a list of tensors would lose their gradients; use minigrad.stack"
+            )
+        return by_type[type(data._array)].to_numpy(data._array)
+    return data
+
+
+__all__ = ["Tensor", "linalg", "make", "tensor"]
