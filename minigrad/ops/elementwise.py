@@ -230,26 +230,27 @@ logaddexp = elementwise(
     doc="``log(exp(a) + exp(b))`` without overflow.",
 )  # fmt: skip
 
-# the error function, by the rational approximations of W. J. Cody (1969), Mathematics of Computation 23
+# the error function: near 0 by the rational approximation of FDLIBM (Sun Microsystems, 1993), elsewhere by
+# those of W. J. Cody (1969), Mathematics of Computation 23; together accurate to two units of the last bit
 
 _NEAR = (
-    (1.85777706184603153e-1, 3.16112374387056560e0, 1.13864154151050156e2,
-     3.77485237685302021e2, 3.20937758913846947e3),
-    (1.0, 2.36012909523441209e1, 2.44024637934444173e2, 1.28261652607737228e3,
-     2.84423683343917062e3),
+    (-2.37630166566501626084e-5, -5.77027029648944159157e-3, -2.84817495755985104766e-2,
+     -3.25042107247001499370e-1, 1.28379167095512558561e-1),
+    (-3.96022827877536812320e-6, 1.32494738004321644526e-4, 5.08130628187576562776e-3,
+     6.50222499887672944485e-2, 3.97917223959155352819e-1, 1.0),
 )  # fmt: skip
 _MIDDLE = (
     (2.15311535474403846e-8, 5.64188496988670089e-1, 8.88314979438837594e0,
      6.61191906371416295e1, 2.98635138197400131e2, 8.81952221241769090e2,
      1.71204761263407058e3, 2.05107837782607147e3, 1.23033935479799725e3),
     (1.0, 1.57449261107098347e1, 1.17693950891312499e2, 5.37181101862009858e2,
-     1.62138957456669019e3, 3.29079923573345963e3, 4.36261909024324716e3,
+     1.62138957456669019e3, 3.29079923573345963e3, 4.36261909014324716e3,
      3.43936767414372164e3, 1.23033935480374942e3),
 )  # fmt: skip
 _FAR = (
     (1.63153871373020978e-2, 3.05326634961232344e-1, 3.60344899949804439e-1,
      1.25781726111229246e-1, 1.60837851487422766e-2, 6.58749161529837803e-4),
-    (1.0, 2.56852019228982242e0, 1.87295284992346725e0, 5.27905102951428412e-1,
+    (1.0, 2.56852019228982242e0, 1.87295284992346047e0, 5.27905102951428412e-1,
      6.05183413124413191e-2, 2.33520497626869185e-3),
 )  # fmt: skip
 
@@ -266,8 +267,8 @@ def _ratio(coefficients: tuple[tuple[float, ...], tuple[float, ...]], x: Any) ->
 
 def _erf(m: Any, x: Any) -> Any:
     size = m.minimum(m.abs(x), 6.0)  # erf(6) is 1 to the last bit
-    near = m.minimum(size, 0.5)
-    middle = m.clip(size, 0.46875, 4.0)
+    near = m.minimum(size, 1.0)
+    middle = m.clip(size, 0.75, 4.0)
     far = m.maximum(size, 4.0)
     inverse = 1 / (far * far)
     tail = m.where(
@@ -275,12 +276,12 @@ def _erf(m: Any, x: Any) -> Any:
         m.exp(-middle * middle) * _ratio(_MIDDLE, middle),
         m.exp(-far * far) * (1 / math.sqrt(math.pi) - inverse * _ratio(_FAR, inverse)) / far,
     )
-    return m.where(size <= 0.46875, x * _ratio(_NEAR, near * near), m.sign(x) * (1 - tail))
+    return m.where(size <= 0.84375, x + x * _ratio(_NEAR, near * near), m.sign(x) * (1 - tail))
 
 
 erf = elementwise(
     "erf", _erf, lambda m, g, y, x: g * (2 / math.sqrt(math.pi)) * m.exp(-x * x),
-    doc="Error function (Cody 1969).",
+    doc="Error function (Cody 1969; FDLIBM).",
 )  # fmt: skip
 
 # activations
