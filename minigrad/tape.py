@@ -18,7 +18,7 @@ from minigrad import dispatch, memory
 from minigrad.backends import backend_of
 from minigrad.backends.base import by_type
 from minigrad.dispatch import interpreting
-from minigrad.dtypes import is_floating
+from minigrad.dtypes import as_dtype, is_floating
 from minigrad.errors import (
     AnomalyError,
     BackendError,
@@ -55,8 +55,8 @@ class Record:
     parents : tuple
         Where each argument came from: a record, an `Output`, a leaf tensor, or None if not tracked.
     saved : list or None
-        The arguments; one that no rule reads is replaced by something with a shape and a dtype. None
-        once freed.
+        The arguments. One whose elements no rule reads is replaced by its `Spec`, or by None if the op
+        is elementwise. None once freed.
     output : object
         The output array (or arrays) if a rule reads it, else None.
     outputs : tuple of Spec or None
@@ -68,33 +68,27 @@ class Record:
         "shape", "time",
     )  # fmt: skip
 
-    def __init__(
-        self,
-        op: Op,
-        parents: tuple[Any, ...],
-        saved: list[Any],
-        output: Any,
-        attrs: Mapping[str, Any],
-        kind: type,
-        out: Any,
-        outputs: tuple[Spec, ...] | None = None,
-    ) -> None:
-        self.op = op
-        self.parents = parents
-        self.saved = saved
-        self.output = output
-        self.attrs = attrs
-        self.kind = kind
-        self.shape = out.shape
-        self.dtype = out.dtype
-        self.time = tick()
-        self.hooks: Any = None
-        self.outputs = outputs
+    op: Op
+    parents: Sequence[Any]
+    saved: Any
+    output: Any
+    attrs: Mapping[str, Any]
+    kind: Any
+    shape: Any
+    dtype: Any
+    time: int
+    hooks: dict[int, dict[int, Any]] | None
+    outputs: tuple[Spec, ...] | None
+    line: str
 
     @property
     def ndim(self) -> int:
         """Number of axes of the output."""
         return len(self.shape)
+
+
+new_record = Record.__new__
+_WEAK = frozenset({bool, int, float})
 
 
 class Output(NamedTuple):
@@ -128,22 +122,28 @@ class Eager:
 
     def apply(self, op: Op, args: tuple[Any, ...], attrs: Mapping[str, Any]) -> Any:
         """Run the formula of ``op`` on the arrays of ``args``."""
+        # The hot path of the engine: calls and attribute look-ups are counted here.
         arrays: list[Any] = []
+        parents: list[Any] = []
         mask = 0
         bit = 1
-        kind = None
+        kind: Any = None
         for arg in args:
             if isinstance(arg, Tensor):
                 array = arg._array
+                arrays.append(array)
                 if arg.requires_grad:
                     mask |= bit
-                if kind is None:
+                    parents.append(arg._node or arg)
+                else:
+                    parents.append(None)
+                if type(array) is not kind:
+                    if kind is not None:
+                        raise _mixed_devices(op, args)
                     kind = type(array)
-                elif type(array) is not kind:
-                    raise _mixed_devices(op, args)
-                arrays.append(array)
-            elif arg is None or type(arg) is float or type(arg) is int or type(arg) is bool:
+            elif arg is None or type(arg) in _WEAK:
                 arrays.append(arg)
+                parents.append(None)
             else:
                 return self.apply(op, _as_tensors(op, args), attrs)
             bit <<= 1
@@ -151,41 +151,75 @@ class Eager:
             return self.apply(op, _as_tensors(op, args, scalars=True), attrs)
         backend = by_type[kind]
         try:
-            if backend.on_device is None:
-                out = op.fn(backend.namespace, *arrays, **attrs)
-            else:
+            if backend.on_device is not None:
                 with backend.on_device(arrays):
                     out = op.fn(backend.namespace, *arrays, **attrs)
+            elif attrs:
+                out = op.fn(backend.namespace, *arrays, **attrs)
+            else:
+                out = op.fn(backend.namespace, *arrays)
         except Exception as error:
             raise explain(op, args, attrs, error) from error
         if type(out) is not kind:
             if isinstance(out, (tuple, list)):
-                return self._several(op, args, attrs, arrays, mask, kind, out)
+                return self._several(op, args, attrs, arrays, parents, mask, kind, out)
             out = backend.namespace.asarray(out)
         if self.checking:
             check(op, args, (out,), backend)
         if not mask or not self.tracking or op.rules is None:
             return make(out, None)
-        parents, saved, keep_output = self._save(op, args, attrs, arrays, mask, (out,), False)
-        record = Record(op, parents, saved, out if keep_output else None, attrs, kind, out)
+        plan = op.saving.get(mask)
+        if plan is None or op.variadic:
+            plan = _plan(op, arrays, (out,), False, attrs, mask)
+        droppable, keep_output = plan
+        for position in droppable:
+            arrays[position] = None if op.elementwise else _spec(arrays[position])
+        record = new_record(Record)
+        record.op = op
+        record.parents = parents
+        record.saved = arrays
+        record.output = out if keep_output else None
+        record.attrs = attrs
+        record.kind = kind
+        record.shape = out.shape
+        record.dtype = out.dtype
+        record.time = tick()
+        record.hooks = record.outputs = None
         if self.checking:
             record.line = user_line()
         return make(out, record)
 
     def _several(
-        self, op: Op, args: Any, attrs: Any, arrays: Any, mask: int, kind: type, outs: Any
+        self,
+        op: Op,
+        args: tuple[Any, ...],
+        attrs: Mapping[str, Any],
+        arrays: list[Any],
+        parents: list[Any],
+        mask: int,
+        kind: Any,
+        outs: Any,
     ) -> tuple[Tensor, ...]:
+        """Wrap the results of an op that has several."""
         backend = by_type[kind]
         outs = tuple(o if type(o) is kind else backend.namespace.asarray(o) for o in outs)
         if self.checking:
             check(op, args, outs, backend)
         if not mask or not self.tracking or op.rules is None or not outs:
             return tuple(make(o, None) for o in outs)
-        parents, saved, keep_output = self._save(op, args, attrs, arrays, mask, outs, True)
-        specs = tuple(Spec(o.shape, o.dtype) for o in outs)
-        record = Record(
-            op, parents, saved, outs if keep_output else None, attrs, kind, outs[0], specs
-        )
+        droppable, keep_output = _plan(op, arrays, outs, True, attrs, mask)
+        for position in droppable:
+            arrays[position] = _spec(arrays[position])
+        record = new_record(Record)
+        record.op = op
+        record.parents = parents
+        record.saved = arrays
+        record.output = outs if keep_output else None
+        record.attrs = attrs
+        record.kind = kind
+        record.shape = record.dtype = record.hooks = None
+        record.outputs = tuple(Spec(o.shape, o.dtype) for o in outs)
+        record.time = tick()
         if self.checking:
             record.line = user_line()
         return tuple(
@@ -193,28 +227,20 @@ class Eager:
             for i, o in enumerate(outs)
         )
 
-    @staticmethod
-    def _save(
-        op: Op, args: Any, attrs: Any, arrays: list[Any], mask: int, outs: Any, several: bool
-    ) -> tuple[tuple[Any, ...], list[Any], bool]:
-        parents = tuple(
-            [
-                (arg._node or arg) if isinstance(arg, Tensor) and arg.requires_grad else None
-                for arg in args
-            ]
-        )
-        key = mask if len(args) <= op.arity else (mask, len(args))
-        plan = op.saving.get(key)
-        if plan is None:
-            plan = op.saving[key] = needs(op, arrays, outs, several, attrs, mask)
-        droppable, keep_output = plan
-        for position in droppable:
-            array = arrays[position]
-            if parents[position] is not None:
-                arrays[position] = parents[position]
-            elif hasattr(array, "shape"):
-                arrays[position] = Spec(array.shape, array.dtype)
-        return parents, arrays, keep_output
+
+def _plan(
+    op: Op, arrays: Sequence[Any], outs: Any, several: bool, attrs: Mapping[str, Any], mask: int
+) -> tuple[tuple[int, ...], bool]:
+    """Return which arguments need not be saved, and whether the output must be."""
+    key = (mask, len(arrays)) if op.variadic else mask
+    plan = op.saving.get(key)
+    if plan is None:
+        plan = op.saving[key] = needs(op, arrays, outs, several, attrs, mask)
+    return plan
+
+
+def _spec(array: Any) -> Spec:
+    return Spec(array.shape, array.dtype)
 
 
 def _as_tensors(op: Op, args: tuple[Any, ...], scalars: bool = False) -> tuple[Any, ...]:
@@ -513,10 +539,11 @@ def _run(
 ) -> None:
     of, queue, accumulate = state.of, state.queue, state.accumulate
     suspect: set[Any] = set()
+    kind: Any = None
+    m: Any = ops
     while queue:
         record = heappop(queue)[1]
         op = record.op
-        saved = record.saved
         if record.outputs is not None:
             g = _gather(record, state, keys, found, create_graph)
         else:
@@ -527,52 +554,64 @@ def _run(
                 found[record] = g
         if useful is not None and record not in useful:
             continue
+        saved, output = record.saved, record.output
         if saved is None:
             raise _freed(record)
         if record.time < memory.latest_write:
             _check_unwritten(record)
-        parents = record.parents
-        output = record.output
         if create_graph:
-            m: Any = ops
             saved, output = _as_tracked(record)
-        else:
-            m = by_type[record.kind].formulas
+        elif record.kind is not kind:
+            kind = record.kind
+            m = by_type[kind].formulas
         attrs = record.attrs
-        doubtful = op.elementwise and not op.linear and record in suspect
-        together = op.rules(m, g, output, *saved, **attrs) if op.joint else None
-        for position, parent in enumerate(parents):
-            if parent is None:
+        rules = op.rules
+        unchosen = op.selects or (suspect and record in suspect)
+        doubtful = unchosen and op.elementwise and not op.linear and record in suspect
+        together = rules(m, g, output, *saved, **attrs) if op.joint else None
+        position = -1
+        for parent in record.parents:
+            position += 1
+            if parent is None or (useful is not None and not _leads(parent, useful, keys)):
                 continue
-            if useful is not None and node_key(parent) not in keys:  # type: ignore[operator]
-                source = parent.record if type(parent) is Output else parent
-                if source not in useful:
-                    continue
             if together is not None:
                 part = together[position]
                 if part is None:
                     continue
+            elif rules[position] is None:
+                raise GradientError(
+                    f"{op.name} has no derivative with respect to its argument {position + 1}; "
+                    "detach() that argument"
+                )
+            elif attrs:
+                part = rules[position](m, g, output, *saved, **attrs)
             else:
-                rule = op.rules[position]
-                if rule is None:
-                    raise GradientError(
-                        f"{op.name} has no derivative with respect to its argument {position + 1}; "
-                        "detach() that argument"
-                    )
-                part = rule(m, g, output, *saved, **attrs)
+                part = rules[position](m, g, output, *saved)
             if doubtful:
                 # 0 * inf is NaN, but an element that was not chosen has no influence at all
                 part = m.where(g == 0, 0.0, part)
-            if part.shape != parent.shape:
-                part = m.sum_to(part, shape=parent.shape)
-            if part.dtype != parent.dtype:
-                part = m.astype(part, dtype=parent.dtype)
+            like = parent._array if isinstance(parent, Tensor) else parent
+            if part.shape != like.shape:
+                part = m.sum_to(part, shape=like.shape)
+            dtype = part._array.dtype if create_graph else part.dtype
+            if dtype is not like.dtype and dtype != like.dtype:
+                part = m.astype(part, dtype=as_dtype(like.dtype))
             if checking:
                 _check_backward(record, g, part)
-            accumulate(parent, part)
-            if op.selects or record in suspect:
+            if type(parent) is Record and parent not in of:
+                of[parent] = part
+                heappush(queue, (-parent.time, parent))
+            else:
+                accumulate(parent, part)
+            if unchosen:
                 suspect.add(parent.record if type(parent) is Output else parent)
         done.append(record)
+
+
+def _leads(parent: Any, useful: set[Record], keys: Any) -> bool:
+    """Say whether a wanted cotangent needs that of ``parent``."""
+    source = parent.record if type(parent) is Output else parent
+    return source in useful or node_key(parent) in keys
 
 
 def _gather(
