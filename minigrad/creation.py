@@ -154,8 +154,8 @@ def _flat(shape: Any) -> tuple[int, ...]:
 def asarray(data: Any, dtype: Any = None, device: str | None = None) -> Tensor:
     """Return ``data`` as a tensor: itself if it is one already and nothing else is asked for."""
     if isinstance(data, Tensor):
-        data = data if dtype is None else data.astype(dtype)
-        return data if device is None else data.to(device)
+        t: Tensor = data if dtype is None else data.astype(dtype)
+        return t if device is None else t.to(device)
     return tensor(data, dtype=dtype, device=device)
 
 

@@ -68,13 +68,14 @@ def bfloat16() -> numpy.dtype[Any]:
         raise DtypeError(
             "bfloat16 needs the package ml_dtypes; run 'pip install ml_dtypes'"
         ) from None
-    return numpy.dtype(ml_dtypes.bfloat16)
+    found: numpy.dtype[Any] = numpy.dtype(ml_dtypes.bfloat16)
+    return found
 
 
 def is_floating(dtype: Any) -> bool:
     """Say whether tensors of ``dtype`` can carry gradients."""
     dtype = as_dtype(dtype)
-    return dtype.kind == "f" or dtype.name == "bfloat16"
+    return bool(dtype.kind == "f" or dtype.name == "bfloat16")
 
 
 def get_default_dtype() -> numpy.dtype[Any]:

@@ -7,6 +7,7 @@ import linecache
 import os
 import sys
 from collections.abc import Iterable
+from types import FrameType
 
 _PACKAGE = os.path.dirname(os.path.abspath(__file__))
 
@@ -59,11 +60,11 @@ def suggestion(name: str, known: Iterable[str]) -> str:
 
 def user_line() -> str:
     """Return ``"file.py:12: source text"`` of the nearest caller outside the package."""
-    frame = sys._getframe(1)
+    frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         filename = frame.f_code.co_filename
         if not os.path.abspath(filename).startswith(_PACKAGE) and not filename.startswith("<"):
             text = linecache.getline(filename, frame.f_lineno).strip()
             return f"{os.path.basename(filename)}:{frame.f_lineno}: {text}"
-        frame = frame.f_back  # type: ignore[assignment]
+        frame = frame.f_back
     return "<unknown line>"

@@ -128,7 +128,7 @@ class Op:
         self.joint = joint
         self.saves: Saves = saves
         self.linear = domain.sharp == "linear"
-        self.saving: dict[int, tuple[tuple[int, ...], bool]] = {}
+        self.saving: dict[Any, tuple[tuple[int, ...], bool]] = {}
         self._read_signature()
         self.__doc__ = doc
 

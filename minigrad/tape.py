@@ -95,7 +95,7 @@ class Output(NamedTuple):
     """One of several outputs of a record."""
 
     record: Record
-    index: int
+    position: int
     shape: tuple[int, ...]
     dtype: Any
 
@@ -244,7 +244,7 @@ def _spec(array: Any) -> Spec:
 
 
 def _as_tensors(op: Op, args: tuple[Any, ...], scalars: bool = False) -> tuple[Any, ...]:
-    converted = []
+    converted: list[Any] = []
     like = next((a for a in args if isinstance(a, Tensor)), None)
     for position, arg in enumerate(args):
         if isinstance(arg, Tensor) or arg is None:
@@ -376,7 +376,7 @@ class Cotangents:
                 heappush(self.queue, (-node.time, node))
         elif type(node) is Output:
             record = node.record
-            key = (record, node.index)
+            key = (record, node.position)
             if record not in self._queued:
                 self._queued.add(record)
                 heappush(self.queue, (-record.time, record))
@@ -448,7 +448,7 @@ def node_key(node: Any) -> Any:
     """Return what identifies a record, an output of one, or a leaf tensor."""
     if type(node) is Record:
         return node
-    return (node.record, node.index) if type(node) is Output else id(node)
+    return (node.record, node.position) if type(node) is Output else id(node)
 
 
 def backpropagate(
@@ -544,6 +544,7 @@ def _run(
     while queue:
         record = heappop(queue)[1]
         op = record.op
+        g: Any
         if record.outputs is not None:
             g = _gather(record, state, keys, found, create_graph)
         else:
@@ -678,7 +679,7 @@ def check_differentiable(t: Tensor) -> None:
         )
 
 
-def seed(output: Tensor, gradient: Any) -> Tensor:
+def seed(output: Tensor, gradient: Any) -> Any:
     """Return the cotangent to start from: ``gradient``, checked, or one for a scalar output."""
     check_differentiable(output)
     if gradient is None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from itertools import count
 from typing import Any
 
-import numpy
+import numpy as np
 
 from minigrad import dispatch, dtypes, memory
 from minigrad.backends import backend_named, backend_of, parse_device
@@ -71,7 +71,7 @@ class Tensor(Operators):
         return int(self._array.size)
 
     @property
-    def dtype(self) -> numpy.dtype[Any]:
+    def dtype(self) -> np.dtype[Any]:
         """Element type."""
         return dtypes.as_dtype(self._array.dtype)
 
@@ -102,8 +102,8 @@ class Tensor(Operators):
 
     def __repr__(self) -> str:
         backend = by_type[type(self._array)]
-        body = numpy.array2string(
-            numpy.asarray(backend.to_numpy(self._array)),
+        body = np.array2string(
+            np.asarray(backend.to_numpy(self._array)),
             separator=", ",
             precision=4,
             prefix="tensor(",
@@ -128,7 +128,7 @@ class Tensor(Operators):
 
     # out of the engine
 
-    def numpy(self) -> numpy.ndarray[Any, Any]:
+    def numpy(self) -> np.ndarray[Any, Any]:
         """Return a read-only NumPy view of the content.
 
         Raises
@@ -142,15 +142,16 @@ class Tensor(Operators):
             raise GradientError(
                 "this tensor requires a gradient, which NumPy would lose; call .detach().numpy()"
             )
-        if not isinstance(self._array, numpy.ndarray):
+        if not isinstance(self._array, np.ndarray):
             raise BackendError(
                 f"this tensor is on {self.device} and NumPy works on the CPU; call .cpu().numpy()"
             )
-        return memory.freeze(self._array).view()
+        view: np.ndarray[Any, Any] = memory.freeze(self._array).view()
+        return view
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> numpy.ndarray[Any, Any]:
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
         array = self.numpy()
-        if dtype is not None and numpy.dtype(dtype) != array.dtype:
+        if dtype is not None and np.dtype(dtype) != array.dtype:
             if copy is False:
                 raise ArgumentError(
                     f"a conversion from {array.dtype} to {dtype} cannot avoid a copy"
@@ -239,14 +240,6 @@ class Tensor(Operators):
         source = self if dtypes.is_floating(dtype) else self.detach()
         return apply(shape.astype, (source,), {"dtype": dtype})  # type: ignore[no-any-return]
 
-    def float(self) -> Tensor:
-        """Return this tensor as float32."""
-        return self.astype(dtypes.float32)
-
-    def double(self) -> Tensor:
-        """Return this tensor as float64."""
-        return self.astype(dtypes.float64)
-
     def detach(self) -> Tensor:
         """Return a tensor with the same content that no gradient flows through."""
         return make(self._array, None)
@@ -279,7 +272,7 @@ class Tensor(Operators):
             raise GradientError(
                 "a tensor computed from others cannot be pickled with its history; pickle detach() of it"
             )
-        content = numpy.asarray(by_type[type(self._array)].to_numpy(self._array))
+        content = np.asarray(by_type[type(self._array)].to_numpy(self._array))
         return _restore, (type(self), content, self.device, self.requires_grad)
 
     # writing
@@ -404,7 +397,7 @@ class Tensor(Operators):
             record = getattr(self._node, "record", self._node)
             if record.hooks is None:
                 record.hooks = {}
-            hooks = record.hooks.setdefault(getattr(self._node, "index", 0), {})
+            hooks = record.hooks.setdefault(getattr(self._node, "position", 0), {})
         number = _hook_numbers()
         hooks[number] = hook
         return lambda: hooks.pop(number, None) and None
@@ -493,7 +486,7 @@ def _recorders() -> type:
 
 
 def _restore(kind: type, content: Any, device: str, requires_grad: bool) -> Tensor:
-    t = Tensor.__new__(kind)
+    t: Tensor = Tensor.__new__(kind)
     name, number = parse_device(device)
     array = backend_named(name).asarray(content, content.dtype, number)
     _fill(t, array, None, requires_grad)
@@ -539,7 +532,7 @@ def tensor(
     dtype = dtypes.as_dtype(data.dtype if dtype is None else dtype)
     if requires_grad:
         _check_floating(dtype)
-    if device is None and source is not None and not isinstance(data, numpy.ndarray):
+    if device is None and source is not None and not isinstance(data, np.ndarray):
         device = source.device_of(data)
     name, number = parse_device(device)
     backend = backend_named(name)
@@ -550,13 +543,13 @@ def tensor(
     return t
 
 
-def _from_python(data: Any, dtype: Any) -> tuple[numpy.ndarray[Any, Any], Any]:
+def _from_python(data: Any, dtype: Any) -> tuple[np.ndarray[Any, Any], Any]:
     if isinstance(data, (list, tuple)):
         data = _lists(data)
     elif hasattr(data, "__dlpack__") and not hasattr(data, "__array__"):
-        data = numpy.from_dlpack(data)
+        data = np.from_dlpack(data)
     try:
-        array = numpy.asarray(data)
+        array = np.asarray(data)
     except ValueError as error:
         raise ShapeError(
             f"tensor(): the nested lists are ragged ({error}); pad them to one length"
@@ -566,7 +559,7 @@ def _from_python(data: Any, dtype: Any) -> tuple[numpy.ndarray[Any, Any], Any]:
             f"tensor(): cannot make a tensor of {array.dtype.name} values; "
             "give numbers (complex numbers are not supported)"
         )
-    if dtype is None and array.dtype == numpy.float64 and not hasattr(data, "dtype"):
+    if dtype is None and array.dtype == np.float64 and not hasattr(data, "dtype"):
         dtype = dtypes.get_default_dtype()
     return array, dtype
 
