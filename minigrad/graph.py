@@ -56,13 +56,14 @@ class Var(Operators):
             f"at {user_line()}\n  {instead}"
         )
 
-    def __bool__(self) -> NoReturn:
+    def _branch(self) -> NoReturn:
         self._refuse("branches on a value", "use minigrad.where(condition, a, b)")
 
-    def __float__(self) -> NoReturn:
+    def _convert(self) -> NoReturn:
         self._refuse("turns a value into a Python number", "keep it a tensor")
 
-    __int__ = __index__ = item = __float__
+    __bool__ = _branch
+    __float__ = __int__ = __index__ = item = _convert
 
     def __array__(self, *_: Any, **__: Any) -> NoReturn:
         self._refuse("turns a value into a NumPy array", "use minigrad's functions on it")
