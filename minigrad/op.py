@@ -250,7 +250,7 @@ def define_op(
     fn: Callable[..., Any],
     vjp: Any = None,
     *,
-    domain: Domain,
+    domain: Domain | None = None,
     doc: str = "",
     elementwise: bool = False,
     selects: bool = False,
@@ -268,8 +268,8 @@ def define_op(
     vjp : callable or sequence, optional
         The adjoint rule of a function of one array, or one rule for each array. Leave it out for
         functions with no derivative.
-    domain : Domain
-        What the tests draw. An op without a domain cannot be added, because it could not be tested.
+    domain : Domain, optional
+        What the tests draw; by default arrays that broadcast, with elements between -2 and 2.
     doc : str
         One sentence, then whatever else a user must know.
 
@@ -287,7 +287,7 @@ def define_op(
         name,
         fn,
         rules,
-        domain=domain,
+        domain=domain or Domain(),
         elementwise=elementwise,
         selects=selects,
         joint=joint,
@@ -312,7 +312,7 @@ def elementwise(
         name,
         fn,
         vjp,
-        domain=domain or Domain(),
+        domain=domain,
         doc=f"{doc}\n\nWorks element by element; shapes broadcast and dtypes promote as in NumPy 2.",
         elementwise=True,
         selects=selects,
