@@ -8,8 +8,6 @@ array that was written after the forward pass can tell, and refuses.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import count
 from typing import Any
 
@@ -37,24 +35,35 @@ def freeze(array: Any) -> Any:
     return array
 
 
-@contextmanager
-def writing(array: Any) -> Iterator[Any]:
+class writing:
     """Open ``array`` for writing inside the ``with`` block, and note the time."""
-    global latest_write
-    holder = owner(array)
-    flags = getattr(array, "flags", None)
-    locked = flags is not None and not getattr(flags, "writeable", True)
-    if locked:
-        holder.setflags(write=True)
-        array.setflags(write=True)
-    key = id(holder)
-    latest_write = tick()
-    _writes[key] = (weakref.ref(holder, lambda _: _writes.pop(key, None)), latest_write)
-    try:
-        yield array
-    finally:
-        if locked:
-            freeze(array)
+
+    __slots__ = ("_array", "_locked")
+
+    def __init__(self, array: Any) -> None:
+        self._array = array
+        self._locked = not getattr(getattr(array, "flags", None), "writeable", True)
+
+    def __enter__(self) -> Any:
+        global latest_write
+        holder = owner(self._array)
+        if self._locked:
+            holder.setflags(write=True)
+            self._array.setflags(write=True)
+        key = id(holder)
+        known = _writes.get(key)
+        reference = (
+            known[0]
+            if known is not None and known[0]() is holder
+            else weakref.ref(holder, lambda _: _writes.pop(key, None))
+        )
+        latest_write = tick()
+        _writes[key] = (reference, latest_write)
+        return self._array
+
+    def __exit__(self, *_: object) -> None:
+        if self._locked:
+            freeze(self._array)
 
 
 def written_after(array: Any, time: int) -> bool:
