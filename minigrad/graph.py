@@ -12,7 +12,7 @@ import numpy
 from minigrad import dispatch
 from minigrad.backends import backend_named
 from minigrad.dtypes import as_dtype
-from minigrad.errors import TraceError, user_line
+from minigrad.errors import GradientError, TraceError, user_line
 from minigrad.op import OPS, Op
 from minigrad.operators import Operators
 
@@ -191,12 +191,19 @@ def needs(
     g, y = (gs, ys) if several else (gs[0], ys[0])
     touched: set[Any] = set()
     with dispatch.interpreting(Recorder()) as recorder:
-        if op.joint:
-            touched.update(op.rules(ops, g, y, *xs, **attrs))
-        else:
-            for position in range(len(xs)):
-                if mask >> position & 1:
-                    touched.add(op.rules[position](ops, g, y, *xs, **attrs))
+        try:
+            if op.joint:
+                touched.update(op.rules(ops, g, y, *xs, **attrs))
+            else:
+                for position in range(len(xs)):
+                    if mask >> position & 1 and op.rules[position] is not None:
+                        touched.add(op.rules[position](ops, g, y, *xs, **attrs))
+        except Exception as error:
+            raise GradientError(
+                f"the adjoint rule of {op.name} failed when it was run on variables to see what it "
+                f"reads: {error}\n  a rule must compute with operators and with the functions of "
+                "its first argument m, so that it runs on arrays, tensors and variables alike"
+            ) from error
     for node in recorder.nodes:
         touched.update(i for i in node.inputs if isinstance(i, Var))
     droppable = tuple(i for i, x in enumerate(xs) if isinstance(x, Var) and x not in touched)
