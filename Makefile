@@ -45,10 +45,12 @@ clean: ## remove what these commands made (.venv, caches, builds), not the resul
 	find minigrad nn kernels tests examples benchmarks scripts -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # One stamp file for each extra. It is older than pyproject.toml when the dependencies may have
-# changed, and then pip looks again.
+# changed, and then pip looks again. The warning that is left out says that folders of the root
+# may hide the installed package: here they are the installed package.
 $(VENV)/.installed-%: pyproject.toml $(VENV)/.made
 	@echo "== set-up: installing minigrad[$*] into $(VENV) (minutes the first time)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[$*]"
+	@PYTHONWARNINGS="ignore:Editable installation" \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[$*]"
 	@touch $@
 
 $(VENV)/.made: scripts/make_venv.py
