@@ -218,7 +218,9 @@ hypot = elementwise(
 
 
 def _logaddexp_share(m: Any, g: Any, a: Any, b: Any) -> Any:
-    return g * m.sigmoid(m.where(a == b, 0.0, a - b))
+    difference = a - b
+    same_infinity = m.logical_and(a == b, m.isnan(difference))
+    return g * m.sigmoid(m.where(same_infinity, 0.0, difference))
 
 
 logaddexp = elementwise(
@@ -230,8 +232,8 @@ logaddexp = elementwise(
     doc="``log(exp(a) + exp(b))`` without overflow.",
 )  # fmt: skip
 
-# the error function: near 0 by the rational approximation of FDLIBM (Sun Microsystems, 1993), elsewhere by
-# those of W. J. Cody (1969), Mathematics of Computation 23; together accurate to two units of the last bit
+# the error function: near 0 by the rational approximation of FDLIBM (Sun Microsystems, 1993), elsewhere
+# by those of W. J. Cody (1969), Mathematics of Computation 23; accurate to two units in the last place
 
 _NEAR = (
     (-2.37630166566501626084e-5, -5.77027029648944159157e-3, -2.84817495755985104766e-2,

@@ -1,0 +1,22 @@
+"""Checks of derivatives for your own functions and ops, and Hypothesis strategies that draw arguments.
+
+``minigrad.testing.strategies`` needs the package ``hypothesis``; nothing else here does.
+"""
+
+from minigrad.testing.gradcheck import (
+    GradcheckError,
+    KinkError,
+    check_op,
+    gradcheck,
+    gradgradcheck,
+    taylor_slope,
+)
+
+__all__ = [
+    "GradcheckError",
+    "KinkError",
+    "check_op",
+    "gradcheck",
+    "gradgradcheck",
+    "taylor_slope",
+]

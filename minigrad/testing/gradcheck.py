@@ -1,0 +1,467 @@
+"""Compare gradients with derivatives that are found without them.
+
+All checks rest on one identity. Let ``J`` be the derivative of a function at ``x``. For every direction
+``v`` and cotangent ``g`` the adjoint must satisfy ``<g, J v> = <adjoint(g), v>``. The left side is the
+derivative of ``t -> <g, f(x + t v)>`` at 0, one number that can be found in several ways:
+
+"differences"
+    Central differences, with steps made smaller until they agree among themselves.
+"complex"
+    The complex step: for analytic formulas, exact to rounding.
+"linear"
+    A central difference with a step of one: for functions that are linear or bilinear, exact to rounding.
+"taylor"
+    ``f(x + t v)`` minus its linear part must fall like ``t ** 2``. Needs no tolerance.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy
+
+from minigrad.autograd import grad
+from minigrad.backends import backend_named
+from minigrad.errors import ArgumentError, DtypeError, suggestion
+from minigrad.op import Op
+from minigrad.tape import enable_grad, no_grad
+from minigrad.tensor import Tensor, tensor
+from minigrad.testing.routes import (
+    adjoint,
+    bound,
+    evaluate,
+    is_differentiable,
+    listed,
+    trace,
+)
+
+Arrays = Sequence[Any]
+_EPSILON = float(numpy.finfo(numpy.float64).eps)
+_MOST_ELEMENTS = 1000  # how many elements of an argument a failure report looks at
+
+
+class GradcheckError(AssertionError):
+    """A gradient is wrong. The message says which method, argument and element, and both numbers."""
+
+
+class KinkError(ArithmeticError):
+    """The function has a kink or a jump at this point or next to it: nothing can be checked there."""
+
+
+@dataclass(frozen=True)
+class _Subject:
+    """A function of float64 arrays, and its adjoint."""
+
+    name: str
+    labels: tuple[str, ...]
+    forward: Callable[[Arrays], tuple[Any, ...]]
+    pull_back: Callable[[Arrays, Arrays], tuple[Any, ...]]
+    forward_complex: Callable[[Arrays], tuple[Any, ...]]
+
+
+@dataclass(frozen=True)
+class _Line:
+    """The function ``t -> <g, f(x + t v)>``."""
+
+    subject: _Subject
+    xs: Arrays
+    directions: Arrays
+    cotangents: Arrays
+
+    def _at(self, t: complex) -> list[Any]:
+        return [x + t * v if v.any() else x for x, v in zip(self.xs, self.directions, strict=True)]
+
+    def __call__(self, t: float) -> tuple[float, float]:
+        """Return the value at ``t``, and the size of what was added up for it."""
+        ys = self.subject.forward(self._at(t))
+        terms = [g * y for g, y in zip(self.cotangents, ys, strict=True)]
+        return sum(float(x.sum()) for x in terms), sum(float(abs(x).sum()) for x in terms)
+
+    def complex_step(self) -> float:
+        step = 1e-30
+        ys = self.subject.forward_complex(self._at(1j * step))
+        return (
+            sum(float((g * numpy.imag(y)).sum()) for g, y in zip(self.cotangents, ys, strict=True))
+            / step
+        )
+
+
+# the methods: each returns the derivative of a line at 0, and a bound for its error
+
+
+def _by_differences(line: _Line) -> tuple[float, float]:
+    middle, size = line(0.0)
+    for exponent in range(8, 24, 3):
+        steps = [2.0**-exponent, 2.0 ** -(exponent + 1), 2.0 ** -(exponent + 2)]
+        ends = [(line(h)[0], line(-h)[0]) for h in steps]
+        slopes = [(a - b) / (2 * h) for h, (a, b) in zip(steps, ends, strict=True)]
+        # right slope less left slope: falls with the step where the function is smooth
+        bends = [abs(a + b - 2 * middle) / h for h, (a, b) in zip(steps, ends, strict=True)]
+        noise = 8 * _EPSILON * size / steps[-1]
+        # extrapolation: the error of a central difference is even in the step (Richardson 1911)
+        first, second = ((4 * fine - coarse) / 3 for coarse, fine in pairwise(slopes))
+        error = abs(second - first) + noise
+        reliable = error <= 1e-7 * (abs(second) + size)
+        if reliable and bends[-1] <= 0.6 * bends[0] + noise:
+            return second, 4 * error
+    raise KinkError(
+        f"{line.subject.name} has a kink or a jump within {steps[0]:.0e} of this point: slopes to the "
+        f"right and to the left differ by {bends[-1]:.3g}; check it at another point"
+    )
+
+
+def _by_complex_step(line: _Line) -> tuple[float, float]:
+    value = line.complex_step()
+    return value, 1e-12 * abs(value)
+
+
+def _by_step_of_one(line: _Line) -> tuple[float, float]:
+    (right, size), (left, other) = line(1.0), line(-1.0)
+    return (right - left) / 2, 1e-13 * (size + other)
+
+
+_DERIVATIVES = {
+    "differences": _by_differences,
+    "complex": _by_complex_step,
+    "linear": _by_step_of_one,
+}
+METHODS = (*_DERIVATIVES, "taylor")
+
+
+def _remainder_slope(line: _Line, claimed: float) -> float:
+    """Return the power of ``t`` with which the Taylor remainder falls; infinite if there is none."""
+    middle, size = line(0.0)
+    remainders = []
+    for exponent in range(6, 16):
+        h = 2.0**-exponent
+        remainder = abs(line(h)[0] - middle - h * claimed)
+        if remainder > 64 * _EPSILON * (size + abs(claimed) * h):
+            remainders.append((h, remainder))
+    if len(remainders) < 3:
+        return math.inf
+    (h1, r1), (h2, r2) = remainders[0], remainders[-1]
+    return math.log(r1 / r2) / math.log(h1 / h2)
+
+
+# comparing
+
+
+def _claimed(parts: Arrays, directions: Arrays) -> tuple[float, float]:
+    terms = [p * v for p, v in zip(parts, directions, strict=True)]
+    return sum(float(t.sum()) for t in terms), sum(float(abs(t).sum()) for t in terms)
+
+
+def _agree(claimed: float, size: float, found: float, error: float, method: str) -> bool:
+    tolerance = (1e-6 if method == "differences" else 1e-11) * (size + abs(found))
+    return abs(claimed - found) <= error + tolerance
+
+
+def _disagreement(
+    subject: _Subject, xs: Arrays, gs: Arrays, parts: Arrays, method: str
+) -> list[str]:
+    """Return a line for each element whose derivative is wrong, the worst first."""
+    wrong = []
+    for k, x in enumerate(xs):
+        for index in list(numpy.ndindex(x.shape))[:_MOST_ELEMENTS]:
+            directions = [numpy.zeros_like(other) for other in xs]
+            directions[k][index] = 1.0
+            claimed = float(parts[k][index])
+            line = _Line(subject, xs, directions, gs)
+            try:
+                found, error = _DERIVATIVES[method](line)
+            except KinkError:
+                continue
+            if not _agree(claimed, abs(claimed), found, error, method):
+                where = f"argument {subject.labels[k]}, element {index}"
+                text = f"{where}: the rule gives {claimed:.10g}, {method} gives {found:.10g}"
+                wrong.append((abs(claimed - found), text))
+    wrong.sort(key=lambda pair: -pair[0])
+    return [text for _, text in wrong]
+
+
+def _check(
+    subject: _Subject, xs: Arrays, methods: Sequence[str], directions: int, seed: int
+) -> None:
+    for method in methods:
+        if method not in METHODS:
+            raise ArgumentError(
+                f"gradcheck has no method {method!r}{suggestion(method, METHODS)}; "
+                f"the methods are {', '.join(METHODS)}"
+            )
+    rng = numpy.random.default_rng(seed)
+    ys = subject.forward(xs)
+    for _ in range(directions):
+        vs = [rng.standard_normal(x.shape) for x in xs]
+        gs = [rng.standard_normal(y.shape) for y in ys]
+        parts = subject.pull_back(xs, gs)
+        for label, x, part in zip(subject.labels, xs, parts, strict=True):
+            if part.shape != x.shape:
+                raise GradcheckError(
+                    f"gradcheck of {subject.name}: the gradient of argument {label} has shape "
+                    f"{part.shape}, but the argument has shape {x.shape}"
+                )
+        line = _Line(subject, xs, vs, gs)
+        claimed, size = _claimed(parts, vs)
+        for method in methods:
+            if method == "taylor":
+                slope = _remainder_slope(line, claimed)
+                if slope < 1.5:
+                    raise GradcheckError(
+                        f"gradcheck of {subject.name}: the gradient is wrong: the Taylor remainder "
+                        f"falls like t ** {slope:.2f}, not like t ** 2"
+                    )
+                continue
+            found, error = _DERIVATIVES[method](line)
+            if _agree(claimed, size, found, error, method):
+                continue
+            details = _disagreement(subject, xs, gs, parts, method)
+            shown = "".join(f"\n  {text}" for text in details[:5])
+            more = f"\n  ... and {len(details) - 5} more elements" if len(details) > 5 else ""
+            raise GradcheckError(
+                f"gradcheck of {subject.name}: the gradient is wrong: along a random direction the "
+                f"rules give {claimed:.10g}, {method} gives {found:.10g}{shown}{more}"
+            )
+
+
+# what is checked: a function of tensors, or the record of an op
+
+
+def _as_float64(values: Arrays, of: str) -> None:
+    for position, value in enumerate(values):
+        if is_differentiable(value) and value.dtype != numpy.float64:
+            raise DtypeError(
+                f"{of}: input {position} is {value.dtype}, in which differences are too coarse; "
+                'convert it with .astype("float64")'
+            )
+
+
+def _function_subject(
+    function: Callable[..., Any], inputs: Sequence[Any], of: str
+) -> tuple[_Subject, list[Any]]:
+    _as_float64(inputs, of)
+    tensors = [i for i, x in enumerate(inputs) if isinstance(x, Tensor) and is_differentiable(x)]
+    positions = [i for i in tensors if inputs[i].requires_grad] or tensors
+    if not positions:
+        raise ArgumentError(
+            f"{of}: none of the inputs is a tensor of float64; there is nothing to check"
+        )
+
+    def filled(values: Arrays) -> list[Any]:
+        given = list(inputs)
+        for i, value in zip(positions, values, strict=True):
+            given[i] = value
+        return given
+
+    def run(arrays: Arrays, requires_grad: bool) -> tuple[list[Tensor], list[Tensor]]:
+        xs = [
+            tensor(a, device=inputs[i].device, requires_grad=requires_grad)
+            for i, a in zip(positions, arrays, strict=True)
+        ]
+        return xs, [y for y in listed(function(*filled(xs))) if is_differentiable(y)]
+
+    def forward(arrays: Arrays) -> tuple[Any, ...]:
+        with no_grad(), numpy.errstate(all="ignore"):
+            return tuple(_raw(y) for y in run(arrays, False)[1])
+
+    def pull_back(arrays: Arrays, cotangents: Arrays) -> tuple[Any, ...]:
+        xs, ys = run(arrays, True)
+        pairs = [
+            (y, tensor(g, dtype=y.dtype, device=y.device))
+            for y, g in zip(ys, cotangents, strict=True)
+            if y.requires_grad
+        ]
+        if not pairs:
+            return tuple(numpy.zeros(x.shape) for x in xs)
+        found = grad([y for y, _ in pairs], xs, [g for _, g in pairs], allow_unused=True)
+        return tuple(
+            numpy.zeros(x.shape) if g is None else _raw(g) for x, g in zip(xs, found, strict=True)
+        )
+
+    def forward_complex(arrays: Arrays) -> tuple[Any, ...]:
+        graph = trace(lambda *xs: function(*filled(xs)), *(inputs[i] for i in positions))
+        outs = zip(graph.outputs, evaluate(graph, *arrays), strict=True)
+        return tuple(y for spec, y in outs if is_differentiable(spec))
+
+    name = getattr(function, "__name__", type(function).__name__)
+    subject = _Subject(name, tuple(map(str, positions)), forward, pull_back, forward_complex)
+    return subject, [_raw(inputs[i]) for i in positions]
+
+
+def _raw(t: Tensor) -> Any:
+    return t.detach().cpu().numpy()
+
+
+def gradcheck(
+    function: Callable[..., Any],
+    *inputs: Any,
+    methods: Sequence[str] = ("differences",),
+    directions: int = 2,
+    seed: int = 0,
+) -> None:
+    """Compare the gradients of a function of tensors with numerical derivatives.
+
+    Parameters
+    ----------
+    function : callable
+        Takes ``inputs``, returns a tensor or several. It must return the same each time.
+    *inputs : Any
+        Those that require gradients are checked; all float64 tensors if none does.
+    methods : sequence of {"differences", "complex", "linear", "taylor"}
+        "differences": central differences. "complex": the complex step, for analytic functions that use
+        no other tensors than their inputs. "linear": a step of one, for (bi)linear functions. "taylor":
+        the Taylor remainder falls like the square of the step.
+    directions : int
+        How many random directions and cotangents to try.
+    seed : int
+        Where those come from.
+
+    Raises
+    ------
+    GradcheckError
+        If a gradient is wrong; names the argument, the element and both numbers.
+    KinkError
+        If the function is not smooth at this point.
+    DtypeError
+        If an input is a floating-point tensor of another dtype than float64.
+    """
+    subject, xs = _function_subject(function, inputs, "gradcheck")
+    _check(subject, xs, methods, directions, seed)
+
+
+def gradgradcheck(
+    function: Callable[..., Any],
+    *inputs: Any,
+    methods: Sequence[str] = ("differences",),
+    directions: int = 2,
+    seed: int = 0,
+) -> None:
+    """Compare second derivatives of a function of tensors with numerical derivatives of the first.
+
+    It checks the function that maps inputs and cotangents to gradients. See `gradcheck`, whose method
+    "complex" cannot be used here.
+    """
+    if "complex" in methods:
+        raise ArgumentError(
+            'gradgradcheck has no method "complex", because a gradient cannot be traced; '
+            'use "differences", "linear" or "taylor"'
+        )
+    subject, xs = _function_subject(function, inputs, "gradgradcheck")
+    rng = numpy.random.default_rng(seed + 1)
+    cotangents = [tensor(rng.standard_normal(y.shape)) for y in subject.forward(xs)]
+    checked = [int(label) for label in subject.labels]
+
+    def first_order(*values: Any) -> tuple[Any, ...]:
+        points, gs = values[: len(checked)], values[len(checked) :]
+        given = list(inputs)
+        linked = [x if x.requires_grad else x.detach().requires_grad_() for x in points]
+        for i, x in zip(checked, linked, strict=True):
+            given[i] = x
+        with enable_grad():
+            ys = [y for y in listed(function(*given)) if is_differentiable(y)]
+            pairs = [(y, g) for y, g in zip(ys, gs, strict=True) if y.requires_grad]
+            if not pairs:
+                return tuple(x * 0 for x in linked)
+            found = grad(
+                [y for y, _ in pairs],
+                linked,
+                [g for _, g in pairs],
+                create_graph=True,
+                allow_unused=True,
+            )
+            return tuple(x * 0 if g is None else g for x, g in zip(linked, found, strict=True))
+
+    name = getattr(function, "__name__", type(function).__name__)
+    first_order.__name__ = f"the gradient of {name}"
+    gradcheck(
+        first_order,
+        *(inputs[i].detach() for i in checked),
+        *cotangents,
+        methods=methods,
+        directions=directions,
+        seed=seed,
+    )
+
+
+def check_op(
+    op: Op,
+    args: Sequence[Any],
+    attrs: Mapping[str, Any] | None = None,
+    *,
+    methods: Sequence[str] | None = None,
+    directions: int = 2,
+    seed: int = 0,
+) -> None:
+    """Compare the adjoint rules of an op record with its formula, on NumPy arrays and without a tape.
+
+    Parameters
+    ----------
+    op : Op
+        Need not be in the table.
+    args : sequence
+        NumPy arrays and Python scalars, as `op` takes them; the float64 arrays are checked.
+    attrs : mapping, optional
+    methods : sequence of str, optional
+        As in `gradcheck`; by default differences, and what the op's domain calls ``sharp``.
+    directions, seed : int
+        As in `gradcheck`.
+
+    Raises
+    ------
+    GradcheckError, KinkError, DtypeError
+        As in `gradcheck`.
+    """
+    _as_float64(args, f"check_op({op.name})")
+    args, attrs = bound(op, args, attrs or {})
+    backend = backend_named("numpy")
+    positions = [i for i, x in enumerate(args) if is_differentiable(x)]
+    if methods is None:
+        methods = ("differences", *([op.domain.sharp] if op.domain.sharp else []))
+
+    def run(arrays: Arrays) -> tuple[tuple[Any, ...], Any]:
+        given = list(args)
+        for i, array in zip(positions, arrays, strict=True):
+            given[i] = array
+        with numpy.errstate(all="ignore"):
+            return tuple(given), op.fn(backend.namespace, *given, **attrs)
+
+    def forward(arrays: Arrays) -> tuple[Any, ...]:
+        outs = map(numpy.asarray, listed(run(arrays)[1]))
+        return tuple(y for y in outs if y.dtype.kind in "fc")
+
+    def pull_back(arrays: Arrays, cotangents: Arrays) -> tuple[Any, ...]:
+        given, outs = run(arrays)
+        ys = tuple(map(numpy.asarray, listed(outs)))
+        remaining = iter(cotangents)
+        gs = tuple(next(remaining) if is_differentiable(y) else numpy.zeros_like(y) for y in ys)
+        several = isinstance(outs, (tuple, list))
+        with numpy.errstate(all="ignore"):
+            parts = adjoint(
+                op,
+                backend.formulas,
+                gs if several else gs[0],
+                ys if several else ys[0],
+                given,
+                attrs,
+            )
+        return tuple(numpy.asarray(parts.get(i, numpy.zeros(args[i].shape))) for i in positions)
+
+    labels = tuple(f"{i} ({op.arrays[i]})" if i < len(op.arrays) else str(i) for i in positions)
+    subject = _Subject(op.name, labels, forward, pull_back, forward)
+    _check(subject, [args[i] for i in positions], methods, directions, seed)
+
+
+def taylor_slope(function: Callable[..., Any], *inputs: Any, seed: int = 0) -> float:
+    """Return the power of the step with which the Taylor remainder of a function falls.
+
+    It is 2 where the gradient is right, 1 where it is wrong, and infinite where the function is linear.
+    """
+    subject, xs = _function_subject(function, inputs, "taylor_slope")
+    rng = numpy.random.default_rng(seed)
+    vs = [rng.standard_normal(x.shape) for x in xs]
+    gs = [rng.standard_normal(y.shape) for y in subject.forward(xs)]
+    claimed, _ = _claimed(subject.pull_back(xs, gs), vs)
+    return _remainder_slope(_Line(subject, xs, vs, gs), claimed)

@@ -1,0 +1,116 @@
+"""Hypothesis strategies for the arguments of ops, as their domains describe them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy
+
+try:
+    from hypothesis import strategies as st
+except ImportError:
+    raise ImportError(
+        "minigrad.testing.strategies draws with Hypothesis; run 'pip install hypothesis'"
+    ) from None
+
+from minigrad.op import Composite, Domain, Op
+
+_GRID = 2**16
+_LONGEST_SIDE = 4
+
+
+class HypothesisDraw:
+    """The `minigrad.op.Draw` of a domain, made of a Hypothesis ``draw`` function.
+
+    Floats lie on a fine grid that misses integers and halves, where functions have their kinks.
+    """
+
+    def __init__(self, draw: Any, domain: Domain) -> None:
+        self._draw = draw
+        self._domain = domain
+
+    def integer(self, low: int, high: int) -> int:
+        """Draw an integer between ``low`` and ``high``, both included."""
+        return int(self._draw(st.integers(low, high)))
+
+    def boolean(self) -> bool:
+        """Draw True or False."""
+        return bool(self._draw(st.booleans()))
+
+    def choice(self, options: Sequence[Any]) -> Any:
+        """Draw one of ``options``."""
+        return options[self.integer(0, len(options) - 1)]
+
+    def shape(self, min_dims: int = 0, max_dims: int = 3, min_side: int = 0) -> tuple[int, ...]:
+        """Draw a shape; an empty one now and then if ``min_side`` is 0."""
+        sides = st.integers(min_side or 1, _LONGEST_SIDE)
+        if min_side == 0 and self.integer(0, 7) == 7:
+            sides = st.integers(0, _LONGEST_SIDE)
+        return tuple(self._draw(st.lists(sides, min_size=min_dims, max_size=max_dims)))
+
+    def array(self, *shape: int, low: float | None = None, high: float | None = None) -> Any:
+        """Draw a float64 array with values of the domain, or between ``low`` and ``high``."""
+        bottom = self._domain.low if low is None else low
+        top = self._domain.high if high is None else high
+        grid = self.integers(*shape, low=0, high=_GRID - 1)
+        return bottom + (top - bottom) * ((grid + 2**-0.5) / _GRID)
+
+    def distinct(self, *shape: int) -> Any:
+        """Draw a float64 array whose elements differ by at least a fixed part of the domain."""
+        low, high = self._domain.low, self._domain.high
+        size = int(numpy.prod(shape, dtype=int))
+        order = numpy.asarray(self.permutation(size), dtype=float).reshape(shape)
+        return low + (high - low) * (order + 2**-0.5) / max(size, 1)
+
+    def integers(self, *shape: int, low: int, high: int) -> Any:
+        """Draw an int64 array with values between ``low`` and ``high``, both included."""
+        return self._filled(st.integers(low, high), shape, numpy.int64)
+
+    def booleans(self, *shape: int) -> Any:
+        """Draw a bool array."""
+        return self._filled(st.booleans(), shape, numpy.bool_)
+
+    def permutation(self, n: int) -> tuple[int, ...]:
+        """Draw the numbers below ``n`` in some order."""
+        return tuple(self._draw(st.permutations(range(n))))
+
+    def _filled(self, elements: Any, shape: tuple[int, ...], dtype: Any) -> Any:
+        size = int(numpy.prod(shape, dtype=int))
+        values = self._draw(st.lists(elements, min_size=size, max_size=size))
+        return numpy.array(values, dtype=dtype).reshape(shape)
+
+
+def _broadcasting(draw: HypothesisDraw, count: int) -> tuple[Any, ...]:
+    """Draw arrays whose shapes broadcast; now and then one of several is a Python number."""
+    common = draw.shape()
+    arrays = []
+    for _ in range(count):
+        sides = common[draw.integer(0, len(common)) :] if count > 1 else common
+        arrays.append(draw.array(*(draw.choice((n, n, 1)) if count > 1 else n for n in sides)))
+    scalar = draw.integer(0, 4 * count) if count > 1 else count
+    if scalar < count:
+        arrays[scalar] = float(draw.array())
+    return tuple(arrays)
+
+
+@st.composite
+def arguments(draw: Any, row: Op | Composite) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Arguments and attributes for an op or a composite: NumPy arrays (float64) and Python values.
+
+    Parameters
+    ----------
+    row : Op or Composite
+        Its domain says what to draw. Elementwise ops that do not say get arrays whose shapes broadcast,
+        empty and zero-dimensional ones among them.
+    """
+    source = HypothesisDraw(draw, row.domain)
+    if row.domain.arguments is not None:
+        args, attrs = row.domain.arguments(source)
+        return tuple(args), dict(attrs)
+    if isinstance(row, Composite) or not row.elementwise:
+        raise TypeError(
+            f"the domain of {row.name} does not say how to draw arguments; "
+            "give it Domain(arguments=...)"
+        )
+    return _broadcasting(source, row.arity), {}

@@ -1,0 +1,240 @@
+"""The checks of minigrad.testing pass what is right, catch what is wrong, and say what they found."""
+
+import subprocess
+import sys
+
+import hypothesis
+import numpy
+import pytest
+from hypothesis import strategies as st
+
+import minigrad as mg
+from minigrad.errors import ArgumentError, DtypeError
+from minigrad.op import Domain, Op
+from minigrad.testing import (
+    GradcheckError,
+    KinkError,
+    check_op,
+    gradcheck,
+    gradgradcheck,
+    taylor_slope,
+)
+from minigrad.testing.strategies import HypothesisDraw, arguments
+
+
+def points(*shape, seed=0):
+    return mg.tensor(numpy.random.default_rng(seed).uniform(0.4, 1.6, shape))
+
+
+def cube(m, x):
+    return x * x * x
+
+
+def cubic(rule, fn=cube, **options):
+    """An op of one array that is not in the table."""
+    return Op("cubic", fn, (rule,), domain=Domain(sharp="complex"), elementwise=True, **options)
+
+
+RIGHT = cubic(lambda m, g, y, x: g * 3 * x * x)
+WRONG = {
+    "wrong sign": cubic(lambda m, g, y, x: -(g * 3 * x * x)),
+    "missing factor": cubic(lambda m, g, y, x: g * x * x),
+    "tiny error": cubic(lambda m, g, y, x: g * 3.0001 * x * x),
+    "cotangent ignored": cubic(lambda m, g, y, x: 3 * x * x),
+    "zero": cubic(lambda m, g, y, x: m.zeros_like(g)),
+}
+ALL_METHODS = ("differences", "complex", "taylor")
+
+
+def test_right_gradients_pass_every_method():
+    x = points(2, 3)
+    check_op(RIGHT, (x.numpy(),), methods=ALL_METHODS)
+    gradcheck(lambda x: (x * mg.sin(x), mg.exp(x)), x, methods=ALL_METHODS)
+    gradcheck(lambda a, b: a @ b, points(2, 3), points(3, 2), methods=("linear", "complex"))
+    gradgradcheck(lambda x: mg.tanh(x * x), x, methods=("differences", "taylor"))
+    gradgradcheck(mg.matmul, points(2, 3), points(3), methods=("linear",))
+
+
+# the Taylor remainder shows an error only once its quadratic part is smaller than it
+CAUGHT = [(n, m) for n in WRONG for m in ALL_METHODS if (n, m) != ("tiny error", "taylor")]
+
+
+@pytest.mark.parametrize(("name", "method"), CAUGHT)
+def test_a_wrong_rule_is_caught(name, method):
+    with pytest.raises(GradcheckError, match="the gradient is wrong"):
+        check_op(WRONG[name], (points(2, 3).numpy(),), methods=(method,))
+
+
+def test_a_step_of_one_catches_a_wrong_linear_rule():
+    rules = (lambda m, g, y, a, b: g * b, lambda m, g, y, a, b: g * b)
+    op = Op("product", lambda m, a, b: a * b, rules, domain=Domain(sharp="linear"))
+    with pytest.raises(GradcheckError, match=r"argument 1 \(b\)"):
+        check_op(op, (points(3).numpy(), points(3, seed=1).numpy()), methods=("linear",))
+
+
+def test_a_wrong_broadcast_is_caught():
+    # repeats the first row where the rows should be added up
+    rule = lambda m, g, y, a, b: m.broadcast_to(g[:1], shape=b.shape)
+    op = Op("plus", lambda m, a, b: a + b, (lambda m, g, y, a, b: g, rule), domain=Domain())
+    with pytest.raises(GradcheckError, match=r"argument 1 \(b\), element \(0, 0\)"):
+        check_op(op, (points(2, 3).numpy(), points(1, 3).numpy()))
+
+
+def test_a_gradient_of_the_wrong_shape_is_reported():
+    op = Op("total", lambda m, x: m.sum(x), (lambda m, g, y, x: g,), domain=Domain())
+    with pytest.raises(GradcheckError, match=r"has shape \(\), but the argument has shape \(3,\)"):
+        check_op(op, (points(3).numpy(),))
+
+
+def test_a_wrong_second_order_is_caught():
+    # right as a number, but the detached factor hides x from the second derivative
+    def rule(m, g, y, x):
+        return g * 3 * x * (x.detach() if isinstance(x, mg.Tensor) else x)
+
+    op = cubic(rule)
+    x = points(4)
+    check_op(op, (x.numpy(),))
+    gradcheck(op, x)
+    with pytest.raises(GradcheckError, match="gradcheck of the gradient of cubic"):
+        gradgradcheck(op, x)
+
+
+def test_the_report_names_argument_element_and_both_numbers():
+    def rule(m, g, y, a, b):
+        return g * a * numpy.array([1.0, 1.0, 2.0])
+
+    rules = (lambda m, g, y, a, b: g * b, rule)
+    op = Op("product", lambda m, a, b: a * b, rules, domain=Domain())
+    with pytest.raises(GradcheckError) as caught:
+        check_op(op, (numpy.array([0.5, 1.0, 2.0]), numpy.array([1.0, 2.0, 3.0])), seed=4)
+    text = str(caught.value)
+    assert "gradcheck of product: the gradient is wrong: along a random direction the rules" in text
+    assert text.count("argument") == 1
+    assert "argument 1 (b), element (2,): the rule gives " in text
+    rule_gives, found = _two_numbers(text)
+    assert rule_gives == pytest.approx(2 * found)
+
+
+def _two_numbers(text):
+    detail = text.splitlines()[1]
+    first = detail.split("the rule gives ")[1].split(",")[0]
+    return float(first), float(detail.split()[-1])
+
+
+@pytest.mark.parametrize(
+    ("function", "at"),
+    [
+        (mg.abs, 0.0),
+        (mg.relu, 0.0),
+        (mg.floor, 2.0),
+        (lambda x: mg.maximum(x, 1.0), 1.0),
+        (mg.hard_tanh, -1.0),
+        (mg.sqrt, 0.0),
+    ],
+)
+def test_a_kink_is_rejected_and_not_failed(function, at):
+    with pytest.raises(KinkError, match="has a kink or a jump"):
+        gradcheck(function, mg.tensor([0.3, at], dtype="float64"))
+
+
+@pytest.mark.parametrize("distance", [1e-2, 1e-3, 1e-4, 1e-5])
+def test_next_to_a_kink_the_steps_get_smaller(distance):
+    gradcheck(lambda x: mg.abs(x) * x + mg.relu(-x), mg.tensor([distance, -distance], "float64"))
+
+
+def test_a_kink_does_not_hide_a_wrong_gradient_nearby():
+    op = Op("abs", lambda m, x: abs(x), (lambda m, g, y, x: g,), domain=Domain())
+    with pytest.raises(GradcheckError):
+        check_op(op, (numpy.array([-1e-5]),))
+
+
+def test_the_taylor_remainder_falls_quadratically_only_for_the_right_gradient():
+    x = points(3)
+    assert taylor_slope(RIGHT, x) == pytest.approx(2, abs=0.05)
+    assert taylor_slope(WRONG["missing factor"], x) == pytest.approx(1, abs=0.05)
+    assert taylor_slope(lambda x: 3 * x, x) == numpy.inf
+
+
+def test_only_inputs_that_require_gradients_are_checked():
+    wrong_in_b = Op(
+        "product",
+        lambda m, a, b: a * b,
+        (lambda m, g, y, a, b: g * b, lambda m, g, y, a, b: g),
+        domain=Domain(),
+    )
+    a, b = points(2), points(2, seed=1)
+    gradcheck(wrong_in_b, a.requires_grad_(), b)
+    with pytest.raises(GradcheckError):
+        gradcheck(wrong_in_b, a.detach(), b)
+
+
+def test_outputs_that_do_not_depend_on_the_inputs_have_a_zero_gradient():
+    gradcheck(lambda x: (mg.ones(2, dtype="float64"), x), points(3))
+    gradcheck(lambda x, y: x * 2, points(3), points(2))
+    gradgradcheck(lambda x, y: x * 2, points(3), points(2))
+    gradcheck(lambda x: (mg.argmax(x), mg.max(x)), points(3))
+
+
+def test_empty_and_zero_dimensional_inputs():
+    gradcheck(mg.sin, points(0, 3), methods=ALL_METHODS)
+    gradcheck(mg.sin, points(), methods=ALL_METHODS)
+
+
+def test_bad_calls_say_what_to_do():
+    with pytest.raises(DtypeError, match=r'input 0 is float32.*\.astype\("float64"\)'):
+        gradcheck(mg.sin, mg.ones(2))
+    with pytest.raises(ArgumentError, match="'difference'; did you mean 'differences'"):
+        gradcheck(mg.sin, points(2), methods=("difference",))
+    with pytest.raises(ArgumentError, match="nothing to check"):
+        gradcheck(mg.sin, mg.tensor([1, 2]))
+    with pytest.raises(ArgumentError, match='gradgradcheck has no method "complex"'):
+        gradgradcheck(mg.sin, points(2), methods=("complex",))
+
+
+@hypothesis.given(st.data())
+def test_elementwise_arguments_broadcast(data):
+    args, attrs = data.draw(arguments(mg.add))
+    assert attrs == {}
+    numpy.broadcast_shapes(*(numpy.shape(a) for a in args))
+
+
+def test_elementwise_arguments_reach_every_kind_of_shape():
+    kinds = {
+        "empty": lambda a, b: 0 in numpy.broadcast_shapes(a.shape, b.shape),
+        "zero-dimensional": lambda a, b: a.shape == b.shape == (),
+        "stretched": lambda a, b: a.shape != b.shape and a.ndim == b.ndim,
+        "fewer axes": lambda a, b: a.ndim < b.ndim,
+    }
+    for wanted in kinds.values():
+        arrays = arguments(mg.add).filter(lambda case: all(hasattr(a, "shape") for a in case[0]))
+        hypothesis.find(arrays, lambda case, wanted=wanted: wanted(*case[0]))
+    hypothesis.find(arguments(mg.add), lambda case: isinstance(case[0][0], float))
+
+
+@hypothesis.given(st.data())
+def test_draws_keep_their_promises(data):
+    draw = HypothesisDraw(data.draw, Domain(0.5, 1.5))
+    shape = draw.shape(min_dims=1, max_dims=2, min_side=1)
+    assert 1 <= len(shape) <= 2
+    assert all(1 <= n <= 4 for n in shape)
+    values = draw.array(*shape)
+    assert values.shape == shape
+    assert ((values > 0.5) & (values < 1.5)).all()
+    assert (draw.array(2, low=-3, high=-2) < -2).all()
+    distinct = draw.distinct(*shape)
+    assert len(set(distinct.ravel())) == distinct.size
+    assert draw.integers(3, low=-1, high=1).dtype == numpy.int64
+    assert draw.booleans(2).dtype == numpy.bool_
+    assert sorted(draw.permutation(3)) == [0, 1, 2]
+    assert draw.choice("ab") in "ab"
+
+
+def test_a_structured_op_must_say_what_to_draw():
+    op = Op("total", lambda m, x: m.sum(x), None, domain=Domain())
+    with pytest.raises(TypeError, match="does not say how to draw arguments"):
+        hypothesis.find(arguments(op), lambda case: True)
+
+
+def test_only_the_strategies_import_hypothesis():
+    code = "import sys, minigrad.testing; sys.exit('hypothesis' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
