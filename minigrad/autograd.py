@@ -2,23 +2,41 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from minigrad import random
-from minigrad.dispatch import apply, interpreting
-from minigrad.errors import GradientError
-from minigrad.op import Domain, Op
-from minigrad.tape import Eager, backpropagate, enable_grad, is_grad_enabled, node_key, seed
+import numpy
+
+from minigrad.backward import backpropagate, node_key, seed
+from minigrad.dtypes import is_floating
+from minigrad.errors import DtypeError, GradientError
+from minigrad.tape import enable_grad, no_grad
 from minigrad.tensor import Tensor, make
 
 
-def _listed(value: Any, what: str) -> tuple[Tensor, ...]:
+def listed_tensors(value: Any, what: str) -> tuple[Tensor, ...]:
+    """Return a tensor or a sequence of tensors as a tuple; ``what`` names it in the error."""
     found = tuple(value) if isinstance(value, (list, tuple)) else (value,)
     for item in found:
         if not isinstance(item, Tensor):
             raise TypeError(f"{what} must be a tensor or a sequence of tensors, not {item!r}")
     return found
+
+
+_ALONE = sys.getrefcount(make(numpy.empty(0), None)._array)
+
+
+def _owned(g: Tensor, recorded: bool) -> Tensor:
+    """Return a gradient with memory of its own, so that writing to it changes nothing else.
+
+    The gradients of ``x + y`` are one array, and that of ``sum(x)`` shows one element many times.
+    """
+    if g._node is not None:
+        return g
+    if not recorded and g._array.base is None and sys.getrefcount(g._array) == _ALONE:
+        return g
+    return make(g._array.copy(), None)
 
 
 def _seeds(outputs: Sequence[Tensor], gradients: Any) -> list[Tensor]:
@@ -56,7 +74,7 @@ def backward(
     GradientError
         See `Tensor.backward`. No ``grad`` changes if it is raised.
     """
-    listed = _listed(outputs, "outputs")
+    listed = listed_tensors(outputs, "outputs")
     found = backpropagate(
         listed,
         _seeds(listed, gradients),
@@ -64,13 +82,23 @@ def backward(
         retain_graph=create_graph if retain_graph is None else retain_graph,
         create_graph=create_graph,
     )
-    for leaf, g in found.items():
-        if leaf.grad is None:
-            leaf.grad = g
-        elif create_graph:
-            leaf.grad = leaf.grad + g
-        else:
-            leaf.grad = make(leaf.grad._array + g._array, None)
+    for leaf in found:
+        _check_floating(leaf, "a leaf")
+    with enable_grad() if create_graph else no_grad():
+        sums = {
+            leaf: _owned(g, create_graph) if leaf.grad is None else leaf.grad + g
+            for leaf, g in found.items()
+        }
+    for leaf, total in sums.items():
+        leaf.grad = total
+
+
+def _check_floating(t: Tensor, what: str) -> None:
+    if not is_floating(t.dtype):
+        raise DtypeError(
+            f"{what} has dtype {t.dtype}, which has no derivatives; "
+            'convert it with .astype("float32") before computing the outputs'
+        )
 
 
 def grad(
@@ -106,14 +134,15 @@ def grad(
     GradientError
         If an input does not require a gradient, or is not used; see also `Tensor.backward`.
     """
-    wanted = _listed(inputs, "inputs")
-    listed = _listed(outputs, "outputs")
+    wanted = listed_tensors(inputs, "inputs")
+    listed = listed_tensors(outputs, "outputs")
     for position, t in enumerate(wanted):
         if not t.requires_grad:
             raise GradientError(
                 f"input {position} does not require a gradient; create it with requires_grad=True "
                 "before computing the outputs"
             )
+        _check_floating(t, f"input {position}")
     found = backpropagate(
         listed,
         _seeds(listed, grad_outputs),
@@ -122,13 +151,13 @@ def grad(
         create_graph=create_graph,
     )
     result = tuple(found.get(node_key(t._node or t)) for t in wanted)
-    if not allow_unused and None in [None if g is None else 0 for g in result]:
+    if not allow_unused and any(g is None for g in result):
         unused = [i for i, g in enumerate(result) if g is None]
         raise GradientError(
             f"the outputs do not depend on input{'s' if len(unused) > 1 else ''} "
             f"{', '.join(map(str, unused))}; pass allow_unused=True to get None there"
         )
-    return result
+    return tuple(None if g is None else _owned(g, create_graph) for g in result)
 
 
 # derivatives of functions
@@ -138,7 +167,7 @@ def _linked(values: Sequence[Any]) -> list[Tensor]:
     """Return tensors to differentiate by: tracked ones as they are, so that outer derivatives work."""
     return [
         t if t.requires_grad else t.detach().requires_grad_()
-        for t in _listed(values, "the arguments")
+        for t in listed_tensors(values, "the arguments")
     ]
 
 
@@ -187,7 +216,7 @@ def vjp(function: Callable[..., Any], *primals: Tensor) -> tuple[Any, Callable[.
         inputs = _linked(primals)
         outputs = function(*inputs)
     several = isinstance(outputs, (tuple, list))
-    listed = _listed(outputs, "the results of the function")
+    listed = listed_tensors(outputs, "the results of the function")
 
     def pull_back(*cotangents: Tensor) -> tuple[Tensor, ...]:
         create = any(c.requires_grad for c in cotangents) or any(t.requires_grad for t in primals)
@@ -232,7 +261,7 @@ def jvp(
         inputs = _linked(primals)
         outputs = function(*inputs)
         several = isinstance(outputs, (tuple, list))
-        listed = _listed(outputs, "the results of the function")
+        listed = listed_tensors(outputs, "the results of the function")
         probes = [(o.detach() * 0).requires_grad_() for o in listed]
         tracked = [(o, p) for o, p in zip(listed, probes, strict=True) if o.requires_grad]
         pulled = (
@@ -301,79 +330,9 @@ def hvp(
 
 
 def _check_tangents(primals: Sequence[Tensor], tangents: Sequence[Tensor], of: str) -> None:
-    shapes = [t.shape for t in _listed(primals, "primals")]
-    given = [t.shape for t in _listed(tangents, "tangents")]
+    shapes = [t.shape for t in listed_tensors(primals, "primals")]
+    given = [t.shape for t in listed_tensors(tangents, "tangents")]
     if shapes != given:
         raise GradientError(
             f"{of}: primals have shapes {shapes} and tangents {given}; they must be equal one by one"
         )
-
-
-# memory for time
-
-
-class _Watching(Eager):
-    """Run ops without recording, and note every tracked tensor that they read."""
-
-    def __init__(self) -> None:
-        super().__init__(tracking=False, checking=False)
-        self.read: dict[int, Tensor] = {}
-
-    def apply(self, op: Op, args: tuple[Any, ...], attrs: Any) -> Any:
-        for arg in args:
-            if isinstance(arg, Tensor) and arg.requires_grad:
-                self.read[id(arg)] = arg
-        return super().apply(op, args, attrs)
-
-
-def checkpoint(function: Callable[..., Any], *args: Any) -> Any:
-    """Return ``function(*args)``, keeping no intermediate result: the backward pass runs it again.
-
-    Parameters
-    ----------
-    function : callable
-        Takes and returns tensors. What it draws from the global generator is drawn again.
-    *args : Any
-        Gradients flow to the tensors among them, and to tracked tensors the function reads besides.
-    """
-    if not is_grad_enabled():
-        return function(*args)
-    state = random.get_state()
-    watch = _Watching()
-    with interpreting(watch):
-        first = function(*args)
-    several = isinstance(first, (tuple, list))
-    results = [tuple(t._array for t in _listed(first, "the results of the function"))]
-    given = {id(t): t for t in args if isinstance(t, Tensor) and t.requires_grad}
-    sources = tuple({**given, **watch.read}.values())
-    if not sources:
-        return first
-
-    def formula(m: Any, *arrays: Any) -> Any:
-        outs = results.pop()
-        return outs if several else outs[0]
-
-    def rule(m: Any, g: Any, y: Any, *xs: Any) -> tuple[Any, ...]:
-        as_tensors = isinstance(xs[0], Tensor)
-        now = random.get_state()
-        random.set_state(state)
-        try:
-            with enable_grad():
-                again = _listed(function(*args), "the results of the function")
-        finally:
-            random.set_state(now)
-        cotangents = [c if as_tensors else make(c, None) for c in (g if several else (g,))]
-        pairs = [(o, c) for o, c in zip(again, cotangents, strict=True) if o.requires_grad]
-        found = backpropagate(
-            [o for o, _ in pairs],
-            [c for _, c in pairs],
-            wanted=sources,
-            retain_graph=as_tensors,
-            create_graph=as_tensors,
-            independent=True,
-        )
-        parts = [found.get(node_key(t._node or t)) for t in sources]
-        return tuple(p if as_tensors or p is None else p._array for p in parts)
-
-    op = Op("checkpoint", formula, rule, domain=Domain(), joint=True, saves="inputs")
-    return apply(op, sources, {})

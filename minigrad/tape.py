@@ -7,9 +7,8 @@ were made, so the latest one is always ready to be differentiated, and no recurs
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from heapq import heappop, heappush
 from typing import Any, NamedTuple
 
 import numpy
@@ -18,17 +17,15 @@ from minigrad import dispatch, memory
 from minigrad.backends import backend_of
 from minigrad.backends.base import by_type
 from minigrad.dispatch import interpreting
-from minigrad.dtypes import as_dtype, is_floating
+from minigrad.dtypes import is_floating
 from minigrad.errors import (
     AnomalyError,
     BackendError,
-    DtypeError,
-    GradientError,
     TraceError,
     user_line,
 )
-from minigrad.failures import explain
-from minigrad.graph import Var, needs, ops
+from minigrad.failures import describe, explain
+from minigrad.graph import Var, needs
 from minigrad.op import Op
 from minigrad.tensor import Tensor, make, tensor
 
@@ -119,6 +116,10 @@ class Eager:
     def __init__(self, tracking: bool, checking: bool) -> None:
         self.tracking = tracking
         self.checking = checking
+
+    def switched(self, tracking: bool, checking: bool) -> Eager:
+        """Return the interpreter that differs from this one by ``tracking`` and ``checking`` alone."""
+        return _MODES[tracking, checking]
 
     def apply(self, op: Op, args: tuple[Any, ...], attrs: Mapping[str, Any]) -> Any:
         """Run the formula of ``op`` on the arrays of ``args``."""
@@ -289,6 +290,11 @@ _MODES[True, False] = EAGER
 dispatch.install_default(EAGER)
 
 
+def eager(tracking: bool, checking: bool) -> Eager:
+    """Return the eager interpreter that does, or does not, record and check."""
+    return _MODES[tracking, checking]
+
+
 def is_grad_enabled() -> bool:
     """Say whether ops on tensors that require gradients are being recorded."""
     return bool(getattr(dispatch.current(), "tracking", False))
@@ -303,7 +309,7 @@ def set_grad_enabled(enabled: bool) -> Iterator[None]:
             f"a traced step cannot switch gradients on or off, at {user_line()}\n"
             "  take no_grad() or enable_grad() out of the step, or use detach() before it"
         )
-    with interpreting(_MODES[enabled, current.checking]):
+    with interpreting(current.switched(enabled, current.checking)):
         yield
 
 
@@ -327,11 +333,15 @@ def anomaly() -> Iterator[None]:
         Names the op, its arguments and, in the backward pass, the line that called it.
     """
     current = dispatch.current()
-    with interpreting(_MODES[getattr(current, "tracking", True), True]):
+    if not isinstance(current, Eager):
+        raise TraceError(
+            f"a traced step has no values to watch, at {user_line()}\n  take anomaly() out of the step"
+        )
+    with interpreting(current.switched(current.tracking, True)):
         yield
 
 
-def _finite(array: Any, backend: Any) -> bool:
+def is_finite(array: Any, backend: Any) -> bool:
     if not hasattr(array, "dtype") or not is_floating(array.dtype):
         return True
     return bool(backend.namespace.all(backend.namespace.isfinite(array)))
@@ -339,371 +349,12 @@ def _finite(array: Any, backend: Any) -> bool:
 
 def check(op: Op, args: Sequence[Any], outs: Sequence[Any], backend: Any) -> None:
     """Raise `AnomalyError` if ``op`` made non-finite numbers out of finite ones."""
-    if all(_finite(out, backend) for out in outs):
+    if all(is_finite(out, backend) for out in outs):
         return
     given = [a._array if isinstance(a, Tensor) else a for a in args]
-    if all(_finite(a, backend) for a in given):
-        shown = ", ".join(_shown(a) for a in args)
+    if all(is_finite(a, backend) for a in given):
+        shown = ", ".join(describe(a) for a in args)
         raise AnomalyError(
             f"{op.name}({shown}) produced NaN or infinity from finite arguments, at {user_line()}\n"
             "  clip its argument, or guard it with minigrad.where"
         )
-
-
-def _shown(arg: Any) -> str:
-    return f"{arg.dtype}{list(arg.shape)}" if hasattr(arg, "shape") else repr(arg)
-
-
-# the backward pass
-
-
-class Cotangents:
-    """What is known so far about the cotangents of records and leaves."""
-
-    def __init__(self) -> None:
-        self.of: dict[Any, Any] = {}
-        self.leaves: dict[int, Tensor] = {}
-        self.queue: list[tuple[int, Record]] = []
-        self._queued: set[Record] = set()
-        self._sums: set[Any] = set()
-
-    def accumulate(self, node: Any, g: Any) -> None:
-        """Add ``g`` to the cotangent of ``node``: a record, an output of one, or a leaf tensor."""
-        of = self.of
-        if type(node) is Record:
-            key: Any = node
-            if key not in of:
-                heappush(self.queue, (-node.time, node))
-        elif type(node) is Output:
-            record = node.record
-            key = (record, node.position)
-            if record not in self._queued:
-                self._queued.add(record)
-                heappush(self.queue, (-record.time, record))
-        else:
-            key = id(node)
-            self.leaves[key] = node
-        if key not in of:
-            of[key] = g
-        elif key in self._sums:
-            of[key] += g  # a sum made here is ours alone
-        else:
-            of[key] = of[key] + g
-            self._sums.add(key)
-
-
-def _freed(record: Record) -> GradientError:
-    return GradientError(
-        f"backward through {record.op.name} a second time: what it had saved was freed by the first "
-        "backward pass; call the first one with retain_graph=True"
-    )
-
-
-def _overwritten(record: Record, array: Any) -> GradientError:
-    return GradientError(
-        f"backward through {record.op.name}: one of its arrays ({_shown(array)}) was written in place "
-        "after the forward pass, so the gradient would be wrong; call backward() before you update "
-        "parameters or tensors, or update a clone()"
-    )
-
-
-def _check_unwritten(record: Record) -> None:
-    outs = record.output if isinstance(record.output, tuple) else (record.output,)
-    for array in (*record.saved, *outs):
-        if type(array) is record.kind and memory.written_after(array, record.time):
-            raise _overwritten(record, array)
-
-
-def _leading_to(wanted: set[Any], roots: Iterable[Any], independent: bool) -> set[Record]:
-    """Return the records between ``roots`` and the ``wanted`` nodes."""
-    seen: set[Record] = set()
-    stack = [r for r in roots if isinstance(r, Record)]
-    while stack:
-        record = stack.pop()
-        if record not in seen and not (independent and _is_wanted(record, wanted)):
-            seen.add(record)
-            for parent in record.parents:
-                if type(parent) is Record:
-                    stack.append(parent)
-                elif type(parent) is Output:
-                    stack.append(parent.record)
-    useful: set[Record] = set()
-    for record in sorted(seen, key=lambda r: r.time):
-        for parent in record.parents:
-            source = parent.record if type(parent) is Output else parent
-            if source is not None and (
-                node_key(parent) in wanted or (type(source) is Record and source in useful)
-            ):
-                useful.add(record)
-                break
-    return useful
-
-
-def _is_wanted(record: Record, wanted: set[Any]) -> bool:
-    count = 0 if record.outputs is None else len(record.outputs)
-    return record in wanted or any((record, i) in wanted for i in range(count))
-
-
-def node_key(node: Any) -> Any:
-    """Return what identifies a record, an output of one, or a leaf tensor."""
-    if type(node) is Record:
-        return node
-    return (node.record, node.position) if type(node) is Output else id(node)
-
-
-def backpropagate(
-    outputs: Sequence[Tensor],
-    cotangents: Sequence[Any],
-    *,
-    wanted: Sequence[Tensor] | None,
-    retain_graph: bool,
-    create_graph: bool,
-    independent: bool = False,
-) -> dict[Any, Any]:
-    """Run the adjoint rules from ``outputs`` back.
-
-    Parameters
-    ----------
-    outputs : sequence of Tensor
-    cotangents : sequence of Tensor
-        One for each output.
-    wanted : sequence of Tensor, optional
-        The tensors whose cotangents are asked for; None stands for all leaves.
-    retain_graph : bool
-        Keep what the records saved.
-    create_graph : bool
-        Record the backward pass itself.
-    independent : bool
-        Treat the wanted tensors as independent of each other: go back no further than to them.
-
-    Returns
-    -------
-    dict
-        Cotangents (tensors) by `node_key`; for ``wanted=None`` by leaf tensor.
-    """
-    state = Cotangents()
-    nodes = [output._node or output for output in outputs]
-    keys = None if wanted is None else {node_key(t._node or t) for t in wanted}
-    useful = None
-    if keys is not None:
-        roots = [n.record if type(n) is Output else n for n in nodes]
-        useful = _leading_to(keys, roots, independent)
-    checking = bool(getattr(dispatch.current(), "checking", False))
-    for node, g in zip(nodes, cotangents, strict=True):
-        state.accumulate(node, g if create_graph else g._array)
-    found: dict[Any, Any] = {}
-    done: list[Record] = []
-    with interpreting(_MODES[create_graph, checking]), numpy.errstate(all="ignore"):
-        _run(state, keys, useful, found, done, create_graph, checking)
-    for key, leaf in state.leaves.items():
-        if keys is None:
-            found[leaf] = _hooked(leaf._hooks, state.of[key])
-        elif key in keys:
-            found[key] = _hooked(leaf._hooks, state.of[key])
-    if not retain_graph:
-        for record in done:
-            record.saved = record.output = None
-            record.parents = ()
-    return {key: g if isinstance(g, Tensor) else _wrapped(key, g) for key, g in found.items()}
-
-
-def _wrapped(key: Any, g: Any) -> Tensor:
-    if type(g) not in by_type:
-        g = numpy.asarray(g)
-    return make(g, None)
-
-
-def _hooked(hooks: Any, g: Any) -> Any:
-    if hooks:
-        for hook in tuple(hooks.values()):
-            given = g if isinstance(g, Tensor) else _wrapped(None, g)
-            changed = hook(given)
-            if changed is not None:
-                if not isinstance(changed, Tensor) or changed.shape != given.shape:
-                    raise GradientError(
-                        f"a gradient hook must return None or a tensor of shape {given.shape}, "
-                        f"but returned {changed!r}"
-                    )
-                g = changed if isinstance(g, Tensor) else changed._array
-    return g
-
-
-def _run(
-    state: Cotangents,
-    keys: set[Any] | None,
-    useful: set[Record] | None,
-    found: dict[Any, Any],
-    done: list[Record],
-    create_graph: bool,
-    checking: bool,
-) -> None:
-    of, queue, accumulate = state.of, state.queue, state.accumulate
-    suspect: set[Any] = set()
-    kind: Any = None
-    m: Any = ops
-    while queue:
-        record = heappop(queue)[1]
-        op = record.op
-        g: Any
-        if record.outputs is not None:
-            g = _gather(record, state, keys, found, create_graph)
-        else:
-            g = of.pop(record)
-            if record.hooks is not None:
-                g = _hooked(record.hooks.get(0), g)
-            if keys is not None and record in keys:
-                found[record] = g
-        if useful is not None and record not in useful:
-            continue
-        saved, output = record.saved, record.output
-        if saved is None:
-            raise _freed(record)
-        if record.time < memory.latest_write:
-            _check_unwritten(record)
-        if create_graph:
-            saved, output = _as_tracked(record)
-        elif record.kind is not kind:
-            kind = record.kind
-            m = by_type[kind].formulas
-        attrs = record.attrs
-        rules = op.rules
-        unchosen = op.selects or (suspect and record in suspect)
-        doubtful = unchosen and op.elementwise and not op.linear and record in suspect
-        together = rules(m, g, output, *saved, **attrs) if op.joint else None
-        position = -1
-        for parent in record.parents:
-            position += 1
-            if parent is None or (useful is not None and not _leads(parent, useful, keys)):
-                continue
-            if together is not None:
-                part = together[position]
-                if part is None:
-                    continue
-            elif rules[position] is None:
-                raise GradientError(
-                    f"{op.name} has no derivative with respect to its argument {position + 1}; "
-                    "detach() that argument"
-                )
-            elif attrs:
-                part = rules[position](m, g, output, *saved, **attrs)
-            else:
-                part = rules[position](m, g, output, *saved)
-            if doubtful:
-                # 0 * inf is NaN, but an element that was not chosen has no influence at all
-                part = m.where(g == 0, 0.0, part)
-            like = parent._array if isinstance(parent, Tensor) else parent
-            if part.shape != like.shape:
-                part = m.sum_to(part, shape=like.shape)
-            dtype = part._array.dtype if create_graph else part.dtype
-            if dtype is not like.dtype and dtype != like.dtype:
-                part = m.astype(part, dtype=as_dtype(like.dtype))
-            if checking:
-                _check_backward(record, g, part)
-            if type(parent) is Record and parent not in of:
-                of[parent] = part
-                heappush(queue, (-parent.time, parent))
-            else:
-                accumulate(parent, part)
-            if unchosen:
-                suspect.add(parent.record if type(parent) is Output else parent)
-        done.append(record)
-
-
-def _leads(parent: Any, useful: set[Record], keys: Any) -> bool:
-    """Say whether a wanted cotangent needs that of ``parent``."""
-    source = parent.record if type(parent) is Output else parent
-    return source in useful or node_key(parent) in keys
-
-
-def _gather(
-    record: Record,
-    state: Cotangents,
-    keys: set[Any] | None,
-    found: dict[Any, Any],
-    as_tensors: bool,
-) -> tuple[Any, ...]:
-    """Return the cotangents of all outputs of ``record``; zeros where none arrived."""
-    gs = []
-    namespace = by_type[record.kind].namespace
-    for index, spec in enumerate(record.outputs or ()):
-        g = state.of.pop((record, index), None)
-        if g is not None and record.hooks is not None:
-            g = _hooked(record.hooks.get(index), g)
-        if keys is not None and g is not None and (record, index) in keys:
-            found[record, index] = g
-        if g is None:
-            g = namespace.zeros(spec.shape, dtype=spec.dtype)
-            g = make(g, None) if as_tensors else g
-        gs.append(g)
-    return tuple(gs)
-
-
-def _as_tracked(record: Record) -> tuple[list[Any], Any]:
-    """Return what ``record`` saved as tensors that know where they came from."""
-    kind = record.kind
-    saved = []
-    for value, parent in zip(record.saved, record.parents, strict=True):
-        if type(value) is not kind:
-            saved.append(value)
-        elif isinstance(parent, Tensor):
-            saved.append(parent)
-        else:
-            saved.append(make(value, parent))
-    output = record.output
-    if isinstance(output, tuple):
-        output = tuple(make(o, Output(record, i, o.shape, o.dtype)) for i, o in enumerate(output))
-    elif output is not None:
-        output = make(output, record)
-    return saved, output
-
-
-def _check_backward(record: Record, g: Any, part: Any) -> None:
-    backend = by_type[record.kind]
-    part = part._array if isinstance(part, Tensor) else part
-    gs = g if isinstance(g, tuple) else (g,)
-    given = [x._array if isinstance(x, Tensor) else x for x in gs]
-    if not _finite(part, backend) and all(_finite(x, backend) for x in given):
-        line = getattr(record, "line", "a line that ran outside of anomaly()")
-        raise AnomalyError(
-            f"the gradient of {record.op.name} is NaN or infinite although its cotangent is finite; "
-            f"the op was called at {line}\n  keep its argument away from the singular point"
-        )
-
-
-def check_differentiable(t: Tensor) -> None:
-    """Raise `GradientError` if no gradient can flow from ``t``."""
-    if not t.requires_grad:
-        raise GradientError(
-            "this tensor does not depend on any tensor that requires a gradient; create the inputs "
-            "with requires_grad=True, and do not work under no_grad() or detach()"
-        )
-
-
-def seed(output: Tensor, gradient: Any) -> Any:
-    """Return the cotangent to start from: ``gradient``, checked, or one for a scalar output."""
-    check_differentiable(output)
-    if gradient is None:
-        if output.size != 1:
-            raise GradientError(
-                f"the gradient of an output of shape {output.shape} needs a cotangent of the same "
-                "shape: pass it as gradient=, or reduce the output to a scalar with sum() or mean()"
-            )
-        return make(by_type[type(output._array)].namespace.ones_like(output._array), None)
-    if not isinstance(gradient, Tensor):
-        gradient = tensor(gradient, dtype=output.dtype, device=output.device)
-    if gradient.shape != output.shape:
-        raise GradientError(
-            f"the cotangent has shape {gradient.shape}, but the output has shape {output.shape}; "
-            "they must be equal"
-        )
-    if gradient.dtype != output.dtype:
-        raise DtypeError(
-            f"the cotangent has dtype {gradient.dtype}, but the output has dtype {output.dtype}; "
-            f'convert it with .astype("{output.dtype}")'
-        )
-    if gradient.device != output.device:
-        raise BackendError(
-            f"the cotangent is on {gradient.device}, but the output is on {output.device}; "
-            f'move it with .to("{output.device}")'
-        )
-    return gradient
