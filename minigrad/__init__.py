@@ -12,7 +12,6 @@ from minigrad import op as op
 from minigrad import random as random
 from minigrad import tape as tape
 from minigrad.autograd import backward as backward
-from minigrad.autograd import checkpoint as checkpoint
 from minigrad.autograd import grad as grad
 from minigrad.autograd import hvp as hvp
 from minigrad.autograd import jvp as jvp
@@ -177,6 +176,7 @@ from minigrad.ops.shape import triu as triu
 from minigrad.ops.shape import unstack as unstack
 from minigrad.random import Generator as Generator
 from minigrad.random import manual_seed as manual_seed
+from minigrad.recompute import checkpoint as checkpoint
 from minigrad.tape import anomaly as anomaly
 from minigrad.tape import enable_grad as enable_grad
 from minigrad.tape import is_grad_enabled as is_grad_enabled

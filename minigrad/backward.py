@@ -161,12 +161,11 @@ def backpropagate(
     found: dict[Any, Any] = {}
     done: list[Record] = []
     with interpreting(eager(create_graph, checking)), numpy.errstate(all="ignore"):
-        _run(state, keys, useful, found, done, create_graph, checking)
+        _run(state, keys, useful, found, done, create_graph, checking, not independent)
     for key, leaf in state.leaves.items():
-        if keys is None:
-            found[leaf] = _hooked(leaf._hooks, state.of[key])
-        elif key in keys:
-            found[key] = _hooked(leaf._hooks, state.of[key])
+        if keys is None or key in keys:
+            g = state.of[key] if independent else _hooked(leaf._hooks, state.of[key])
+            found[leaf if keys is None else key] = g
     if not retain_graph:
         for record in done:
             record.saved = record.output = None
@@ -205,6 +204,7 @@ def _run(
     done: list[Record],
     create_graph: bool,
     checking: bool,
+    hooking: bool,
 ) -> None:
     of, queue, accumulate = state.of, state.queue, state.accumulate
     suspect: set[Any] = set()
@@ -215,10 +215,10 @@ def _run(
         op = record.op
         g: Any
         if record.outputs is not None:
-            g = _gather(record, state, keys, found, create_graph)
+            g = _gather(record, state, keys, found, create_graph, hooking)
         else:
             g = of.pop(record)
-            if record.hooks is not None:
+            if record.hooks is not None and (hooking or record not in keys):  # type: ignore[operator]
                 g = _hooked(record.hooks.get(0), g)
             if keys is not None and record in keys:
                 found[record] = g
@@ -290,13 +290,15 @@ def _gather(
     keys: set[Any] | None,
     found: dict[Any, Any],
     as_tensors: bool,
+    hooking: bool,
 ) -> tuple[Any, ...]:
     """Return the cotangents of all outputs of ``record``; zeros where none arrived."""
     gs = []
     namespace = by_type[record.kind].namespace
     for index, spec in enumerate(record.outputs or ()):
         g = state.of.pop((record, index), None)
-        if g is not None and record.hooks is not None:
+        mine = hooking or (record, index) not in keys  # type: ignore[operator]
+        if g is not None and record.hooks is not None and mine:
             g = _hooked(record.hooks.get(index), g)
         if keys is not None and g is not None and (record, index) in keys:
             found[record, index] = g

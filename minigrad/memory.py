@@ -1,8 +1,8 @@
-"""Who may write to an array, and when it was last written.
+"""When memory was last written, so that a backward pass can refuse to use what has changed.
 
-A tensor's memory is closed to the outside: what leaves the engine is read-only. The one way in is
+A tensor's memory is closed to the outside: what comes in and what goes out is copied. The one way in is
 ``writing``. One clock orders op records and writes alike, so a backward pass that is about to use an
-array that was written after the forward pass can tell, and refuses.
+array that was written after the forward pass can tell.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from __future__ import annotations
 import weakref
 from itertools import count
 from typing import Any
+
+from minigrad.errors import GradientError
 
 tick = count(1).__next__
 
@@ -19,36 +21,48 @@ _writes: dict[int, tuple[weakref.ref[Any], int]] = {}
 
 def owner(array: Any) -> Any:
     """Return the array that owns the memory ``array`` looks at."""
-    base = getattr(array, "base", None)
-    while base is not None and type(base) is type(array):
-        array, base = base, base.base
+    while (base := getattr(array, "base", None)) is not None:
+        array = base
     return array
 
 
-def freeze(array: Any) -> Any:
-    """Make a NumPy array and its owner read-only, and return it; other arrays have no such flag."""
-    if hasattr(array, "setflags"):
-        holder = owner(array)
-        if holder is not array:
-            holder.setflags(write=False)
-        array.setflags(write=False)
-    return array
+def _repeats_itself(array: Any) -> bool:
+    """Say whether two elements of ``array`` may lie at the same address, as after broadcasting."""
+    if not array.size:
+        return False
+    reach = array.itemsize
+    for step, size in sorted(
+        (abs(s), n) for s, n in zip(array.strides, array.shape, strict=True) if n > 1
+    ):
+        if step < reach:
+            return True
+        reach += step * (size - 1)
+    return False
 
 
 class writing:
-    """Open ``array`` for writing inside the ``with`` block, and note the time."""
+    """Open ``array`` for writing inside the ``with`` block, and note the time.
 
-    __slots__ = ("_array", "_locked")
+    Raises
+    ------
+    GradientError
+        If elements of ``array`` share memory, so that a write to one would change others.
+    """
+
+    __slots__ = ("_array",)
 
     def __init__(self, array: Any) -> None:
+        if _repeats_itself(array):
+            raise GradientError(
+                f"elements of this tensor of shape {tuple(array.shape)} share memory, as "
+                "broadcasting leaves them, and a write to one would change others; write to clone()"
+            )
         self._array = array
-        self._locked = not getattr(getattr(array, "flags", None), "writeable", True)
 
     def __enter__(self) -> Any:
         global latest_write
         holder = owner(self._array)
-        if self._locked:
-            holder.setflags(write=True)
+        if not getattr(self._array.flags, "writeable", True):  # a view of what was broadcast
             self._array.setflags(write=True)
         key = id(holder)
         known = _writes.get(key)
@@ -62,8 +76,7 @@ class writing:
         return self._array
 
     def __exit__(self, *_: object) -> None:
-        if self._locked:
-            freeze(self._array)
+        pass
 
 
 def written_after(array: Any, time: int) -> bool:

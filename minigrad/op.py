@@ -18,6 +18,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeVar
 
+import numpy
+
 from minigrad import dispatch
 from minigrad.errors import ArgumentError, suggestion
 
@@ -212,7 +214,14 @@ class Op:
             if name not in values:
                 raise TypeError(f"{self.name}() misses its argument {name!r}")
         arrays = tuple(args[0]) if self.variadic else tuple(values[n] for n in self.arrays)
-        return arrays, {name: values[name] for name in self.attributes}
+        return arrays, {name: _unchangeable(values[name]) for name in self.attributes}
+
+
+def _unchangeable(value: Any) -> Any:
+    """Return an attribute that its giver cannot change: the backward pass will read it again."""
+    if isinstance(value, (list, tuple)):
+        return tuple(map(_unchangeable, value))
+    return value.copy() if isinstance(value, numpy.ndarray) else value
 
 
 class EachArgument:

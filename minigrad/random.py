@@ -7,7 +7,9 @@ data that can be stored as JSON.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import numpy
@@ -15,6 +17,32 @@ import numpy
 from minigrad import dtypes
 from minigrad.errors import ArgumentError
 from minigrad.tensor import Tensor, tensor
+
+_noting: ContextVar[tuple[dict[Generator, Any], ...]] = ContextVar("minigrad_draws", default=())
+
+
+@contextmanager
+def noting_draws() -> Iterator[dict[Generator, Any]]:
+    """Note each generator drawn from inside the ``with`` block, and the state it had before."""
+    noted: dict[Generator, Any] = {}
+    token = _noting.set((*_noting.get(), noted))
+    try:
+        yield noted
+    finally:
+        _noting.reset(token)
+
+
+@contextmanager
+def repeating_draws(noted: dict[Generator, Any]) -> Iterator[None]:
+    """Draw again what was drawn when ``noted`` was written; go on from the present state after it."""
+    present = {generator: generator.get_state() for generator in noted}
+    for generator, state in noted.items():
+        generator.set_state(state)
+    try:
+        yield
+    finally:
+        for generator, state in present.items():
+            generator.set_state(state)
 
 
 class Generator:
@@ -36,8 +64,16 @@ class Generator:
         sequence = numpy.random.SeedSequence(seed, spawn_key=path)
         self._numbers = numpy.random.Generator(numpy.random.Philox(sequence))
 
+    def _drawn(self) -> numpy.random.Generator:
+        """Return the source of numbers, and tell whoever is noting draws."""
+        for noted in _noting.get():
+            if self not in noted:
+                noted[self] = self.get_state()
+        return self._numbers
+
     def split(self, count: int = 2) -> tuple[Generator, ...]:
         """Return ``count`` generators whose numbers are independent of this one's and each other's."""
+        self._drawn()
         made = []
         for _ in range(count):
             child = Generator.__new__(Generator)
@@ -64,6 +100,7 @@ class Generator:
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Go on exactly where ``get_state`` was called."""
+        self._drawn()
         try:
             self._start(state["seed"], tuple(state["path"]), state["children"])
             self._numbers.bit_generator.state = {
@@ -92,7 +129,7 @@ class Generator:
         device: str | None = None,
     ) -> Tensor:
         """Return numbers evenly distributed between ``low`` (included) and ``high`` (excluded)."""
-        return _made(self._numbers.random(_sizes(shape)) * (high - low) + low, dtype, device)
+        return _made(self._drawn().random(_sizes(shape)) * (high - low) + low, dtype, device)
 
     def normal(
         self,
@@ -104,7 +141,7 @@ class Generator:
         device: str | None = None,
     ) -> Tensor:
         """Return normally distributed numbers."""
-        return _made(self._numbers.standard_normal(_sizes(shape)) * std + mean, dtype, device)
+        return _made(self._drawn().standard_normal(_sizes(shape)) * std + mean, dtype, device)
 
     def integers(
         self, low: int, high: int, shape: Sequence[int] = (), *, device: str | None = None
@@ -112,7 +149,7 @@ class Generator:
         """Return int64 numbers between ``low`` (included) and ``high`` (excluded)."""
         if high <= low:
             raise ArgumentError(f"integers(): high ({high}) must be larger than low ({low})")
-        return _made(self._numbers.integers(low, high, size=_sizes(shape)), dtypes.int64, device)
+        return _made(self._drawn().integers(low, high, size=_sizes(shape)), dtypes.int64, device)
 
     def bernoulli(
         self, probability: float, shape: Sequence[int] = (), *, device: str | None = None
@@ -120,11 +157,11 @@ class Generator:
         """Return bool values that are true with ``probability``."""
         if not 0 <= probability <= 1:
             raise ArgumentError(f"a probability must lie between 0 and 1, not {probability}")
-        return _made(self._numbers.random(_sizes(shape)) < probability, dtypes.bool_, device)
+        return _made(self._drawn().random(_sizes(shape)) < probability, dtypes.bool_, device)
 
     def permutation(self, n: int, *, device: str | None = None) -> Tensor:
         """Return the integers below ``n`` in random order."""
-        return _made(self._numbers.permutation(n), dtypes.int64, device)
+        return _made(self._drawn().permutation(n), dtypes.int64, device)
 
     def categorical(self, probabilities: Tensor, *, device: str | None = None) -> Tensor:
         """Return an int64 position along the last axis, drawn with these probabilities."""
@@ -136,7 +173,7 @@ class Generator:
                 "pass them through softmax first"
             )
         edges = numpy.cumsum(weights, axis=-1)
-        drawn = self._numbers.random((*weights.shape[:-1], 1)) * edges[..., -1:]
+        drawn = self._drawn().random((*weights.shape[:-1], 1)) * edges[..., -1:]
         return _made((edges <= drawn).sum(-1), dtypes.int64, device or probabilities.device)
 
 

@@ -18,6 +18,7 @@ from minigrad.errors import (
     BackendError,
     DtypeError,
     GradientError,
+    IndexingError,
     ShapeError,
     TraceError,
     user_line,
@@ -26,13 +27,16 @@ from minigrad.operators import Operators
 from minigrad.ops import elementwise, index, linalg, reduce, shape
 
 _hook_numbers = count().__next__
+_NEVER_SHARED = (
+    "a tensor's memory is never shared, so that nothing can change it unseen; leave out copy=False"
+)
 
 
 class Tensor(Operators):
     """An n-dimensional array with a place in the graph of what was computed from what.
 
     Make tensors with `minigrad.tensor` and the creation functions. The memory of a tensor belongs to
-    it alone: arrays given are copied, arrays handed out are read-only.
+    the engine alone: arrays given are copied, and so are arrays handed out.
 
     Attributes
     ----------
@@ -129,7 +133,7 @@ class Tensor(Operators):
     # out of the engine
 
     def numpy(self) -> np.ndarray[Any, Any]:
-        """Return a read-only NumPy view of the content.
+        """Return a NumPy array with a copy of the content: nobody else can write to a tensor.
 
         Raises
         ------
@@ -146,18 +150,14 @@ class Tensor(Operators):
             raise BackendError(
                 f"this tensor is on {self.device} and NumPy works on the CPU; call .cpu().numpy()"
             )
-        view: np.ndarray[Any, Any] = memory.freeze(self._array).view()
-        return view
+        copied: np.ndarray[Any, Any] = self._array.copy()
+        return copied
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
+        if copy is False:
+            raise ArgumentError(_NEVER_SHARED)
         array = self.numpy()
-        if dtype is not None and np.dtype(dtype) != array.dtype:
-            if copy is False:
-                raise ArgumentError(
-                    f"a conversion from {array.dtype} to {dtype} cannot avoid a copy"
-                )
-            return array.astype(dtype)
-        return array.copy() if copy else array
+        return array if dtype is None else array.astype(dtype, copy=False)
 
     def item(self) -> Any:
         """Return the one element as a Python number."""
@@ -194,10 +194,7 @@ class Tensor(Operators):
                 "this tensor requires a gradient, which another library would lose; call .detach()"
             )
         if options.get("copy") is False:
-            raise BackendError(
-                "a tensor's memory is never shared, so that nothing can change it unseen; "
-                "leave out copy=False"
-            )
+            raise ArgumentError(_NEVER_SHARED)
         options.pop("copy", None)
         return self._array.copy().__dlpack__(**options)
 
@@ -246,13 +243,15 @@ class Tensor(Operators):
 
     def clone(self) -> Tensor:
         """Return a copy with memory of its own; gradients flow through."""
+        if not self.requires_grad:
+            return make(self._array.copy(), None)
         return apply(elementwise.positive, (self,), {})  # type: ignore[no-any-return]
 
     def __copy__(self) -> Tensor:
         return self._duplicate(self._array)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
-        copied = self._duplicate(+self._array if self.dtype.kind != "b" else self._array.copy())
+        copied = self._duplicate(self._array.copy())
         if self.grad is not None:
             copied.grad = make(self.grad._array.copy(), None)
         memo[id(self)] = copied
@@ -293,10 +292,21 @@ class Tensor(Operators):
         ------
         ShapeError
             If ``value`` does not have this shape or one that broadcasts to it.
+        GradientError
+            If this tensor was computed from others, or a gradient flows through ``value``.
         """
-        with self._writing() as array:
-            array[...] = self._as_content(value)
+        content = self._as_content(value, "copy_")
+        self._fill_in((...,), content)
         return self
+
+    def _fill_in(self, key: Any, content: Any) -> None:
+        try:
+            with self._writing() as array:
+                array[key] = content
+        except IndexError as error:
+            raise IndexingError(f"writing to a tensor of shape {self.shape}: {error}") from None
+        except ValueError as error:
+            raise ShapeError(f"writing to a tensor of shape {self.shape}: {error}") from None
 
     def _writing(self) -> Any:
         if self._node is not None:
@@ -307,11 +317,16 @@ class Tensor(Operators):
             raise TraceError(f"a traced step cannot write in place, at {user_line()}")
         return memory.writing(self._array)
 
-    def _as_content(self, value: Any) -> Any:
-        if not isinstance(value, (bool, int, float)):
-            value = value if isinstance(value, Tensor) else tensor(value)
-            value = value.detach().to(self.device)._array
-        return value
+    def _as_content(self, value: Any, doing: str) -> Any:
+        if isinstance(value, (bool, int, float)):
+            return value
+        given = value if isinstance(value, Tensor) else tensor(value)
+        if given.requires_grad and getattr(dispatch.current(), "tracking", False):
+            raise GradientError(
+                f"{doing}: the value carries a gradient, which a write in place would lose; build a "
+                "new tensor with x.at[i].set(v), or write v.detach()"
+            )
+        return given.detach().to(self.device)._array
 
     def __setitem__(self, key: Any, value: Any) -> None:
         if self.requires_grad:
@@ -319,8 +334,8 @@ class Tensor(Operators):
                 "x[i] = v would change a tensor that gradients flow through; write "
                 "x = x.at[i].set(v), or x.data[i] = v to change a parameter outside of the graph"
             )
-        with self._writing() as array:
-            array[index.raw_key(key, type(array))] = self._as_content(value)
+        content = self._as_content(value, "x[i] = v")
+        self._fill_in(index.raw_key(key, type(self._array)), content)
 
     @property
     def at(self) -> index.At:
@@ -525,7 +540,11 @@ def tensor(
         If nested lists are ragged.
     """
     if isinstance(data, Tensor):
-        data = data.detach()._array
+        if data.requires_grad:
+            raise GradientError(
+                "tensor() of a tensor that requires a gradient would lose it; use clone(), or detach()"
+            )
+        data = data._array
     source = backend_of(data)
     if source is None:
         data, dtype = _from_python(data, dtype)
