@@ -5,3 +5,7 @@ if __name__ != "minigrad.kernels":
         f"the folder kernels/ is the package 'minigrad.kernels' and was imported as {__name__!r}: "
         "write 'from minigrad import kernels' (install minigrad first: pip install -e .)"
     )
+
+from minigrad.kernels.cell import Cell as Cell
+from minigrad.kernels.cell import cell as cell
+from minigrad.kernels.scan import scan as scan

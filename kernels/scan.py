@@ -1,0 +1,261 @@
+"""Run a step function over time, as one record on the tape."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from minigrad import dispatch
+from minigrad.backends import backend_of
+from minigrad.backward import backpropagate, node_key
+from minigrad.creation import zeros
+from minigrad.errors import AnomalyError, ShapeError, TraceError, user_line
+from minigrad.graph import Var
+from minigrad.kernels.step import Backward, TracedStep
+from minigrad.kernels.targets import reference
+from minigrad.kernels.trace import argument_names, name_of, trace
+from minigrad.op import Domain, Op
+from minigrad.ops.shape import stack
+from minigrad.tape import enable_grad, is_grad_enabled
+from minigrad.tensor import Tensor
+
+Step = Callable[..., Any]
+
+_traces: WeakKeyDictionary[Any, dict[Any, TracedStep]] = WeakKeyDictionary()
+
+
+@dataclass(frozen=True, eq=False)
+class Loop:
+    """What the record of a loop knows besides its arrays."""
+
+    step: Step
+    traced: TracedStep
+    names: tuple[str, ...]
+    wanted: tuple[int, ...]
+    reverse: bool
+
+    @property
+    def backward(self) -> Backward | None:
+        """How to run the step backwards; None if no gradient is wanted."""
+        return self.traced.backward(self.wanted) if self.wanted else None
+
+    def __repr__(self) -> str:
+        return f"step {name_of(self.step)!r}"
+
+
+def scan(
+    step: Step,
+    xs: Tensor | Sequence[Tensor],
+    state: Tensor | Sequence[Tensor],
+    params: Mapping[str, Tensor] | None = None,
+    *,
+    reverse: bool = False,
+) -> tuple[Tensor, Any]:
+    """Run ``state = step(x[t], *state, **params)`` for every time step.
+
+    The step is run on variables once for each combination of shapes and dtypes, and turned into a
+    graph; its backward pass is derived from the graph. The whole loop is one record on the tape.
+    Second derivatives go through a loop of tensors.
+
+    Parameters
+    ----------
+    step : callable
+        Takes the inputs of one time step, then the states, and the parameters by name. Returns the
+        new states, in the same order, shapes and dtypes.
+    xs : Tensor or tuple of Tensor
+        The inputs, time first: shape (T, N, ...).
+    state : Tensor or tuple of Tensor
+        The initial states, shape (N, ...).
+    params : dict of Tensor, optional
+        What the step takes by name.
+    reverse : bool
+        Begin at the last time step. Outputs stay in the order of ``xs``.
+
+    Returns
+    -------
+    outputs : Tensor
+        The first state after each step, shape (T, N, ...).
+    final_state : Tensor or tuple of Tensor
+        As ``state``.
+
+    Raises
+    ------
+    TypeError
+        If an argument is not a tensor.
+    ShapeError
+        If inputs differ in T, or inputs and states in N.
+    TraceError
+        If the step cannot be turned into a graph; see `minigrad.kernels.trace.trace`.
+    """
+    inputs = _tensors(step, xs, "input")
+    states = _tensors(step, state, "state")
+    parameters = dict(params or {})
+    _tensors(step, tuple(parameters.values()), "parameter")
+    _check_shapes(step, inputs, states)
+    arguments = (*inputs, *states, *parameters.values())
+    names = tuple(parameters)
+    if getattr(dispatch.current(), "checking", False):  # anomaly(): look at each op of each step
+        results = _eager_loop(step, names, len(inputs), len(states), arguments, reverse)
+    else:
+        traced = _traced(step, inputs, states, parameters)
+        tracked = is_grad_enabled()
+        wanted = tuple(i for i, t in enumerate(arguments) if tracked and t.requires_grad)
+        loop = Loop(step, traced, names, wanted, reverse)
+        results = dispatch.apply(_SCAN, arguments, {"loop": loop})
+    finals = tuple(results[1 : 1 + len(states)])
+    return results[0], finals[0] if isinstance(state, Tensor) else finals
+
+
+# the op
+
+
+def _formula(m: Any, *arrays: Any, loop: Loop) -> tuple[Any, ...]:
+    return reference.forward(m, loop.traced, arrays, loop.backward, loop.reverse)
+
+
+def _rule(m: Any, g: Any, y: Any, *arguments: Any, loop: Loop) -> tuple[Any, ...]:
+    if isinstance(g[0], Tensor):
+        return _replayed(g, arguments, loop)
+    namespace = backend_of(arguments[0]).namespace  # type: ignore[union-attr]
+    backward = loop.backward
+    assert backward is not None  # there is no record without a tensor to differentiate by
+    found = reference.adjoint(namespace, loop.traced, arguments, y, g, backward, loop.reverse)
+    return tuple(found.get(i) if i in loop.wanted else None for i in range(len(arguments)))
+
+
+_SCAN = Op("scan", _formula, _rule, domain=Domain(), joint=True, saves="all")
+
+
+def _replayed(g: Sequence[Tensor], arguments: Sequence[Tensor], loop: Loop) -> tuple[Any, ...]:
+    """Return the cotangents as tensors that can be differentiated again."""
+    inputs, states, _ = loop.traced.split(arguments)
+    with enable_grad():
+        # one node for each argument, also where the same tensor was given twice
+        own = [t.clone() if i in loop.wanted else t for i, t in enumerate(arguments)]
+        results = _eager_loop(loop.step, loop.names, len(inputs), len(states), own, loop.reverse)
+        pairs = [(r, c) for r, c in zip(results, g, strict=False) if r.requires_grad]
+        found = backpropagate(
+            [r for r, _ in pairs],
+            [c for _, c in pairs],
+            wanted=[own[i] for i in loop.wanted],
+            retain_graph=True,
+            create_graph=True,
+            independent=True,
+        )
+    return tuple(
+        found.get(node_key(t._node)) if i in loop.wanted else None for i, t in enumerate(own)
+    )
+
+
+def _eager_loop(
+    step: Step,
+    names: Sequence[str],
+    inputs: int,
+    states: int,
+    arguments: Sequence[Tensor],
+    reverse: bool,
+) -> tuple[Tensor, ...]:
+    """Run the step on tensors; return the outputs and the final states."""
+    rows = list(zip(*(tuple(x) for x in arguments[:inputs]), strict=True))
+    current = tuple(arguments[inputs : inputs + states])
+    parameters = dict(zip(names, arguments[inputs + states :], strict=True))
+    outputs: list[Tensor] = []
+    for t in reversed(range(len(rows))) if reverse else range(len(rows)):
+        try:
+            result = step(*rows[t], *current, **parameters)
+        except AnomalyError as error:
+            raise AnomalyError(f"at time step {t} of step {name_of(step)!r}: {error}") from error
+        current = tuple(result) if isinstance(result, (tuple, list)) else (result,)
+        outputs.append(current[0])
+    if not outputs:
+        first = current[0]
+        return (zeros((0, *first.shape), dtype=first.dtype, device=first.device), *current)
+    return (stack(outputs[::-1] if reverse else outputs), *current)
+
+
+# tracing, once for each combination of shapes and dtypes
+
+
+def _traced(
+    step: Step,
+    inputs: Sequence[Tensor],
+    states: Sequence[Tensor],
+    parameters: Mapping[str, Tensor],
+) -> TracedStep:
+    known = _traces.setdefault(step, {})
+    key = (
+        tuple((x.shape[1:], x.dtype) for x in inputs),
+        tuple((s.shape, s.dtype) for s in states),
+        tuple((name, p.shape, p.dtype) for name, p in parameters.items()),
+        _surroundings(step),
+    )
+    if key not in known:
+        names = argument_names(step, len(inputs), len(states))
+        specs = [(x.shape[1:], x.dtype) for x in inputs] + [(s.shape, s.dtype) for s in states]
+        given = [Var(*spec, name) for spec, name in zip(specs, names, strict=True)]
+        graph = trace(
+            step,
+            given[: len(inputs)],
+            given[len(inputs) :],
+            {name: Var(p.shape, p.dtype, name) for name, p in parameters.items()},
+        )
+        known[key] = TracedStep(graph, len(inputs), len(states))
+    return known[key]
+
+
+def _surroundings(step: Step) -> tuple[tuple[str, Any], ...]:
+    """Return the plain values that a step function reads from outside: they are baked into its graph."""
+    function = inspect.unwrap(step)
+    if not inspect.isfunction(function):
+        return ()
+    outside = inspect.getclosurevars(function)
+    return tuple(
+        (name, repr(value))
+        for name, value in (*outside.nonlocals.items(), *outside.globals.items())
+        if isinstance(value, (bool, int, float, str, type(None)))
+    )
+
+
+# checking
+
+
+def _tensors(step: Step, given: Any, what: str) -> tuple[Tensor, ...]:
+    listed = tuple(given) if isinstance(given, (tuple, list)) else (given,)
+    for position, value in enumerate(listed):
+        if isinstance(value, Var):
+            raise TraceError(
+                f"scan is called inside of a traced step, at {user_line()}\n"
+                "  a loop in a loop is not supported; run the inner loop before the outer one"
+            )
+        if not isinstance(value, Tensor):
+            raise TypeError(
+                f"scan of step {name_of(step)!r}: {what} {position} is of type "
+                f"{type(value).__name__}; it must be a tensor, see minigrad.tensor"
+            )
+    return listed
+
+
+def _check_shapes(step: Step, inputs: Sequence[Tensor], states: Sequence[Tensor]) -> None:
+    where = f"scan of step {name_of(step)!r}"
+    if not inputs or not states:
+        raise ShapeError(f"{where}: a loop needs at least one input and one state")
+    for position, x in enumerate(inputs):
+        if x.ndim < 2:
+            raise ShapeError(
+                f"{where}: input {position} has shape {x.shape}; inputs are (T, N, ...): time, batch"
+            )
+    if len({x.shape[0] for x in inputs}) > 1:
+        raise ShapeError(
+            f"{where}: the inputs have {', '.join(str(x.shape[0]) for x in inputs)} time steps "
+            "(axis 0); they must have the same number"
+        )
+    rows = [x.shape[1] for x in inputs] + [s.shape[0] if s.ndim else 0 for s in states]
+    if len(set(rows)) > 1 or not all(s.ndim for s in states):
+        shapes = ", ".join(str(t.shape) for t in (*inputs, *states))
+        raise ShapeError(
+            f"{where}: inputs (T, N, ...) and states (N, ...) have shapes {shapes}; "
+            "they must agree in N"
+        )

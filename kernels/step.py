@@ -1,0 +1,82 @@
+"""A traced step, and what of it runs once, at each step, and backwards. Pure data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from minigrad.graph import Graph, Node, Var
+from minigrad.kernels.differentiate import differentiate
+from minigrad.kernels.simplify import apart, live_nodes
+
+
+@dataclass(frozen=True)
+class Backward:
+    """How to run a step backwards.
+
+    Attributes
+    ----------
+    graph : Graph
+        From the cotangents of the new states to those of the old states, then of ``wanted``.
+    wanted : tuple of int
+        Which arguments of the loop, beside the states, get a cotangent.
+    once, each : list of Node
+        The part of the graph that reads parameters only, and the part that runs at each step.
+    prepare : tuple of Node
+        The part of the forward graph that is made of parameters only and that ``graph`` reads.
+    kept : tuple of Var
+        What of the forward graph is kept at each step.
+    """
+
+    graph: Graph
+    wanted: tuple[int, ...]
+    once: list[Node]
+    each: list[Node]
+    prepare: tuple[Node, ...]
+    kept: tuple[Var, ...]
+
+
+class TracedStep:
+    """The graph of a step, with its inputs sorted by what they are.
+
+    Attributes
+    ----------
+    graph : Graph
+    inputs, states, parameters : tuple of Var
+    once, each : list of Node
+        The part that reads parameters only, and the part that runs at each step.
+    """
+
+    def __init__(self, graph: Graph, inputs: int, states: int) -> None:
+        self.graph = graph
+        self.inputs = graph.inputs[:inputs]
+        self.states = graph.inputs[inputs : inputs + states]
+        self.parameters = graph.inputs[inputs + states :]
+        self.once, self.each = apart(graph.nodes, (*self.inputs, *self.states))
+        self.backward = lru_cache(maxsize=None)(self._backward)
+
+    def split(self, values: Sequence[Any]) -> tuple[Any, Any, Any]:
+        """Split values for all arguments into those for inputs, states and parameters."""
+        first, second = len(self.inputs), len(self.inputs) + len(self.states)
+        return values[:first], values[first:second], values[second:]
+
+    def _backward(self, wanted: tuple[int, ...]) -> Backward:
+        """Return how to get the cotangents of the states and of the arguments ``wanted``."""
+        _, states, _ = self.split(range(len(self.graph.inputs)))
+        others = tuple(i for i in wanted if i not in states)
+        graph = differentiate(self.graph, (*self.states, *(self.graph.inputs[i] for i in others)))
+        seeds, read = graph.inputs[: len(states)], dict.fromkeys(graph.inputs[len(states) :])
+        fixed = {*self.parameters, *(o for node in self.once for o in node.outputs)}
+        once, each = apart(graph.nodes, (*seeds, *(var for var in read if var not in fixed)))
+        # what the backward pass reads, and the history of each state it reads; less what is at hand
+        history = [
+            new for old, new in zip(self.states, self.graph.outputs, strict=True) if old in read
+        ]
+        at_hand = {*self.inputs, *self.states, *fixed, self.graph.outputs[0]}
+        kept = [v for v in read if v not in at_hand]
+        kept += [v for v in history if v is not self.graph.outputs[0]]
+        return Backward(
+            graph, others, once, each, live_nodes(self.once, read), tuple(dict.fromkeys(kept))
+        )
