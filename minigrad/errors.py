@@ -11,6 +11,8 @@ from types import FrameType
 
 _PACKAGE = os.path.dirname(os.path.abspath(__file__))
 
+_NOT_THE_USER = frozenset({"minigrad", "contextlib", "functools"})
+
 
 class MinigradError(Exception):
     """Base of every error that minigrad raises on purpose."""
@@ -58,13 +60,23 @@ def suggestion(name: str, known: Iterable[str]) -> str:
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
+def is_user_frame(frame: FrameType) -> bool:
+    """Say whether ``frame`` runs code of a user: not this package, nor what calls for it."""
+    name = frame.f_globals.get("__name__", "").partition(".")[0]
+    return name not in _NOT_THE_USER and not frame.f_code.co_filename.startswith("<")
+
+
 def user_line() -> str:
     """Return ``"file.py:12: source text"`` of the nearest caller outside the package."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
-        filename = frame.f_code.co_filename
-        if not os.path.abspath(filename).startswith(_PACKAGE) and not filename.startswith("<"):
-            text = linecache.getline(filename, frame.f_lineno).strip()
-            return f"{os.path.basename(filename)}:{frame.f_lineno}: {text}"
+        if is_user_frame(frame):
+            return source_line(frame.f_code.co_filename, frame.f_lineno)
         frame = frame.f_back
     return "<unknown line>"
+
+
+def source_line(filename: str, number: int) -> str:
+    """Return ``"file.py:12: source text"``."""
+    text = linecache.getline(filename, number).strip()
+    return f"{os.path.basename(filename)}:{number}: {text}"

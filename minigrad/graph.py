@@ -132,8 +132,8 @@ class Recorder:
             if not isinstance(arg, (Var, bool, int, float, type(None))):
                 raise TraceError(
                     f"{op.name} in a traced step uses a {type(arg).__name__} that the step was not "
-                    f"given, at {user_line()}\n  pass it to the step as a parameter, so that it is "
-                    "differentiated and never baked in"
+                    f"given, at {user_line()}\n  pass it to the step as an input or a parameter, so that "
+                    "it is differentiated and never baked in; draw random numbers before the loop"
                 )
         try:
             specs, several = infer(op, args, attrs)

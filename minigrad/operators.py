@@ -1,18 +1,18 @@
-"""Arithmetic syntax, shared by tensors and by graph variables."""
+"""Operators and methods that tensors share with graph variables."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from minigrad.dispatch import apply
-from minigrad.ops import elementwise, linalg, shape
+from minigrad.ops import elementwise, linalg, reduce, shape
 from minigrad.ops.index import index
 
 _NONE: dict[str, Any] = {}
 
 
 class Operators:
-    """What ``+``, ``@``, ``[]`` and their kin mean."""
+    """What ``+``, ``@``, ``[]``, ``x.sum()`` and their kin mean."""
 
     __slots__ = ()
     __array_ufunc__ = None  # so that ``ndarray * tensor`` comes to __rmul__ below
@@ -127,3 +127,57 @@ class Operators:
     def mT(self) -> Any:
         """The matrix transpose: the last two axes swapped."""
         return apply(linalg.matrix_transpose, (self,), _NONE)
+
+    # the functions that read best as methods
+
+    def reshape(self, *sizes: Any) -> Any:
+        """See `minigrad.reshape`."""
+        return shape.reshape(self, sizes[0] if len(sizes) == 1 else sizes)
+
+    def permute(self, *axes: Any) -> Any:
+        """See `minigrad.permute_dims`."""
+        return shape.permute_dims(self, axes[0] if len(axes) == 1 else axes)
+
+    def sum(self, axis: Any = None, keepdims: bool = False) -> Any:
+        """See `minigrad.sum`."""
+        return reduce.sum(self, axis=axis, keepdims=keepdims)
+
+    def mean(self, axis: Any = None, keepdims: bool = False) -> Any:
+        """See `minigrad.mean`."""
+        return reduce.mean(self, axis=axis, keepdims=keepdims)
+
+    def max(self, axis: Any = None, keepdims: bool = False) -> Any:
+        """See `minigrad.max`."""
+        return reduce.max(self, axis=axis, keepdims=keepdims)
+
+    def min(self, axis: Any = None, keepdims: bool = False) -> Any:
+        """See `minigrad.min`."""
+        return reduce.min(self, axis=axis, keepdims=keepdims)
+
+    def prod(self, axis: Any = None, keepdims: bool = False) -> Any:
+        """See `minigrad.prod`."""
+        return reduce.prod(self, axis=axis, keepdims=keepdims)
+
+    def var(self, axis: Any = None, correction: float = 0.0, keepdims: bool = False) -> Any:
+        """See `minigrad.var`."""
+        return reduce.var(self, axis=axis, correction=correction, keepdims=keepdims)
+
+    def std(self, axis: Any = None, correction: float = 0.0, keepdims: bool = False) -> Any:
+        """See `minigrad.std`."""
+        return reduce.std(self, axis=axis, correction=correction, keepdims=keepdims)
+
+    def any(self, axis: Any = None, keepdims: bool = False) -> Any:
+        """See `minigrad.any`."""
+        return reduce.any(self, axis=axis, keepdims=keepdims)
+
+    def all(self, axis: Any = None, keepdims: bool = False) -> Any:
+        """See `minigrad.all`."""
+        return reduce.all(self, axis=axis, keepdims=keepdims)
+
+    def argmax(self, axis: Any = None, keepdims: bool = False) -> Any:
+        """See `minigrad.argmax`."""
+        return reduce.argmax(self, axis=axis, keepdims=keepdims)
+
+    def argmin(self, axis: Any = None, keepdims: bool = False) -> Any:
+        """See `minigrad.argmin`."""
+        return reduce.argmin(self, axis=axis, keepdims=keepdims)

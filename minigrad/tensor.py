@@ -24,7 +24,7 @@ from minigrad.errors import (
     user_line,
 )
 from minigrad.operators import Operators
-from minigrad.ops import elementwise, index, linalg, reduce, shape
+from minigrad.ops import elementwise, index, linalg, shape
 
 _hook_numbers = count().__next__
 _NEVER_SHARED = (
@@ -416,60 +416,6 @@ class Tensor(Operators):
         number = _hook_numbers()
         hooks[number] = hook
         return lambda: hooks.pop(number, None) and None
-
-    # the functions that read best as methods
-
-    def reshape(self, *sizes: Any) -> Any:
-        """See `minigrad.reshape`."""
-        return shape.reshape(self, sizes[0] if len(sizes) == 1 else sizes)
-
-    def permute(self, *axes: Any) -> Any:
-        """See `minigrad.permute_dims`."""
-        return shape.permute_dims(self, axes[0] if len(axes) == 1 else axes)
-
-    def sum(self, axis: Any = None, keepdims: bool = False) -> Any:
-        """See `minigrad.sum`."""
-        return reduce.sum(self, axis=axis, keepdims=keepdims)
-
-    def mean(self, axis: Any = None, keepdims: bool = False) -> Any:
-        """See `minigrad.mean`."""
-        return reduce.mean(self, axis=axis, keepdims=keepdims)
-
-    def max(self, axis: Any = None, keepdims: bool = False) -> Any:
-        """See `minigrad.max`."""
-        return reduce.max(self, axis=axis, keepdims=keepdims)
-
-    def min(self, axis: Any = None, keepdims: bool = False) -> Any:
-        """See `minigrad.min`."""
-        return reduce.min(self, axis=axis, keepdims=keepdims)
-
-    def prod(self, axis: Any = None, keepdims: bool = False) -> Any:
-        """See `minigrad.prod`."""
-        return reduce.prod(self, axis=axis, keepdims=keepdims)
-
-    def var(self, axis: Any = None, correction: float = 0.0, keepdims: bool = False) -> Any:
-        """See `minigrad.var`."""
-        return reduce.var(self, axis=axis, correction=correction, keepdims=keepdims)
-
-    def std(self, axis: Any = None, correction: float = 0.0, keepdims: bool = False) -> Any:
-        """See `minigrad.std`."""
-        return reduce.std(self, axis=axis, correction=correction, keepdims=keepdims)
-
-    def any(self, axis: Any = None, keepdims: bool = False) -> Any:
-        """See `minigrad.any`."""
-        return reduce.any(self, axis=axis, keepdims=keepdims)
-
-    def all(self, axis: Any = None, keepdims: bool = False) -> Any:
-        """See `minigrad.all`."""
-        return reduce.all(self, axis=axis, keepdims=keepdims)
-
-    def argmax(self, axis: Any = None, keepdims: bool = False) -> Any:
-        """See `minigrad.argmax`."""
-        return reduce.argmax(self, axis=axis, keepdims=keepdims)
-
-    def argmin(self, axis: Any = None, keepdims: bool = False) -> Any:
-        """See `minigrad.argmin`."""
-        return reduce.argmin(self, axis=axis, keepdims=keepdims)
 
 
 _new = Tensor.__new__
