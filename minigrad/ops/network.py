@@ -1,0 +1,224 @@
+"""Functions that layers are made of: softmax, normalisation, lookup, dropout.
+
+A row of which every element is minus infinity (fully masked attention) has no softmax. Here it gives
+zeros, and minus infinity from ``log_softmax``; its gradient is zero in both.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from minigrad.errors import ArgumentError, DtypeError, IndexingError, ShapeError
+from minigrad.op import Domain, Draw, composite, define_op
+from minigrad.ops import reduce
+from minigrad.ops.elementwise import sqrt, square
+from minigrad.ops.index import ARRAY
+from minigrad.ops.reduce import reduction_arguments
+from minigrad.ops.shape import normal_axis
+
+Arguments = tuple[tuple[Any, ...], dict[str, Any]]
+
+# softmax
+
+
+def _softmax_arguments(draw: Draw) -> Arguments:
+    (x,), attrs = reduction_arguments(draw)
+    return (x,), {"axis": attrs["axis"]}
+
+
+def _exponentials(m: Any, x: Any, axis: Any) -> tuple[Any, Any, Any]:
+    """Return ``x`` less its largest element, the exponentials of that, and their sum (1 if it is 0)."""
+    top = m.max(x, axis=axis, keepdims=True)
+    below = x - m.where(top == -math.inf, 0.0, top)
+    powers = m.exp(below)
+    total = m.sum(powers, axis=axis, keepdims=True)
+    return below, powers, m.where(total == 0, 1.0, total)
+
+
+def _softmax(m: Any, x: Any, /, axis: int | Sequence[int] | None = -1) -> Any:
+    if 0 in x.shape:
+        return m.exp(x)
+    _, powers, total = _exponentials(m, x, axis)
+    return powers / total
+
+
+def _softmax_rule(m: Any, g: Any, y: Any, x: Any, axis: Any) -> Any:
+    return y * (g - m.sum(g * y, axis=axis, keepdims=True))
+
+
+softmax = define_op(
+    "softmax", _softmax, _softmax_rule,
+    domain=Domain(sharp="complex", arguments=_softmax_arguments),
+    doc="""``exp(x) / sum(exp(x))`` along an axis, several axes, or all (None), without overflow.
+
+    Where every element is minus infinity the result and the gradient are 0.""",
+)  # fmt: skip
+
+
+def _log_softmax(m: Any, x: Any, /, axis: int | Sequence[int] | None = -1) -> Any:
+    if 0 in x.shape:
+        return m.exp(x)
+    below, _, total = _exponentials(m, x, axis)
+    return below - m.log(total)
+
+
+def _log_softmax_rule(m: Any, g: Any, y: Any, x: Any, axis: Any) -> Any:
+    if 0 in y.shape:
+        return g
+    slope = g - m.exp(y) * m.sum(g, axis=axis, keepdims=True)
+    return m.where(m.max(y, axis=axis, keepdims=True) == -math.inf, 0.0, slope)
+
+
+log_softmax = define_op(
+    "log_softmax", _log_softmax, _log_softmax_rule,
+    domain=Domain(sharp="complex", arguments=_softmax_arguments),
+    doc="""The logarithm of `softmax`, without overflow and accurate where the softmax is tiny.
+
+    Where every element is minus infinity so is the result, and the gradient is 0.""",
+)  # fmt: skip
+
+# normalisation
+
+
+def _layer_norm_arguments(draw: Draw) -> Arguments:
+    normalized = draw.shape(min_dims=1, max_dims=2, min_side=2)
+    x = draw.distinct(*draw.shape(max_dims=2), *normalized)
+    weight, bias = (draw.choice([None, draw.array(*normalized)]) for _ in range(2))
+    # with two elements and a small eps the result hardly depends on x: nothing to measure
+    return (x, normalized, weight, bias), {"eps": draw.choice([0.1, 1.0])}
+
+
+@composite(domain=Domain(sharp="complex", arguments=_layer_norm_arguments))
+def layer_norm(
+    x: Any,
+    normalized_shape: int | Sequence[int],
+    weight: Any = None,
+    bias: Any = None,
+    eps: float = 1e-5,
+) -> Any:
+    """Give the last axes mean 0 and variance 1, then scale and shift (Ba 2016).
+
+    ``y = (x - mean) / sqrt(variance + eps) * weight + bias``
+
+    Parameters
+    ----------
+    x : Tensor
+        Shape (..., *normalized_shape).
+    normalized_shape : int or sequence of int
+        The shape of the last axes, which mean and variance are taken over.
+    weight, bias : Tensor, optional
+        Shape ``normalized_shape``.
+    eps : float
+        Keeps the root away from 0.
+
+    Returns
+    -------
+    Tensor
+        The shape of ``x``.
+
+    Raises
+    ------
+    ShapeError
+        If ``x`` does not end in ``normalized_shape``, or ``weight`` or ``bias`` is not of that shape.
+    """
+    sizes = (
+        tuple(normalized_shape) if isinstance(normalized_shape, Sequence) else (normalized_shape,)
+    )
+    if not sizes or tuple(x.shape[-len(sizes) :]) != sizes:
+        raise ShapeError(
+            f"layer_norm: x has shape {tuple(x.shape)}, which does not end in normalized_shape "
+            f"{sizes}; give the sizes of the axes to normalise"
+        )
+    for name, given in (("weight", weight), ("bias", bias)):
+        if given is not None and tuple(given.shape) != sizes:
+            raise ShapeError(
+                f"layer_norm: {name} has shape {tuple(given.shape)}; it must have the shape "
+                f"{sizes} of normalized_shape"
+            )
+    axes = tuple(range(-len(sizes), 0))
+    centred = x - reduce.mean(x, axis=axes, keepdims=True)
+    variance = reduce.mean(square(centred), axis=axes, keepdims=True)
+    y = centred / sqrt(variance + eps)
+    if weight is not None:
+        y = y * weight
+    return y if bias is None else y + bias
+
+
+# lookup
+
+
+def _embedding(m: Any, indices: Any, weight: Any, /, padding_idx: int | None = None) -> Any:
+    if weight.ndim != 2:
+        raise ShapeError(
+            f"weight must have two axes (num_embeddings, embedding_dim), not shape {weight.shape}"
+        )
+    rows = weight.shape[0]
+    if not m.isdtype(indices.dtype, "integral"):
+        raise DtypeError('indices must be integers; convert them with .astype("int64")')
+    if padding_idx is not None and not -rows <= padding_idx < rows:
+        raise IndexingError(f"padding_idx is {padding_idx}, but weight has {rows} rows")
+    if bool(m.any((indices < 0) | (indices >= rows))):
+        raise IndexingError(
+            f"the indices run from {int(m.min(indices))} to {int(m.max(indices))}; "
+            f"with {rows} rows of weight they must lie between 0 and {rows - 1}"
+        )
+    return weight[indices, ...]
+
+
+def _embedding_rule(m: Any, g: Any, y: Any, indices: Any, weight: Any, padding_idx: Any) -> Any:
+    if padding_idx is not None:
+        padded = indices == normal_axis(padding_idx, weight.shape[0], "padding_idx")
+        g = m.where(m.reshape(padded, shape=(*padded.shape, 1)), 0.0, g)
+    return m.put_zeros(g, indices, key=(ARRAY,), shape=tuple(weight.shape))
+
+
+def _embedding_arguments(draw: Draw) -> Arguments:
+    rows = draw.integer(1, 4)
+    indices = draw.integers(*draw.shape(), low=0, high=rows - 1)
+    if draw.boolean():
+        return (indices, draw.array(rows, 3)), {"padding_idx": None}
+    # a row for padding that no index names: its gradient is left out by intent, so no check would hold
+    return (indices, draw.array(rows + 1, 3)), {"padding_idx": draw.choice([-1, rows])}
+
+
+embedding = define_op(
+    "embedding", _embedding, (None, _embedding_rule),
+    domain=Domain(
+        sharp="linear", arguments=_embedding_arguments, strict="it picks by integer arrays"
+    ),
+    doc="""Rows of ``weight`` (num_embeddings, embedding_dim) at ``indices``, integers of any shape.
+
+    The result has the shape of ``indices`` and one more axis. The row ``padding_idx`` gets no
+    gradient. Raises `IndexingError` if an index is negative or too large.""",
+)  # fmt: skip
+
+# dropout
+
+
+def _dropout(m: Any, x: Any, mask: Any, /, p: float = 0.5) -> Any:
+    if not 0 <= p <= 1:
+        raise ArgumentError(f"p is the probability to drop and must lie between 0 and 1, not {p}")
+    if not m.isdtype(mask.dtype, "bool"):
+        raise DtypeError(
+            f"mask must be a bool tensor of the elements to keep, not {mask.dtype}; "
+            "for instance minigrad.rand(shape) >= p"
+        )
+    return m.where(mask, x * (1 / (1 - p) if p < 1 else 0.0), 0.0)
+
+
+def _dropout_arguments(draw: Draw) -> Arguments:
+    shape = draw.shape()
+    mask = draw.booleans(*(draw.choice([1, n]) for n in shape))
+    return (draw.array(*shape), mask), {"p": draw.choice([0.0, 0.25, 0.5, 1.0])}
+
+
+dropout = define_op(
+    "dropout", _dropout, (lambda m, g, y, x, mask, p: m.dropout(g, mask, p=p), None),
+    domain=Domain(sharp="linear", arguments=_dropout_arguments),
+    doc="""``x / (1 - p)`` where ``mask`` is true, else 0 (Srivastava 2014).
+
+    ``p`` is the probability that an element is dropped. The mask, a bool tensor that broadcasts
+    against ``x``, is drawn by the caller: an op has no hidden state. With ``p=1`` all is 0.""",
+)  # fmt: skip
