@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy
 
+from minigrad.backends.base import by_type
 from minigrad.backward import backpropagate, node_key, seed
 from minigrad.dtypes import is_floating
 from minigrad.errors import DtypeError, GradientError
@@ -34,9 +35,12 @@ def _owned(g: Tensor, recorded: bool) -> Tensor:
     """
     if g._node is not None:
         return g
+    if g.requires_grad:  # a cotangent that was given, passed on as it was
+        with enable_grad():
+            return g.clone()
     if not recorded and g._array.base is None and sys.getrefcount(g._array) == _ALONE:
         return g
-    return make(g._array.copy(), None)
+    return make(by_type[type(g._array)].copy(g._array), None)
 
 
 def _seeds(outputs: Sequence[Tensor], gradients: Any) -> list[Tensor]:

@@ -7,6 +7,7 @@ it. A heap by time is all the order that is needed: no recursion, no sorting of 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from heapq import heappop, heappush
 from typing import Any
 
@@ -160,8 +161,9 @@ def backpropagate(
         state.accumulate(node, g if create_graph else g._array)
     found: dict[Any, Any] = {}
     done: list[Record] = []
-    with interpreting(eager(create_graph, checking)), numpy.errstate(all="ignore"):
-        _run(state, keys, useful, found, done, create_graph, checking, not independent)
+    mode = interpreting(eager(create_graph, checking))
+    with mode, numpy.errstate(all="ignore"), ExitStack() as devices:
+        _run(state, keys, useful, found, done, create_graph, checking, not independent, devices)
     for key, leaf in state.leaves.items():
         if keys is None or key in keys:
             g = state.of[key] if independent else _hooked(leaf._hooks, state.of[key])
@@ -205,10 +207,13 @@ def _run(
     create_graph: bool,
     checking: bool,
     hooking: bool,
+    devices: ExitStack,
 ) -> None:
     of, queue, accumulate = state.of, state.queue, state.accumulate
     suspect: set[Any] = set()
     kind: Any = None
+    backend: Any = None
+    moving = False
     m: Any = ops
     while queue:
         record = heappop(queue)[1]
@@ -231,9 +236,15 @@ def _run(
             _check_unwritten(record)
         if create_graph:
             saved, output = _as_tracked(record)
-        elif record.kind is not kind:
-            kind = record.kind
-            m = by_type[kind].formulas
+        else:
+            if record.kind is not kind:
+                kind = record.kind
+                backend = by_type[kind]
+                m = backend.formulas
+                moving = backend.on_device is not None
+            if moving:
+                devices.close()
+                devices.enter_context(backend.place(*(g if record.outputs is not None else (g,))))
         attrs = record.attrs
         rules = op.rules
         unchosen = op.selects or (suspect and record in suspect)
@@ -268,6 +279,9 @@ def _run(
                 part = m.astype(part, dtype=as_dtype(like.dtype))
             if checking:
                 _check_backward(record, g, part)
+            if moving:
+                devices.close()
+                devices.enter_context(backend.place(part))
             if type(parent) is Record and parent not in of:
                 of[parent] = part
                 heappush(queue, (-parent.time, parent))
@@ -294,18 +308,21 @@ def _gather(
 ) -> tuple[Any, ...]:
     """Return the cotangents of all outputs of ``record``; zeros where none arrived."""
     gs = []
-    namespace = by_type[record.kind].namespace
-    for index, spec in enumerate(record.outputs or ()):
+    specs = record.outputs or ()
+    for index in range(len(specs)):
         g = state.of.pop((record, index), None)
         mine = hooking or (record, index) not in keys  # type: ignore[operator]
         if g is not None and record.hooks is not None and mine:
             g = _hooked(record.hooks.get(index), g)
         if keys is not None and g is not None and (record, index) in keys:
             found[record, index] = g
-        if g is None:
-            g = namespace.zeros(spec.shape, dtype=spec.dtype)
-            g = make(g, None) if as_tensors else g
         gs.append(g)
+    backend = by_type[record.kind]
+    with backend.place(*(getattr(g, "_array", g) for g in gs)):
+        for index, spec in enumerate(specs):
+            if gs[index] is None:
+                zeros = backend.namespace.zeros(spec.shape, dtype=spec.dtype)
+                gs[index] = make(zeros, None) if as_tensors else zeros
     return tuple(gs)
 
 
@@ -359,7 +376,9 @@ def seed(output: Tensor, gradient: Any) -> Any:
                 f"the gradient of an output of shape {output.shape} needs a cotangent of the same "
                 "shape: pass it as gradient=, or reduce the output to a scalar with sum() or mean()"
             )
-        return make(by_type[type(output._array)].namespace.ones_like(output._array), None)
+        backend = by_type[type(output._array)]
+        with backend.place(output._array):
+            return make(backend.namespace.ones_like(output._array), None)
     if not isinstance(gradient, Tensor):
         gradient = tensor(gradient, dtype=output.dtype, device=output.device)
     if gradient.shape != output.shape:

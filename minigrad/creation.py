@@ -167,5 +167,5 @@ def from_dlpack(source: Any) -> Tensor:
     kind = source.__dlpack_device__()[0]
     if kind == 2:  # kDLCUDA
         cupy = backend_named("cupy")
-        return make(cupy.namespace.from_dlpack(source).copy(), None)
+        return make(cupy.copy(cupy.namespace.from_dlpack(source)), None)
     return tensor(numpy.from_dlpack(source))

@@ -164,7 +164,8 @@ class Eager:
         if type(out) is not kind:
             if isinstance(out, (tuple, list)):
                 return self._several(op, args, attrs, arrays, parents, mask, kind, out)
-            out = backend.namespace.asarray(out)
+            if type(out) not in by_type:
+                out = backend.namespace.asarray(out)
         if self.checking:
             check(op, args, (out,), backend)
         if not mask or not self.tracking or op.rules is None:
@@ -240,8 +241,8 @@ def _plan(
     return plan
 
 
-def _spec(array: Any) -> Spec:
-    return Spec(array.shape, array.dtype)
+def _spec(array: Any) -> Any:
+    return Spec(array.shape, array.dtype) if hasattr(array, "shape") else array
 
 
 def _as_tensors(op: Op, args: tuple[Any, ...], scalars: bool = False) -> tuple[Any, ...]:

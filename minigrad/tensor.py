@@ -150,7 +150,7 @@ class Tensor(Operators):
             raise BackendError(
                 f"this tensor is on {self.device} and NumPy works on the CPU; call .cpu().numpy()"
             )
-        copied: np.ndarray[Any, Any] = self._array.copy()
+        copied: np.ndarray[Any, Any] = _copied(self._array)
         return copied
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
@@ -196,7 +196,7 @@ class Tensor(Operators):
         if options.get("copy") is False:
             raise ArgumentError(_NEVER_SHARED)
         options.pop("copy", None)
-        return self._array.copy().__dlpack__(**options)
+        return _copied(self._array).__dlpack__(**options)
 
     def __dlpack_device__(self) -> tuple[int, int]:
         return self._array.__dlpack_device__()  # type: ignore[no-any-return]
@@ -216,7 +216,7 @@ class Tensor(Operators):
             wanted = "cpu" if name == "numpy" else f"cuda:{number}"
             if self.device == wanted:
                 return self
-            return apply(shape.transfer, (self,), {"device": wanted})  # type: ignore[no-any-return]
+            return apply(shape.transfer, (self,), {"device": wanted, "source": self.device})  # type: ignore[no-any-return]
         if isinstance(target, Tensor):
             return self.to(target.device).astype(target.dtype)
         return self.astype(target)
@@ -244,16 +244,16 @@ class Tensor(Operators):
     def clone(self) -> Tensor:
         """Return a copy with memory of its own; gradients flow through."""
         if not self.requires_grad:
-            return make(self._array.copy(), None)
+            return make(_copied(self._array), None)
         return apply(elementwise.positive, (self,), {})  # type: ignore[no-any-return]
 
     def __copy__(self) -> Tensor:
         return self._duplicate(self._array)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
-        copied = self._duplicate(self._array.copy())
+        copied = self._duplicate(_copied(self._array))
         if self.grad is not None:
-            copied.grad = make(self.grad._array.copy(), None)
+            copied.grad = make(_copied(self.grad._array), None)
         memo[id(self)] = copied
         return copied
 
@@ -300,9 +300,10 @@ class Tensor(Operators):
         return self
 
     def _fill_in(self, key: Any, content: Any) -> None:
+        backend = by_type[type(self._array)]
         try:
-            with self._writing() as array:
-                array[key] = content
+            with backend.place(self._array), self._writing() as array:
+                backend.namespace.scatter_set(array, key, content)
         except IndexError as error:
             raise IndexingError(f"writing to a tensor of shape {self.shape}: {error}") from None
         except ValueError as error:
@@ -335,7 +336,9 @@ class Tensor(Operators):
                 "x = x.at[i].set(v), or x.data[i] = v to change a parameter outside of the graph"
             )
         content = self._as_content(value, "x[i] = v")
-        self._fill_in(index.raw_key(key, type(self._array)), content)
+        parts, arrays = index.parse_key(self, key)
+        places = [a if isinstance(a, Tensor) else tensor(a, device=self.device) for a in arrays]
+        self._fill_in(index.filled(parts, [p._array for p in places]), content)
 
     @property
     def at(self) -> index.At:
@@ -416,6 +419,10 @@ class Tensor(Operators):
         number = _hook_numbers()
         hooks[number] = hook
         return lambda: hooks.pop(number, None) and None
+
+
+def _copied(array: Any) -> Any:
+    return by_type[type(array)].copy(array)
 
 
 _new = Tensor.__new__

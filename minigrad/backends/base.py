@@ -6,7 +6,7 @@ import importlib
 import os
 import sys
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar, Token
 from dataclasses import dataclass, field
 from functools import partial
@@ -41,8 +41,10 @@ class Backend:
         The type of its arrays.
     namespace : module-like
         The array API standard's functions, as the formulas call them, and besides
-        ``native(dtype)`` (the library's own dtype object), ``scatter_add(target, key, values)`` and
-        ``scatter_set(target, key, values)`` (in place, on an array the formula made itself).
+        ``native(dtype)`` (the library's own dtype object), ``pick(x, key)`` (``x[key]``; an index out
+        of bounds is an error), ``scatter_add(target, key, values)`` and
+        ``scatter_set(target, key, values)`` (in place, on an array the formula made itself; of
+        several writes to one place the last wins).
     asarray : callable
         ``asarray(data, dtype, index)``: a new array on device number ``index``, never a view of
         ``data``.
@@ -51,7 +53,8 @@ class Backend:
     device_of : callable
         The device string of an array.
     on_device : callable, optional
-        ``on_device(array)`` is a context manager in which ops on ``array`` run.
+        ``on_device(arrays)`` is a context manager in which ops on ``arrays`` run; None if the
+        library needs none.
     """
 
     name: str
@@ -65,6 +68,15 @@ class Backend:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "formulas", Formulas(self.namespace))
+
+    def place(self, *arrays: Any) -> AbstractContextManager[Any]:
+        """Return a context manager in which work on ``arrays`` is done where they are."""
+        return nullcontext() if self.on_device is None else self.on_device(arrays)
+
+    def copy(self, array: Any) -> Any:
+        """Return a copy of ``array``, on its device."""
+        with self.place(array):
+            return array.copy()
 
 
 _MODULES = {"numpy": "minigrad.backends.numpy_", "cupy": "minigrad.backends.cupy_"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from types import SimpleNamespace
 from typing import Any
 
@@ -27,7 +28,11 @@ def load() -> Backend:
     """Return the backend record."""
     public = {name: getattr(numpy, name) for name in numpy.__all__}
     namespace = SimpleNamespace(
-        **public, native=numpy.dtype, scatter_add=_scatter_add, scatter_set=_scatter_set
+        **public,
+        native=numpy.dtype,
+        pick=operator.getitem,
+        scatter_add=_scatter_add,
+        scatter_set=_scatter_set,
     )
     return Backend(
         name="numpy",

@@ -7,6 +7,7 @@ arrays themselves are arguments of the op, so that they can be traced.
 from __future__ import annotations
 
 import operator
+from collections.abc import Sequence
 from enum import Enum
 from typing import Any
 
@@ -34,7 +35,7 @@ class Marker(Enum):
 ARRAY = Marker.ARRAY
 
 
-def _filled(key: tuple[Any, ...], arrays: tuple[Any, ...]) -> tuple[Any, ...]:
+def filled(key: tuple[Any, ...], arrays: Sequence[Any]) -> tuple[Any, ...]:
     """Return ``key`` with its arrays in place."""
     remaining = iter(arrays)
     return tuple(next(remaining) if part is ARRAY else part for part in key)
@@ -44,10 +45,10 @@ def _filled(key: tuple[Any, ...], arrays: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def _getitem(m: Any, *xs: Any, key: tuple[Any, ...]) -> Any:
-    full = _filled(key, xs[1:])
+    full = filled(key, xs[1:])
     if not any(part is Ellipsis for part in full):
         full = (*full, ...)
-    return xs[0][full]
+    return m.pick(xs[0], full)
 
 
 def _getitem_rule(position: int, m: Any, g: Any, y: Any, *xs: Any, key: Any) -> Any:
@@ -91,7 +92,7 @@ getitem = define_op(
 
 def _put_zeros(m: Any, *xs: Any, key: tuple[Any, ...], shape: tuple[int, ...]) -> Any:
     values = xs[0]
-    return m.scatter_add(m.zeros(shape, dtype=values.dtype), _filled(key, xs[1:]), values)
+    return m.scatter_add(m.zeros(shape, dtype=values.dtype), filled(key, xs[1:]), values)
 
 
 def _put_zeros_rule(position: int, m: Any, g: Any, y: Any, *xs: Any, key: Any, shape: Any) -> Any:
@@ -100,7 +101,7 @@ def _put_zeros_rule(position: int, m: Any, g: Any, y: Any, *xs: Any, key: Any, s
 
 def _put_zeros_arguments(draw: Draw) -> Arguments:
     x, key, arrays = _key_arguments(draw)
-    return (draw.array(*x[_filled(key, arrays)].shape), *arrays), {"key": key, "shape": x.shape}
+    return (draw.array(*x[filled(key, arrays)].shape), *arrays), {"key": key, "shape": x.shape}
 
 
 put_zeros = define_op(
@@ -110,8 +111,13 @@ put_zeros = define_op(
 )  # fmt: skip
 
 
+def _copied(m: Any, x: Any) -> Any:
+    """Return an array of one's own to write to."""
+    return m.astype(m.asarray(x), x.dtype)
+
+
 def _index_add(m: Any, *xs: Any, key: tuple[Any, ...]) -> Any:
-    return m.scatter_add(+xs[0], _filled(key, xs[2:]), xs[1])
+    return m.scatter_add(_copied(m, xs[0]), filled(key, xs[2:]), xs[1])
 
 
 def _index_add_rule(position: int, m: Any, g: Any, y: Any, *xs: Any, key: Any) -> Any:
@@ -120,7 +126,7 @@ def _index_add_rule(position: int, m: Any, g: Any, y: Any, *xs: Any, key: Any) -
 
 def _update_arguments(draw: Draw) -> Arguments:
     x, key, arrays = _key_arguments(draw)
-    return (x, draw.array(*x[_filled(key, arrays)].shape), *arrays), {"key": key}
+    return (x, draw.array(*x[filled(key, arrays)].shape), *arrays), {"key": key}
 
 
 index_add = define_op(
@@ -131,7 +137,7 @@ index_add = define_op(
 
 
 def _index_set(m: Any, *xs: Any, key: tuple[Any, ...]) -> Any:
-    return m.scatter_set(+xs[0], _filled(key, xs[2:]), xs[1])
+    return m.scatter_set(_copied(m, xs[0]), filled(key, xs[2:]), xs[1])
 
 
 def _index_set_rule(position: int, m: Any, g: Any, y: Any, *xs: Any, key: Any) -> Any:
@@ -151,7 +157,7 @@ index_set = define_op(
 
 
 def _written_last(m: Any, *xs: Any, key: tuple[Any, ...]) -> Any:
-    full = _filled(key, xs[1:])
+    full = filled(key, xs[1:])
     places = m.zeros(xs[0].shape, dtype=m.int64)
     shape = places[full].shape
     numbers = m.reshape(m.arange(places[full].size, dtype=m.int64), shape)
@@ -229,12 +235,6 @@ def _positions(mask: Any) -> tuple[Any, ...]:
             "use minigrad.where"
         )
     return tuple(backend.namespace.nonzero(array))
-
-
-def raw_key(key: Any, kind: type) -> Any:
-    """Return a user's key with raw arrays of type ``kind`` in place of tensors."""
-    parts = key if isinstance(key, tuple) else (key,)
-    return tuple(getattr(part, "_array", part) for part in parts)
 
 
 def index(x: Any, key: Any) -> Any:
@@ -323,7 +323,7 @@ def _check_along(x: Any, indices: Any, axis: int, of: str) -> int:
 
 def _gather(m: Any, x: Any, indices: Any, /, axis: int = -1) -> Any:
     position = _check_along(x, indices, axis, "gather")
-    return x[_along(m, indices, position, x.ndim)]
+    return m.pick(x, _along(m, indices, position, x.ndim))
 
 
 gather = define_op(

@@ -94,10 +94,10 @@ astype = define_op(
 )  # fmt: skip
 
 
-def _transfer(m: Any, x: Any, /, device: str) -> Any:
-    source = backend_of(x)
+def _transfer(m: Any, x: Any, /, device: str, source: str = "cpu") -> Any:
+    holder = backend_of(x)
     name, number = parse_device(device)
-    content = x if source is None or source.name == name else source.to_numpy(x)
+    content = x if holder is None or holder.name == name else holder.to_numpy(x)
     return backend_named(name).asarray(content, x.dtype, number)
 
 
@@ -105,14 +105,14 @@ def _to_cpu(draw: Draw) -> Arguments:
     return (draw.array(*draw.shape()),), {"device": "cpu"}
 
 
-def _transfer_back(m: Any, g: Any, y: Any, x: Any, device: str) -> Any:
-    return m.transfer(g, device=getattr(x, "device", "cpu"))
+def _transfer_back(m: Any, g: Any, y: Any, x: Any, device: str, source: str) -> Any:
+    return m.transfer(g, device=source, source=device)
 
 
 transfer = define_op(
     "transfer", _transfer, _transfer_back,
     domain=_linear(_to_cpu, strict="it names a device of NumPy or CuPy"),
-    doc="Copy to another device.",
+    doc="Copy to another device; ``source`` is where the tensor is.",
 )  # fmt: skip
 
 # one new order or shape
@@ -247,11 +247,15 @@ def _slice_along(axis: int, start: int, stop: int) -> tuple[Any, ...]:
     return (*(slice(None),) * axis, slice(start, stop))
 
 
-def _concat(m: Any, *xs: Any, axis: int = 0) -> Any:
+def _concat(m: Any, *xs: Any, axis: int | None = 0) -> Any:
     return m.concat(xs, axis=axis)
 
 
-def _concat_rule(position: int, m: Any, g: Any, y: Any, *xs: Any, axis: int) -> Any:
+def _concat_rule(position: int, m: Any, g: Any, y: Any, *xs: Any, axis: int | None) -> Any:
+    if axis is None:
+        start = sum(prod(x.shape) for x in xs[:position])
+        part = m.getitem(g, key=(slice(start, start + prod(xs[position].shape)),))
+        return m.reshape(part, shape=xs[position].shape)
     axis = normal_axis(axis, xs[0].ndim, "concat")
     start = sum(x.shape[axis] for x in xs[:position])
     key = _slice_along(axis, start, start + xs[position].shape[axis])
@@ -272,7 +276,7 @@ def _concat_arguments(draw: Draw) -> Arguments:
 
 concat = define_op(
     "concat", _concat, EachArgument(_concat_rule), domain=_linear(_concat_arguments),
-    doc="Join tensors along an axis they have.",
+    doc="Join tensors along an axis they have; ``axis=None`` flattens them first.",
 )  # fmt: skip
 
 
@@ -373,7 +377,9 @@ def roll(x: Any, shift: int | Sequence[int], axis: int | Sequence[int] | None = 
     """
     if axis is None:
         return reshape(roll(flatten(x), shift, 0), x.shape)
-    axes = normal_axes(axis, x.ndim, "roll")
+    axes = tuple(
+        normal_axis(a, x.ndim, "roll") for a in (axis if isinstance(axis, Sequence) else (axis,))
+    )
     shifts = tuple(shift) if isinstance(shift, Sequence) else (shift,) * len(axes)
     if len(shifts) != len(axes):
         raise ShapeError(f"roll: {len(shifts)} shifts for {len(axes)} axes; give as many of each")
