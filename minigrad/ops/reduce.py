@@ -9,7 +9,7 @@ from typing import Any
 from minigrad.errors import ShapeError
 from minigrad.op import Domain, Draw, composite, define_op
 from minigrad.ops.index import gather
-from minigrad.ops.shape import normal_axes, normal_axis, permute_dims, reshape
+from minigrad.ops.shape import concat, normal_axes, normal_axis, permute_dims, reshape
 
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 
@@ -125,7 +125,7 @@ def prod(x: Any, *, axis: int | Sequence[int] | None = None, keepdims: bool = Fa
 
 
 def _times_first(x: Any, last: Any) -> Any:
-    return x.at[0].set(x[0] * last)
+    return concat([x[:1] * last, x[1:]], axis=0)
 
 
 # extremes
@@ -151,9 +151,8 @@ min = define_op(
 
 def _logsumexp(m: Any, x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
     top = m.max(x, axis=axis, keepdims=True)
-    top = m.where(m.isfinite(top), top, m.zeros_like(top))
-    total = m.sum(m.exp(x - top), axis=axis, keepdims=True)
-    y = m.log(total) + top
+    total = m.sum(m.exp(x - m.where(m.isfinite(top), top, 0.0)), axis=axis, keepdims=True)
+    y = m.log(m.where(total == 0, 1.0, total)) + top  # all elements are -inf: no log of 0
     if keepdims:
         return y
     axes = reduced_axes(axis, x.ndim)

@@ -81,13 +81,13 @@ class _Line:
         terms = [g * y for g, y in zip(self.cotangents, ys, strict=True)]
         return sum(float(x.sum()) for x in terms), sum(float(abs(x).sum()) for x in terms)
 
-    def complex_step(self) -> float:
+    def complex_step(self) -> tuple[float, float]:
+        """Return the derivative at 0, and the size of what was added up for the value there."""
         step = 1e-30
         ys = self.subject.forward_complex(self._at(1j * step))
-        return (
-            sum(float((g * numpy.imag(y)).sum()) for g, y in zip(self.cotangents, ys, strict=True))
-            / step
-        )
+        terms = [g * y for g, y in zip(self.cotangents, ys, strict=True)]
+        slope = sum(float(numpy.imag(x).sum()) for x in terms) / step
+        return slope, sum(float(abs(x).sum()) for x in terms)
 
 
 # the methods: each returns the derivative of a line at 0, and a bound for its error
@@ -115,8 +115,8 @@ def _by_differences(line: _Line) -> tuple[float, float]:
 
 
 def _by_complex_step(line: _Line) -> tuple[float, float]:
-    value = line.complex_step()
-    return value, 1e-12 * abs(value)
+    value, size = line.complex_step()
+    return value, 1e-12 * size
 
 
 def _by_step_of_one(line: _Line) -> tuple[float, float]:
@@ -282,8 +282,18 @@ def _function_subject(
         )
 
     def forward_complex(arrays: Arrays) -> tuple[Any, ...]:
-        graph = trace(lambda *xs: function(*filled(xs)), *(inputs[i] for i in positions))
-        outs = zip(graph.outputs, evaluate(graph, *arrays), strict=True)
+        traced = [i for i, x in enumerate(inputs) if isinstance(x, Tensor)]
+
+        def on_variables(*values: Any) -> Any:
+            given = list(inputs)
+            for i, value in zip(traced, values, strict=True):
+                given[i] = value
+            return function(*given)
+
+        graph = trace(on_variables, *(inputs[i] for i in traced))
+        values = dict(zip(positions, arrays, strict=True))
+        content = (values[i] if i in values else _raw(inputs[i]) for i in traced)
+        outs = zip(graph.outputs, evaluate(graph, *content), strict=True)
         return tuple(y for spec, y in outs if is_differentiable(spec))
 
     name = getattr(function, "__name__", type(function).__name__)

@@ -32,7 +32,7 @@ def bound(
 
 
 def call(row: Op | Composite, args: Sequence[Any], attrs: Mapping[str, Any]) -> Any:
-    """Call an op or a composite function on tensors or graph variables."""
+    """Call an op or a composite function on tensors or graph variables, through the interpreter."""
     if isinstance(row, Composite):
         return row.function(*args, **attrs)
     return apply(row, *bound(row, args, attrs))
@@ -44,7 +44,13 @@ def listed(outputs: Any) -> tuple[Any, ...]:
 
 
 def adjoint(
-    op: Op, m: Any, g: Any, y: Any, args: Sequence[Any], attrs: Mapping[str, Any]
+    op: Op,
+    m: Any,
+    g: Any,
+    y: Any,
+    args: Sequence[Any],
+    attrs: Mapping[str, Any],
+    mask: int = -1,
 ) -> dict[int, Any]:
     """Run the adjoint rules of ``op``, un-broadcast included.
 
@@ -58,13 +64,15 @@ def adjoint(
         Cotangent and output; tuples if the op has several outputs.
     args, attrs
         As the formula takes them.
+    mask : int
+        Bit ``i`` asks for the cotangent of argument ``i``; by default all are wanted.
 
     Returns
     -------
     dict
         The cotangent of each floating-point argument that has a rule, by position.
     """
-    positions = [i for i, x in enumerate(args) if is_differentiable(x)]
+    positions = [i for i, x in enumerate(args) if mask >> i & 1 and is_differentiable(x)]
     if op.joint:
         found = op.rules(m, g, y, *args, **attrs)
         parts = {i: found[i] for i in positions if found[i] is not None}

@@ -54,14 +54,14 @@ class HypothesisDraw:
         bottom = self._domain.low if low is None else low
         top = self._domain.high if high is None else high
         grid = self.integers(*shape, low=0, high=_GRID - 1)
-        return bottom + (top - bottom) * ((grid + 2**-0.5) / _GRID)
+        return numpy.asarray(bottom + (top - bottom) * ((grid + 2**-0.5) / _GRID))
 
     def distinct(self, *shape: int) -> Any:
         """Draw a float64 array whose elements differ by at least a fixed part of the domain."""
         low, high = self._domain.low, self._domain.high
         size = int(numpy.prod(shape, dtype=int))
         order = numpy.asarray(self.permutation(size), dtype=float).reshape(shape)
-        return low + (high - low) * (order + 2**-0.5) / max(size, 1)
+        return numpy.asarray(low + (high - low) * (order + 2**-0.5) / max(size, 1))
 
     def integers(self, *shape: int, low: int, high: int) -> Any:
         """Draw an int64 array with values between ``low`` and ``high``, both included."""
