@@ -84,7 +84,7 @@ def complaint(module: str, found: Import) -> str | None:
 def complaint_about_engine(module: str, found: Import, top: str) -> str | None:
     if is_under(found.name, "minigrad.nn", "minigrad.kernels"):
         return "the engine knows neither the layers nor the kernels"
-    if top == "cupy":
+    if top in {"cupy", "cupyx"}:
         if module == "minigrad.backends.cupy_" and found.lazy:
             return None
         return "the engine imports cupy in backends/cupy_.py only, inside functions"
