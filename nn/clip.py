@@ -1,0 +1,41 @@
+"""Limits on the size of gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from minigrad.errors import ArgumentError
+from minigrad.tape import no_grad
+from minigrad.tensor import Tensor
+
+
+def clip_grad_norm_(parameters: Iterable[Tensor], max_norm: float) -> float:
+    """Scale all gradients by one factor, so that their norm together is at most ``max_norm``.
+
+    Parameters
+    ----------
+    parameters : iterable of Tensor
+        Those without a gradient are left out.
+    max_norm : float
+
+    Returns
+    -------
+    float
+        The norm before scaling.
+
+    Raises
+    ------
+    ArgumentError
+        If ``max_norm`` is negative or not a number.
+    """
+    if not max_norm >= 0:
+        raise ArgumentError(f"clip_grad_norm_: max_norm must be 0 or more, not {max_norm}")
+    with_gradients = [p for p in parameters if p.grad is not None]
+    with no_grad():
+        squares = [float((p.grad * p.grad).sum()) for p in with_gradients]  # type: ignore[operator]
+        norm = sum(squares) ** 0.5
+        if norm > max_norm:
+            factor = max_norm / (norm + 1e-6)  # as PyTorch
+            for p in with_gradients:
+                p.grad = p.grad * factor  # type: ignore[operator]
+    return norm

@@ -1,0 +1,130 @@
+"""Optimisers: they change parameters in place, by their gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from minigrad import memory
+from minigrad.backends import backend_of
+from minigrad.errors import ArgumentError
+from minigrad.tensor import Tensor
+
+
+class Optimizer:
+    """The base of all optimisers. A subclass defines `update`.
+
+    Parameters
+    ----------
+    parameters : iterable of Tensor
+        What to train: leaves that require a gradient.
+    lr : float
+        The learning rate; may be changed at any time.
+
+    Raises
+    ------
+    ArgumentError
+        If there is nothing to train, something is no parameter, or ``lr`` is negative.
+    """
+
+    def __init__(self, parameters: Iterable[Tensor], lr: float) -> None:
+        self.parameters = list(parameters)
+        self.lr = lr
+        name = type(self).__name__
+        if not self.parameters:
+            raise ArgumentError(f"{name}: there are no parameters to train")
+        for position, p in enumerate(self.parameters):
+            if not isinstance(p, Tensor) or not p.is_leaf or not p.requires_grad:
+                raise ArgumentError(
+                    f"{name}: parameter {position} must be a leaf tensor that requires a gradient, "
+                    f"but is {p!r}"
+                )
+        if not lr >= 0:
+            raise ArgumentError(f"{name}: lr must be 0 or more, not {lr}")
+
+    def zero_grad(self) -> None:
+        """Forget the gradients of all parameters."""
+        for p in self.parameters:
+            p.grad = None
+
+    def step(self) -> None:
+        """Change each parameter that has a gradient. A pending backward pass will notice."""
+        for position, p in enumerate(self.parameters):
+            if p.grad is not None:
+                with memory.writing(p._array) as array:
+                    self.update(position, array, p.grad._array, backend_of(array).namespace)  # type: ignore[union-attr]
+
+    def update(self, position: int, array: Any, g: Any, m: Any) -> None:
+        """Change ``array``, the parameter number ``position``, in place; ``g`` is its gradient.
+
+        ``m`` is the array library.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no method update; define it")
+
+
+class Adam(Optimizer):
+    """Adam [Kingma & Ba 2015, algorithm 1], as PyTorch computes it.
+
+    Parameters
+    ----------
+    parameters : iterable of Tensor
+    lr : float
+    betas : pair of float
+        How slowly the means of gradients and of squared gradients change.
+    eps : float
+        Is added to the root of the mean square.
+
+    Raises
+    ------
+    ArgumentError
+        If a beta does not lie in [0, 1), or ``eps`` is negative; see also `Optimizer`.
+    """
+
+    def __init__(
+        self,
+        parameters: Iterable[Tensor],
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+    ) -> None:
+        super().__init__(parameters, lr)
+        if not all(0 <= beta < 1 for beta in betas) or not eps >= 0:
+            raise ArgumentError(
+                f"Adam: betas must lie in [0, 1) and eps must be 0 or more, not {betas} and {eps}"
+            )
+        self.betas, self.eps = betas, eps
+        self._state: dict[int, _AdamState] = {}
+
+    def update(self, position: int, array: Any, g: Any, m: Any) -> None:
+        state = self._state.get(position)
+        if state is None:
+            state = self._state[position] = _AdamState(array, m)
+        state.steps += 1
+        mean, square, work = state.mean, state.square, state.work
+        beta1, beta2 = self.betas
+        # mean += (1 - beta1) (g - mean)
+        m.subtract(g, mean, out=work)
+        m.multiply(work, 1 - beta1, out=work)
+        m.add(mean, work, out=mean)
+        # square = beta2 square + (1 - beta2) g²
+        m.multiply(square, beta2, out=square)
+        m.multiply(g, g, out=work)
+        m.multiply(work, 1 - beta2, out=work)
+        m.add(square, work, out=square)
+        # array -= lr / (1 - beta1^t) mean / (sqrt(square / (1 - beta2^t)) + eps)
+        m.sqrt(square, out=work)
+        m.divide(work, (1 - beta2**state.steps) ** 0.5, out=work)
+        m.add(work, self.eps, out=work)
+        m.divide(mean, work, out=work)
+        m.multiply(work, self.lr / (1 - beta1**state.steps), out=work)
+        m.subtract(array, work, out=array)
+
+
+class _AdamState:
+    """The running means of one parameter, and room to compute in."""
+
+    def __init__(self, array: Any, m: Any) -> None:
+        self.steps = 0
+        self.mean = m.zeros_like(array)
+        self.square = m.zeros_like(array)
+        self.work = m.empty_like(array)

@@ -1,0 +1,120 @@
+"""Adam and clipping against their formulas; that updates are in place, and noticed."""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+
+import minigrad as mg
+from minigrad import nn
+from minigrad.errors import ArgumentError, GradientError
+
+
+def naive_adam(p, gradients, lr, betas, eps):
+    mean = square = np.zeros_like(p)
+    for t, g in enumerate(gradients, start=1):
+        mean = betas[0] * mean + (1 - betas[0]) * g
+        square = betas[1] * square + (1 - betas[1]) * g**2
+        corrected = mean / (1 - betas[0] ** t), square / (1 - betas[1] ** t)
+        p = p - lr * corrected[0] / (np.sqrt(corrected[1]) + eps)
+    return p
+
+
+@pytest.mark.parametrize("betas", [(0.9, 0.999), (0.5, 0.9), (0.0, 0.0)])
+def test_adam_equals_its_formula(betas):
+    rng = np.random.default_rng(0)
+    start, gradients = rng.normal(size=(3, 4)), rng.normal(size=(100, 3, 4))
+    p = nn.Parameter(start)
+    optimizer = nn.optim.Adam([p], lr=0.01, betas=betas, eps=1e-3)
+    for g in gradients:
+        optimizer.zero_grad()
+        (p * mg.tensor(g)).sum().backward()
+        optimizer.step()
+    expected = naive_adam(start, gradients, 0.01, betas, 1e-3)
+    np.testing.assert_allclose(p.detach().numpy(), expected, rtol=1e-12)
+
+
+def test_adam_finds_a_minimum_and_leaves_the_rest_alone():
+    p, unused = nn.Parameter([5.0, -3.0]), nn.Parameter([1.0])
+    optimizer = nn.optim.Adam([p, unused], lr=0.1)
+    for _ in range(300):
+        optimizer.zero_grad()
+        ((p - 2) ** 2).sum().backward()
+        optimizer.step()
+    np.testing.assert_allclose(p.detach().numpy(), [2.0, 2.0], atol=1e-3)
+    assert unused.tolist() == [1.0]
+
+
+def test_a_step_is_in_place_and_makes_no_arrays():
+    p = nn.Parameter(np.ones((500, 500), dtype="float32"))
+    optimizer = nn.optim.Adam([p], lr=0.1)
+    p.grad = mg.ones((500, 500))
+    array = p._array
+    optimizer.step()  # makes its running means
+    tracemalloc.start()
+    try:
+        optimizer.step()
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert p._array is array
+    assert peak < 20_000  # the array has a million bytes
+
+
+def test_a_pending_backward_pass_notices_a_step():
+    p = nn.Parameter([1.0, 2.0])
+    optimizer = nn.optim.Adam([p])
+    loss = (p * p).sum()
+    loss.backward(retain_graph=True)
+    optimizer.step()
+    with pytest.raises(GradientError, match="written in place after the forward pass"):
+        loss.backward()
+
+
+@pytest.mark.parametrize(
+    ("make", "text"),
+    [
+        (lambda: nn.optim.Adam([]), "Adam: there are no parameters to train"),
+        (
+            lambda: nn.optim.Adam([mg.ones(2)]),
+            "Adam: parameter 0 must be a leaf tensor that requires",
+        ),
+        (lambda: nn.optim.Adam([nn.Parameter([1.0]) * 2]), "parameter 0 must be a leaf tensor"),
+        (lambda: nn.optim.Adam([nn.Parameter([1.0])], lr=-1), "Adam: lr must be 0 or more, not -1"),
+        (
+            lambda: nn.optim.Adam([nn.Parameter([1.0])], betas=(0.9, 1.0)),
+            r"betas must lie in \[0, 1\)",
+        ),
+        (lambda: nn.clip_grad_norm_([], -1.0), "max_norm must be 0 or more, not -1.0"),
+        (lambda: nn.clip_grad_norm_([], float("nan")), "max_norm must be 0 or more, not nan"),
+    ],
+)
+def test_wrong_arguments(make, text):
+    with pytest.raises(ArgumentError, match=text):
+        make()
+
+
+def test_an_optimizer_must_define_update():
+    p = nn.Parameter([1.0])
+    p.grad = mg.ones(1)
+    with pytest.raises(NotImplementedError, match="Optimizer has no method update; define it"):
+        nn.optim.Optimizer([p], 0.1).step()
+
+
+def test_clipping_scales_all_gradients_together():
+    a, b, c = nn.Parameter([1.0, 1.0]), nn.Parameter([1.0]), nn.Parameter([1.0])
+    a.grad, b.grad = mg.tensor([3.0, 0.0]), mg.tensor([4.0])
+    assert nn.clip_grad_norm_([a, b, c], 10.0) == 5.0
+    assert a.grad.tolist() == [3.0, 0.0]
+    assert nn.clip_grad_norm_([a, b, c], 0.5) == 5.0
+    np.testing.assert_allclose(a.grad.numpy(), [0.3, 0.0], rtol=1e-5)
+    np.testing.assert_allclose(b.grad.numpy(), [0.4], rtol=1e-5)
+    assert c.grad is None
+
+
+def test_clipping_does_not_scale_a_shared_gradient_twice():
+    a, b = nn.Parameter([1.0, 1.0]), nn.Parameter([1.0, 1.0])
+    (a + b).sum().backward()
+    assert nn.clip_grad_norm_([a, b], 1.0) == 2.0
+    for p in (a, b):
+        np.testing.assert_allclose(p.grad.numpy(), [0.5, 0.5], rtol=1e-5)
