@@ -8,6 +8,7 @@ from minigrad import backends as backends
 from minigrad import creation as creation
 from minigrad import dtypes as dtypes
 from minigrad import errors as errors
+from minigrad import interop as interop
 from minigrad import op as op
 from minigrad import random as random
 from minigrad import tape as tape

@@ -115,7 +115,8 @@ def infer(
     with numpy.errstate(all="ignore"):
         out = op.fn(backend_named("numpy").namespace, *stand_ins, **attrs)
     outs = out if isinstance(out, (tuple, list)) else (out,)
-    return tuple((numpy.shape(o), numpy.asarray(o).dtype) for o in outs), isinstance(
+    dtypes = [o.dtype if hasattr(o, "dtype") else numpy.asarray(o).dtype for o in outs]
+    return tuple((numpy.shape(o), d) for o, d in zip(outs, dtypes, strict=True)), isinstance(
         out, (tuple, list)
     )
 

@@ -29,7 +29,6 @@ def _imported() -> Any:
     """Return the module, checked to be usable."""
     try:
         import cupy
-        import cupyx
     except ModuleNotFoundError as error:
         if error.name == "cupy":
             raise BackendError(f"CuPy is not installed; run {_INSTALL}, {_ON_CPU}") from None
@@ -48,7 +47,7 @@ def _imported() -> Any:
             "CuPy is installed but this machine has no GPU that it may use; check nvidia-smi and "
             f"CUDA_VISIBLE_DEVICES, {_ON_CPU}"
         )
-    return cupy, cupyx, count
+    return cupy, count
 
 
 def _broken(error: Exception) -> str:
@@ -58,7 +57,7 @@ def _broken(error: Exception) -> str:
     )
 
 
-def _namespace(cupy: Any, cupyx: Any) -> SimpleNamespace:
+def _namespace(cupy: Any) -> SimpleNamespace:
     """Return CuPy's functions as the formulas call them."""
 
     def check_key(shape: tuple[int, ...], key: tuple[Any, ...]) -> bool:
@@ -91,9 +90,9 @@ def _namespace(cupy: Any, cupyx: Any) -> SimpleNamespace:
             target[key] += values
         elif target.dtype == numpy.int64:
             values = cupy.asarray(values, dtype=numpy.int64)
-            cupyx.scatter_add(target.view(numpy.uint64), key, values.view(numpy.uint64))
+            target.view(numpy.uint64).scatter_add(key, values.view(numpy.uint64))
         else:
-            cupyx.scatter_add(target, key, values)
+            target.scatter_add(key, values)
         return target
 
     def scatter_set(target: Any, key: tuple[Any, ...], values: Any) -> Any:
@@ -105,7 +104,7 @@ def _namespace(cupy: Any, cupyx: Any) -> SimpleNamespace:
         values = cupy.broadcast_to(cupy.asarray(values, dtype=target.dtype), place).ravel()
         numbers = cupy.arange(1, values.size + 1, dtype=numpy.uint64).reshape(place)
         last = cupy.zeros(target.shape, dtype=numpy.uint64)
-        cupyx.scatter_max(last, key, numbers)
+        last.scatter_max(key, numbers)
         if values.size:
             written = values[cupy.maximum(last.astype(numpy.int64) - 1, 0)]
             target[...] = cupy.where(last > 0, written, target)
@@ -145,7 +144,7 @@ def load() -> Backend:
     BackendError
         If CuPy is missing or broken, or finds no GPU.
     """
-    cupy, cupyx, count = _imported()
+    cupy, count = _imported()
 
     def asarray(data: Any, dtype: Any, index: int) -> Any:
         if index >= count:
@@ -169,7 +168,7 @@ def load() -> Backend:
     return Backend(
         name="cupy",
         array_type=cupy.ndarray,
-        namespace=_namespace(cupy, cupyx),
+        namespace=_namespace(cupy),
         asarray=asarray,
         to_numpy=cupy.asnumpy,
         device_of=lambda array: f"cuda:{array.device.id}",
