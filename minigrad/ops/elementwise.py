@@ -53,13 +53,14 @@ divide = elementwise(
 
 def _power_base(m: Any, g: Any, y: Any, a: Any, b: Any) -> Any:
     if isinstance(b, (int, float)):
-        return m.zeros_like(g) if b == 0 else g * (b * a ** (b - 1))
+        # both read a: what is saved depends on the op, not on the value of b
+        return m.zeros_like(a) if b == 0 else g * (b * a ** (b - 1))
     return g * m.where(b == 0, 0.0, b * a ** m.where(b == 0, 1.0, b - 1))
 
 
 def _power_exponent(m: Any, g: Any, y: Any, a: Any, b: Any) -> Any:
     if isinstance(a, (int, float)):
-        return g * y * math.log(a) if a > 0 else m.zeros_like(g)
+        return g * y * math.log(a) if a > 0 else m.zeros_like(y)
     return g * m.where(a == 0, 0.0, y * m.log(m.where(a == 0, 1.0, a)))
 
 
@@ -403,6 +404,8 @@ def _clip(m: Any, x: Any, min: Any = None, max: Any = None) -> Any:
 
 
 def _clip_rule(m: Any, g: Any, y: Any, x: Any, min: Any, max: Any) -> Any:
+    if min is None and max is None:  # reads x as the other cases do: they save the same
+        return m.where(x == x, g, 0.0)
     if min is not None:
         g = m.where(x >= min, g, 0.0)
     return g if max is None else m.where(x <= max, g, 0.0)
