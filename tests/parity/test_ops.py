@@ -19,6 +19,7 @@ import torch
 from torch.nn import functional
 
 import minigrad as mg
+from minigrad import tape
 from minigrad.ops.index import parse_key
 
 INF, NAN = math.inf, math.nan
@@ -1325,3 +1326,32 @@ def test_the_layouts_are_what_they_say():
     assert strides == {
         "transposed": (8, 16), "flipped": (-24, -8), "strided": (48, 16), "stretched": (0, 8),
     }  # fmt: skip
+
+
+def test_what_is_saved_does_not_depend_on_the_numbers(monkeypatch):
+    """What a rule reads is found once for each op, so no call may read what another one need not."""
+    found = {}
+
+    def needs(op, arrays, outs, several, attrs, mask):
+        droppable, output = original(op, arrays, outs, several, attrs, mask)
+        read = {i for i, a in enumerate(arrays) if hasattr(a, "shape")} - set(droppable)
+        calls = found.setdefault((op.name, mask, len(arrays) if op.variadic else None), [])
+        calls.append((set(droppable), read, output, f"{op.name}{described(arrays)} {dict(attrs)}"))
+        return droppable, output
+
+    original = tape.needs
+    monkeypatch.setattr(tape, "needs", needs)
+    for name, peer in PEERS.items():
+        for sample in peer.samples:
+            for op in mg.OPS.values():
+                op.saving.clear()
+            sample = cast(sample, "float32")
+            Ours(name, peer).call(
+                *mapped(Ours.leaf, sample.args), **mapped(Ours.leaf, sample.kwargs)
+            )
+    assert len(found) > 100
+    for calls in found.values():
+        for droppable, _, output, one in calls:
+            for _, read, other_output, other in calls:
+                assert not droppable & read, f"{one} saves less than {other}"
+                assert output == other_output, f"{one} and {other} save different outputs"
