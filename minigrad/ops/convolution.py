@@ -27,12 +27,14 @@ _COLUMNS = 2**18  # how many elements of columns to make at a time: 1 MiB of flo
 # windows
 
 
-def _counts(size: Sequence[int], kernel: Sizes, stride: Sizes, dilation: Sizes) -> Sizes:
+def _counts(
+    size: Sequence[int], kernel: Sizes, stride: Sizes, dilation: Sizes, of: str = "windows"
+) -> Sizes:
     """Return how many windows fit along each spatial axis."""
     spans = tuple(d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True))
     if any(n < span for n, span in zip(size, spans, strict=True)):
         raise ShapeError(
-            f"a kernel that spans {spans} does not fit an input of size {tuple(size)}; "
+            f"{of}: a kernel that spans {spans} does not fit an input of size {tuple(size)}; "
             "use padding or a smaller kernel"
         )
     return tuple((n - span) // s + 1 for n, span, s in zip(size, spans, stride, strict=True))
@@ -320,6 +322,7 @@ def _convolve(
             f"{of}: bias has shape {tuple(bias.shape)}; it must be {shape[:1]}, one for each output"
         )
     batch = _padded(batch, _margins(of, padding, shape[2:], stride, dilation))
+    _counts(batch.shape[2:], shape[2:], stride, dilation, of)
     y = convolution(batch, weight, stride=stride, dilation=dilation, groups=groups)
     if bias is not None:
         y = y + reshape(bias, (*shape[:1], *(1,) * rank))
@@ -434,7 +437,9 @@ def _pool_windows(
             f"{of}: padding {padding} is more than half of kernel_size {kernel_size}; use less"
         )
     batch = _padded(_batched(of, x, rank), [(n, n) for n in widths], border)
-    return windows(batch, kernel=kernel, stride=steps, dilation=(1,) * rank)
+    ones = (1,) * rank
+    _counts(batch.shape[2:], kernel, steps, ones, of)
+    return windows(batch, kernel=kernel, stride=steps, dilation=ones)
 
 
 def _max_pool(of: str, rank: int, x: Any, kernel_size: Any, stride: Any, padding: Any) -> Any:

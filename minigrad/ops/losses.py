@@ -19,6 +19,7 @@ from minigrad.ops.elementwise import (
     subtract,
     where,
 )
+from minigrad.ops.index import put_along_axis
 from minigrad.ops.network import log_softmax
 from minigrad.ops.shape import astype, broadcast_to, reshape
 
@@ -77,7 +78,7 @@ def _pick_class(m: Any, x: Any, target: Any, /, *, ignore_index: int) -> Any:
             f"the targets run from {int(m.min(target))} to {int(m.max(target))}; with {classes} "
             f"classes they must lie between 0 and {classes - 1}, or be ignore_index={ignore_index}"
         )
-    indices = m.expand_dims(m.where(kept, m.astype(target, m.int64), 0), axis=axis)
+    indices = m.expand_dims(m.where(kept, target, 0), axis=axis)
     picked = m.reshape(m.take_along_axis(x, indices, axis=axis), target.shape)
     return m.where(kept, picked, 0.0)
 
@@ -89,11 +90,11 @@ def _pick_class_rule(m: Any, g: Any, y: Any, x: Any, target: Any, ignore_index: 
 
 def _put_class(m: Any, values: Any, target: Any, /, *, classes: int, ignore_index: int) -> Any:
     axis = min(1, values.ndim)
-    columns = tuple(classes if i == axis else 1 for i in range(values.ndim + 1))
-    # the number of classes is none of them, so what is ignored is put nowhere
-    target = m.where(target == ignore_index, classes, m.astype(target, m.int64))
-    hit = m.expand_dims(target, axis=axis) == m.reshape(m.arange(classes, dtype=m.int64), columns)
-    return m.where(hit, m.expand_dims(values, axis=axis), 0.0)
+    kept = target != ignore_index
+    indices = m.expand_dims(m.where(kept, target, 0), axis=axis)
+    values = m.expand_dims(m.where(kept, values, 0.0), axis=axis)
+    shape = (*target.shape[:axis], classes, *target.shape[axis:])
+    return put_along_axis.fn(m, values, indices, axis=axis, shape=shape)
 
 
 def _put_class_rule(
@@ -124,12 +125,16 @@ def _put_class_arguments(draw: Draw) -> Arguments:
 
 pick_class = define_op(
     "pick_class", _pick_class, (_pick_class_rule, None),
-    domain=Domain(sharp="linear", arguments=_pick_class_arguments),
+    domain=Domain(
+        sharp="linear", arguments=_pick_class_arguments, strict="its adjoint writes by integer arrays"
+    ),
     doc="The element of the class that ``target`` names, and 0 where it is ``ignore_index``.",
 )  # fmt: skip
 put_class = define_op(
     "put_class", _put_class, (_put_class_rule, None),
-    domain=Domain(sharp="linear", arguments=_put_class_arguments),
+    domain=Domain(
+        sharp="linear", arguments=_put_class_arguments, strict="it writes by integer arrays"
+    ),
     doc="Zeros, with values put at their class: the adjoint of `pick_class`.",
 )  # fmt: skip
 
@@ -206,7 +211,11 @@ def _nll_arguments(draw: Draw) -> Arguments:
     return (x, target, weight), {"ignore_index": ignore_index, "reduction": reduction}
 
 
-@composite(domain=Domain(sharp="complex", arguments=_nll_arguments))
+@composite(
+    domain=Domain(
+        sharp="complex", arguments=_nll_arguments, strict="its adjoint writes by integer arrays"
+    )
+)
 def nll_loss(
     input: Any,
     target: Any,
@@ -250,7 +259,13 @@ def _cross_entropy_arguments(draw: Draw) -> Arguments:
     return (x, target, weight), attrs
 
 
-@composite(domain=Domain(sharp="complex", arguments=_cross_entropy_arguments))
+@composite(
+    domain=Domain(
+        sharp="complex",
+        arguments=_cross_entropy_arguments,
+        strict="its adjoint writes by integer arrays",
+    )
+)
 def cross_entropy(
     input: Any,
     target: Any,

@@ -41,11 +41,14 @@ def _softmax(m: Any, x: Any, /, axis: int | Sequence[int] | None = -1) -> Any:
     if 0 in x.shape:
         return m.exp(x)
     _, powers, total = _exponentials(m, x, axis)
-    return powers / total
+    powers /= total
+    return powers
 
 
 def _softmax_rule(m: Any, g: Any, y: Any, x: Any, axis: Any) -> Any:
-    return y * (g - m.sum(g * y, axis=axis, keepdims=True))
+    slope = g - m.sum(g * y, axis=axis, keepdims=True)
+    slope *= y
+    return slope
 
 
 softmax = define_op(
@@ -61,14 +64,17 @@ def _log_softmax(m: Any, x: Any, /, axis: int | Sequence[int] | None = -1) -> An
     if 0 in x.shape:
         return m.exp(x)
     below, _, total = _exponentials(m, x, axis)
-    return below - m.log(total)
+    below -= m.log(total)
+    return below
 
 
 def _log_softmax_rule(m: Any, g: Any, y: Any, x: Any, axis: Any) -> Any:
-    if 0 in y.shape:
-        return g
-    slope = g - m.exp(y) * m.sum(g, axis=axis, keepdims=True)
-    return m.where(m.max(y, axis=axis, keepdims=True) == -math.inf, 0.0, slope)
+    slope = m.exp(y)
+    alive = m.sum(slope, axis=axis, keepdims=True) != 0  # 1, or 0 if all of x is minus infinity
+    slope *= m.sum(-g, axis=axis, keepdims=True)
+    slope += g
+    slope *= m.astype(alive, dtype=g.dtype)
+    return slope
 
 
 log_softmax = define_op(
