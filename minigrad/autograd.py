@@ -38,7 +38,11 @@ def _owned(g: Tensor, recorded: bool) -> Tensor:
     if g.requires_grad:  # a cotangent that was given, passed on as it was
         with enable_grad():
             return g.clone()
-    if not recorded and g._array.base is None and sys.getrefcount(g._array) == _ALONE:
+    if (
+        not recorded
+        and getattr(g._array, "base", g) is None
+        and sys.getrefcount(g._array) == _ALONE
+    ):
         return g
     return make(by_type[type(g._array)].copy(g._array), None)
 

@@ -87,7 +87,7 @@ reciprocal = elementwise(
 )  # fmt: skip
 remainder = elementwise(
     "remainder", lambda m, a, b: m.remainder(a, b),
-    (lambda m, g, y, a, b: g, lambda m, g, y, a, b: -g * m.floor(a / b)),
+    (lambda m, g, y, a, b: g, lambda m, g, y, a, b: -g * m.floor_divide(a, b)),
     domain=Domain(0.5, 3.0), doc="Remainder of ``a / b`` with the sign of ``b``, as Python's ``%``.",
 )  # fmt: skip
 floor_divide = elementwise(
@@ -176,13 +176,18 @@ atan = elementwise(
     "atan", lambda m, x: m.atan(x), lambda m, g, y, x: g / (1 + x * x), domain=ANALYTIC,
     doc="Inverse tangent.",
 )  # fmt: skip
+def _angle_slope(m: Any, side: Any, size: Any) -> Any:
+    """``side / size ** 2`` without overflow, and 0 where ``size`` is 0."""
+    return _safe_ratio(m, _safe_ratio(m, side, size), size)
+
+
 atan2 = elementwise(
     "atan2", lambda m, a, b: m.atan2(a, b),
     (
-        lambda m, g, y, a, b: g * _safe_ratio(m, b, m.hypot(a, b)) / m.hypot(a, b),
-        lambda m, g, y, a, b: -g * _safe_ratio(m, a, m.hypot(a, b)) / m.hypot(a, b),
+        lambda m, g, y, a, b: g * _angle_slope(m, b, m.hypot(a, b)),
+        lambda m, g, y, a, b: -g * _angle_slope(m, a, m.hypot(a, b)),
     ),
-    domain=Domain(0.3, 3.0), doc="Angle of the point (b, a), in radians between -pi and pi.",
+    domain=Domain(0.3, 3.0), doc="Angle of the point (b, a), in radians between -pi and pi. The gradient at (0, 0) is 0.",
 )  # fmt: skip
 sinh = elementwise(
     "sinh", lambda m, x: m.sinh(x), lambda m, g, y, x: g * m.cosh(x), domain=ANALYTIC,
@@ -405,7 +410,7 @@ def _clip(m: Any, x: Any, min: Any = None, max: Any = None) -> Any:
 
 def _clip_rule(m: Any, g: Any, y: Any, x: Any, min: Any, max: Any) -> Any:
     if min is None and max is None:  # reads x as the other cases do: they save the same
-        return m.where(x == x, g, 0.0)
+        return m.where(m.isnan(x), 0.0, g)
     if min is not None:
         g = m.where(x >= min, g, 0.0)
     return g if max is None else m.where(x <= max, g, 0.0)

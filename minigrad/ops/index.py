@@ -36,19 +36,17 @@ ARRAY = Marker.ARRAY
 
 
 def filled(key: tuple[Any, ...], arrays: Sequence[Any]) -> tuple[Any, ...]:
-    """Return ``key`` with its arrays in place."""
+    """Return ``key`` with its arrays in place, and with a ``...``: the standard wants every axis."""
     remaining = iter(arrays)
-    return tuple(next(remaining) if part is ARRAY else part for part in key)
+    full = tuple(next(remaining) if part is ARRAY else part for part in key)
+    return full if Ellipsis in key else (*full, ...)
 
 
 # the primitives: pick, put, add
 
 
 def _getitem(m: Any, *xs: Any, key: tuple[Any, ...]) -> Any:
-    full = filled(key, xs[1:])
-    if not any(part is Ellipsis for part in full):
-        full = (*full, ...)
-    return m.pick(xs[0], full)
+    return m.pick(xs[0], filled(key, xs[1:]))
 
 
 def _getitem_rule(position: int, m: Any, g: Any, y: Any, *xs: Any, key: Any) -> Any:
@@ -340,7 +338,9 @@ gather = define_op(
 def _put_along_axis(m: Any, values: Any, indices: Any, /, axis: int, shape: tuple[int, ...]) -> Any:
     position = normal_axis(axis, len(shape), "scatter_add")
     key = _along(m, indices, position, len(shape))
-    return m.scatter_add(m.zeros(shape, dtype=values.dtype), key, values)
+    alone = indices.shape[position] == 1  # then no two values meet, and writing is much faster
+    put = m.scatter_set if alone else m.scatter_add
+    return put(m.zeros(shape, dtype=values.dtype), key, values)
 
 
 def _put_along_axis_arguments(draw: Draw) -> Arguments:

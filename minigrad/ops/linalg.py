@@ -331,7 +331,7 @@ def einsum(subscripts: str, *operands: Any) -> Any:
 
 def _put_diagonal(m: Any, x: Any, /, *, shape: tuple[int, int], offset: int = 0) -> Any:
     rows, columns = shape
-    start = max(-offset, 0)
+    start = min(max(-offset, 0), rows)
     column = m.zeros((*x.shape[:-1], rows), dtype=x.dtype)
     column = m.scatter_set(column, (..., slice(start, start + x.shape[-1])), x)
     on_diagonal = m.astype(m.eye(rows, columns, k=offset), m.bool)
