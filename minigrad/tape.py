@@ -338,7 +338,7 @@ def anomaly() -> Iterator[None]:
         raise TraceError(
             f"a traced step has no values to watch, at {user_line()}\n  take anomaly() out of the step"
         )
-    with interpreting(current.switched(current.tracking, True)):
+    with interpreting(current.switched(current.tracking, True)), numpy.errstate(all="ignore"):
         yield
 
 
