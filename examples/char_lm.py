@@ -70,18 +70,14 @@ def train(model, data, validation, options):
                 optimizer.lr = options.lr * (1 - seen / total)
                 optimizer.step()
                 seen += codes.size
-                nats = loss.item()
-                smooth = nats if smooth is None else 0.95 * smooth + 0.05 * nats
-                curve.append((seen, smooth / math.log(2)))
-                bar.set_postfix_str(
-                    f"loss {smooth:.3f}, {smooth / math.log(2):.2f} bits/char", False
-                )
+                smooth = loss.item() if smooth is None else 0.95 * smooth + 0.05 * loss.item()
+                bits = smooth / math.log(2)
+                curve.append((seen, bits))
+                bar.set_postfix_str(f"loss {smooth:.3f}, {bits:.2f} bits/char", refresh=False)
                 bar.update(codes.size)
             checks.append((seen, evaluate(model, validation, options.seq_len)))
-            bar.write(
-                f"epoch {epoch}/{options.epochs}: {curve[-1][1]:.3f} bits per character in training, "
-                f"{checks[-1][1]:.3f} in validation"
-            )
+            scores = f"{bits:.3f} bits per character in training, {checks[-1][1]:.3f} in validation"
+            bar.write(f"epoch {epoch}/{options.epochs}: {scores}")
     return curve, checks
 
 
@@ -94,14 +90,11 @@ def plot(curve, checks, bigram, path):
     axes.plot(*zip(*curve, strict=True), color="tab:blue", alpha=0.6, label="training")
     axes.plot(*zip(*checks, strict=True), "o-", color="tab:orange", label="validation")
     axes.axhline(bigram, color="tab:gray", linestyle="--", label="bigram model, validation")
-    axes.set(
-        xlabel="characters seen", ylabel="bits per character", title="Character language model"
-    )
+    axes.set(xlabel="characters seen", ylabel="bits per character")
     axes.xaxis.set_major_formatter(lambda value, _: f"{value / 1e6:g} M")
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.3)
     axes.legend(frameon=False)
-    path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=130)
 
 
@@ -112,16 +105,17 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {message}\n")
 
 
-def positive(kind):
-    """Return a function that reads a positive number of this kind."""
+def number(kind, low, high):
+    """Return a function that reads a number of this kind between ``low`` and ``high``."""
 
     def read(text):
         try:
             value = kind(text)
         except ValueError:
-            value = 0
-        if not 0 < value < math.inf:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a positive {kind.__name__}")
+            value = math.nan
+        if not low <= value <= high:
+            what = "whole number" if kind is int else "number"
+            raise argparse.ArgumentTypeError(f"{text!r} is not a {what} from {low} to {high}")
         return value
 
     return read
@@ -129,28 +123,35 @@ def positive(kind):
 
 def parse(arguments):
     """Read the command line."""
-    size, number = positive(int), positive(float)
+    size = number(int, 1, 10**6)
     parser = Parser(prog="char_lm", description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--text", metavar="FILE", help="a UTF-8 text (default: Python's reference)")
-    parser.add_argument("--hidden", type=size, default=256, help="width of the LSTM")
-    parser.add_argument("--layers", type=size, default=1, help="LSTM layers, one above the other")
+    parser.add_argument(
+        "--hidden", type=number(int, 1, 4096), default=256, help="width of the LSTM"
+    )
+    parser.add_argument(
+        "--layers", type=number(int, 1, 16), default=1, help="LSTM layers, one above the other"
+    )
     parser.add_argument("--seq-len", type=size, default=64, help="steps between two updates")
     parser.add_argument("--batch", type=size, default=32, help="streams of text side by side")
     parser.add_argument("--epochs", type=size, default=12, help="passes over the text")
-    parser.add_argument("--lr", type=number, default=0.004, help="learning rate; it falls to zero")
-    parser.add_argument("--seed", type=int, default=0, help="where random numbers begin")
-    parser.add_argument("--quick", action="store_true", help="a small model, one short pass")
+    parser.add_argument(
+        "--lr", type=number(float, 1e-9, 1), default=0.004, help="learning rate; it falls to zero"
+    )
+    parser.add_argument(
+        "--seed", type=number(int, 0, 2**63), default=0, help="where random numbers begin"
+    )
+    parser.add_argument("--quick", action="store_true", help="a small model on 60 000 characters")
     parser.add_argument("--out", type=Path, default=Path("runs/char_lm"), help="folder for results")
     options = parser.parse_args(arguments)
-    if options.seed < 0:
-        parser.error(f"argument --seed: {options.seed} is negative")
     if options.quick:
-        options.hidden, options.batch, options.seq_len, options.epochs = 64, 16, 32, 1
+        options.hidden, options.batch, options.seq_len, options.epochs = 96, 8, 32, 3
     return parser, options
 
 
 def run(options):
     """Train, score, write a sample, draw the curves."""
+    options.out.mkdir(parents=True, exist_ok=True)
     text = read_text(options.text) if options.text else english_text()
     if options.quick:
         text = text[:60_000]
@@ -172,11 +173,8 @@ def run(options):
     print(f"\n--- a sample ---\n{vocabulary.decode(sample)}\n----------------\n")
     path = options.out / "loss.png"
     plot(curve, checks, bigram, path)
-    print(
-        f"validation: LSTM {checks[-1][1]:.3f} bits per character, "
-        f"bigram {bigram:.3f}, unigram {counted.unigram_bits(validation[1]):.3f}"
-    )
-    print(f"loss curve: {path}")
+    others = f"bigram {bigram:.3f}, unigram {counted.unigram_bits(validation[1]):.3f}"
+    print(f"validation: LSTM {checks[-1][1]:.3f} bits per character, {others}\nloss curve: {path}")
 
 
 def main(arguments=None) -> int:
@@ -184,8 +182,10 @@ def main(arguments=None) -> int:
     parser, options = parse(arguments)
     try:
         run(options)
-    except (mg.errors.MinigradError, MemoryError, OSError) as error:
-        parser.error(" ".join(str(error).split()))
+    except OSError as error:
+        parser.error(f"cannot write to {options.out}: {error.strerror}")
+    except (mg.errors.MinigradError, MemoryError) as error:
+        parser.error(" ".join(str(error).split()) or "out of memory")
     except KeyboardInterrupt:
         print("\nstopped", file=sys.stderr)
         return 130

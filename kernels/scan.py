@@ -123,7 +123,7 @@ def _rule(m: Any, g: Any, y: Any, *arguments: Any, loop: Loop) -> tuple[Any, ...
     backward = loop.backward
     assert backward is not None  # there is no record without a tensor to differentiate by
     found = reference.adjoint(namespace, loop.traced, arguments, y, g, backward, loop.reverse)
-    return tuple(found.get(i) if i in loop.wanted else None for i in range(len(arguments)))
+    return tuple(found.get(i) for i in range(len(arguments)))
 
 
 _SCAN = Op("scan", _formula, _rule, domain=Domain(), joint=True, saves="all")

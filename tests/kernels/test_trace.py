@@ -223,6 +223,16 @@ def test_a_backward_graph_computes_what_is_wanted_and_reads_what_it_needs():
     assert {id(v) for v in only_w.inputs[1:]} == {id(h), id(sigmoid)}
 
 
+def test_a_backward_graph_has_no_dead_code():
+    both = Op(
+        "both", lambda m, a, b: a * b, lambda m, g, y, a, b: (g * b, g * a),
+        domain=Domain(), joint=True,
+    )  # fmt: skip
+    h = var("h", 2, 3)
+    graph = trace(both, [var("x", 2, 3)], [h], {})
+    assert [node.op.name for node in differentiate(graph, [h]).nodes] == ["multiply"]
+
+
 def test_what_no_output_depends_on_gets_no_cotangent():
     h, w = var("h", 2, 3), var("w", 3)
     graph = trace(lambda x, h, *, w: h + x, [var("x", 2, 3)], [h], {"w": w})
