@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 from minigrad.errors import ArgumentError
@@ -30,12 +31,11 @@ def clip_grad_norm_(parameters: Iterable[Tensor], max_norm: float) -> float:
     """
     if not max_norm >= 0:
         raise ArgumentError(f"clip_grad_norm_: max_norm must be 0 or more, not {max_norm}")
-    with_gradients = [p for p in parameters if p.grad is not None]
+    pairs = [(p, p.grad) for p in parameters if p.grad is not None]
     with no_grad():
-        squares = [float((p.grad * p.grad).sum()) for p in with_gradients]  # type: ignore[operator]
-        norm = sum(squares) ** 0.5
+        norm = math.sqrt(sum(float((g * g).sum()) for _, g in pairs))
         if norm > max_norm:
             factor = max_norm / (norm + 1e-6)  # as PyTorch
-            for p in with_gradients:
-                p.grad = p.grad * factor  # type: ignore[operator]
+            for p, g in pairs:
+                p.grad = g * factor
     return norm

@@ -48,7 +48,10 @@ class LSTM(Module):
         bound = init.width_bound(hidden_size)
         for layer in range(num_layers):
             width = hidden_size if layer else input_size
-            shapes = {"weight_ih": (width,), "weight_hh": (hidden_size,)}
+            shapes: dict[str, tuple[int, ...]] = {
+                "weight_ih": (width,),
+                "weight_hh": (hidden_size,),
+            }
             if bias:
                 shapes.update(bias_ih=(), bias_hh=())
             for name, rest in shapes.items():
