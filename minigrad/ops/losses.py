@@ -61,7 +61,7 @@ def _any_reduction(draw: Draw, shape: tuple[int, ...]) -> str:
 
 def class_axis(x: Any) -> int:
     """Return the axis of the classes: the second, or the only one."""
-    return min(1, x.ndim - 1)
+    return int(min(1, x.ndim - 1))
 
 
 def _without_classes(shape: tuple[int, ...], axis: int) -> tuple[int, ...]:
