@@ -537,9 +537,10 @@ PEERS = {
     "reciprocal": Peer(torch.reciprocal, unary(0.3, 2.0) + unary(-2.0, -0.3)),
     "remainder": Peer(
         torch_remainder,
-        binary(0.5, 3.0) + integer_pairs(1, 4)
-        + [S(numpy.array([5.3, -5.3, 5.3, -5.3]), numpy.array([3.0, 3.0, -3.0, -3.0])),
-           S(numpy.array([5, -5, 5, -5]), numpy.array([3, 3, -3, -3]))],
+        # 1.0 / 0.1 rounds to 10, but 0.1 goes into 1.0 nine times
+        [S(numpy.array([1.0, -1.0]), numpy.array([0.1, 0.1])), *binary(0.5, 3.0), *integer_pairs(1, 4),
+         S(numpy.array([5.3, -5.3, 5.3, -5.3]), numpy.array([3.0, 3.0, -3.0, -3.0])),
+         S(numpy.array([5, -5, 5, -5]), numpy.array([3, 3, -3, -3]))],
     ),
     "floor_divide": Peer(
         torch.floor_divide,
@@ -1303,6 +1304,176 @@ def test_layouts(name, layout):
         if sample.differs:  # the layout may make the elements equal that make the difference
             continue
         compare(name, sample, "float64", 1e-12, layout)
+
+
+# numbers at the edge
+
+EDGES = numpy.array(
+    [
+        -INF,
+        -10000.0,
+        -2.5,
+        -1.0,
+        -0.5,
+        -1e-300,
+        -1e-310,
+        -0.0,
+        0.0,
+        1e-310,
+        1e-300,
+        0.5,
+        1.0,
+        2.0,
+        3.0,
+        10000.0,
+        INF,
+        NAN,
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Edge:
+    """Where, among `EDGES`, values or gradients differ from PyTorch's, and why. They must differ."""
+
+    what: str
+    where: Any
+    reason: str
+
+
+_LOST = "the gradient of a NaN says nothing: ours is 0 where an op selects, PyTorch passes it on"
+_HALF = "of two infinities that are equal each gets half, as of other equal elements; PyTorch: NaN"
+_NAN = "as in NumPy, the sign of NaN is NaN; PyTorch says 0"
+_TINY = "PyTorch divides by the square of the distance, which underflows"
+EDGE_DIFFERENCES = {
+    "power": [
+        Edge(
+            "gradient 1",
+            lambda a, b: (a == 0) & ~(b >= 0),
+            "the gradient of the exponent is 0 at base 0; PyTorch's is -inf, or NaN with it",
+        )
+    ],
+    "sign": [Edge("value", numpy.isnan, _NAN)],
+    "abs": [Edge("gradient 0", numpy.isnan, _NAN)],
+    "elu": [Edge("gradient 0", numpy.isnan, "ours is NaN at NaN, PyTorch's is 1")],
+    "atan2": [
+        Edge("gradient 0", lambda a, b: (b != 0) & (abs(a) + abs(b) < 1e-290), _TINY),
+        Edge("gradient 1", lambda a, b: (a != 0) & (abs(a) + abs(b) < 1e-290), _TINY),
+    ],
+    "remainder": [
+        Edge(
+            "value",
+            lambda a, b: (abs(a) > 0.1) & (abs(a) < INF) & (b != 0) & (abs(b) < 1e-300),
+            "PyTorch gives NaN for divisors below the normal numbers",
+        )
+    ],
+    "acosh": [
+        Edge("gradient 0", lambda x: x == -1, "outside of the domain, an infinity of either sign")
+    ],
+    "softsign": [
+        Edge("gradient 0", numpy.isinf, "ours is the limit, 0; PyTorch's is NaN"),
+    ],
+    "hypot": [
+        Edge(which, lambda a, b: (a == 0) & (b == 0), "ours is 0 at the kink, PyTorch's is NaN")
+        for which in ("gradient 0", "gradient 1")
+    ],
+    "logaddexp": [
+        Edge(which, lambda a, b: numpy.isinf(a) & (a == b), _HALF)
+        for which in ("gradient 0", "gradient 1")
+    ],
+    **{name: [Edge("gradient 0", numpy.isnan, _LOST)] for name in ("relu", "hard_tanh")},
+    "hard_sigmoid": [Edge("gradient 0", numpy.isnan, _LOST)],
+    **{
+        name: [
+            Edge(which, lambda a, b: numpy.isnan(a) | numpy.isnan(b), _LOST)
+            for which in ("gradient 0", "gradient 1")
+        ]
+        for name in ("maximum", "minimum")
+    },
+}
+
+
+def at_edges(name):
+    """Return value and gradients of ours and of theirs at the edges, by what they are."""
+    count = mg.OPS[name].arity
+    points = [grid.ravel() for grid in numpy.meshgrid(*[EDGES] * count)]
+    results = []
+    for library in (Ours(name, PEERS[name]), Theirs(name, PEERS[name])):
+        leaves = [library.leaf(x) for x in points]
+        y = library.call(*leaves)
+        result = {"value": library.numpy(y)}
+        if PEERS[name].order and result["value"].dtype.kind == "f":
+            g = library.leaf(numpy.ones(points[0].shape))
+            gradients = filled(library, library.grad([y], leaves, [g]), leaves)
+            result |= {f"gradient {i}": g for i, g in enumerate(gradients)}
+        results.append(result)
+    return points, *results
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        name
+        for name, op in mg.OPS.items()
+        if op.elementwise and op.arity in (1, 2) and not name.startswith(("bitwise", "dropout"))
+    ],
+)
+def test_numbers_at_the_edge(name):
+    with numpy.errstate(all="ignore"):
+        points, ours, theirs = at_edges(name)
+    assert ours.keys() == theirs.keys()
+    for what, expected in theirs.items():
+        close = numpy.isclose(
+            ours[what].astype(float), expected.astype(float), rtol=1e-12, atol=0, equal_nan=True
+        )
+        differs = numpy.zeros(close.shape, bool)
+        for edge in EDGE_DIFFERENCES.get(name, ()):
+            if edge.what == what:
+                differs |= edge.where(*points)
+        wrong = numpy.flatnonzero(close == differs)
+        shown = [
+            (*(float(x[i]) for x in points), "ours", ours[what][i], "theirs", expected[i])
+            for i in wrong[:5]
+        ]
+        assert not wrong.size, f"{name}: {what} at {shown}"
+
+
+# dtypes: we promote as NumPy 2, where a Python number never widens a dtype of its kind
+
+PROMOTIONS = [
+    # name, arguments, our dtype, theirs
+    ("divide", (whole(3), whole(3, low=1)), "float64", "float32"),
+    ("power", (whole(3, low=0), 0.5), "float64", "float32"),
+    ("multiply", (whole(3), 0.5), "float64", "float32"),
+    ("multiply", (whole(3), real(3).astype("float32")), "float64", "float32"),
+    ("add", (real(3).astype("float32"), real()), "float64", "float32"),
+    ("add", (real(3).astype("float32"), real(1)), "float64", "float64"),
+    ("add", (real(3).astype("float32"), 1.0), "float32", "float32"),
+    ("add", (whole(3).astype("int32"), 1), "int32", "int32"),
+    ("add", (whole(3).astype("int8"), whole(3).astype("int32")), "int32", "int32"),
+    ("add", (truth(3), truth(3)), "bool", "bool"),
+    ("sum", (whole(3).astype("int32"),), "int64", "int64"),
+    ("sum", (truth(3),), "int64", "int64"),
+    ("mean", (real(3).astype("float32"),), "float32", "float32"),
+    ("cumulative_sum", (whole(3).astype("int32"),), "int64", "int64"),
+    ("prod", (whole(3).astype("int32"),), "int32", "int64"),
+    ("maximum", (whole(3).astype("int32"), whole(3)), "int64", "int64"),
+    ("concat", ([whole(2), real(3).astype("float32")],), "float64", "float32"),
+    ("where", (truth(3), real(3).astype("float32"), real(3)), "float64", "float64"),
+    ("argmax", (real(3),), "int64", "int64"),
+    ("floor", (whole(3),), "int64", "int64"),
+    ("erf", (whole(3),), "float64", "float32"),
+    *((name, (whole(3),), "float64", "float32") for name in ("exp", "sin", "tanh", "sigmoid")),
+    *((name, (whole(3, low=1),), "float64", "float32") for name in ("log", "sqrt", "reciprocal")),
+]
+
+
+@pytest.mark.parametrize(("name", "args", "dtype", "their_dtype"), PROMOTIONS)
+def test_promotion(name, args, dtype, their_dtype):
+    ours = Ours(name, PEERS[name]).call(*mapped(mg.tensor, args)).numpy()
+    theirs = PEERS[name].theirs(*mapped(torch.tensor, args)).numpy()
+    assert (str(ours.dtype), str(theirs.dtype)) == (dtype, their_dtype)
+    numpy.testing.assert_allclose(ours, theirs, rtol=2e-6)
 
 
 def test_dropout_with_the_mask_of_pytorch():
