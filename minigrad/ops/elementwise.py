@@ -176,6 +176,8 @@ atan = elementwise(
     "atan", lambda m, x: m.atan(x), lambda m, g, y, x: g / (1 + x * x), domain=ANALYTIC,
     doc="Inverse tangent.",
 )  # fmt: skip
+
+
 def _angle_slope(m: Any, side: Any, size: Any) -> Any:
     """``side / size ** 2`` without overflow, and 0 where ``size`` is 0."""
     return _safe_ratio(m, _safe_ratio(m, side, size), size)
@@ -187,7 +189,8 @@ atan2 = elementwise(
         lambda m, g, y, a, b: g * _angle_slope(m, b, m.hypot(a, b)),
         lambda m, g, y, a, b: -g * _angle_slope(m, a, m.hypot(a, b)),
     ),
-    domain=Domain(0.3, 3.0), doc="Angle of the point (b, a), in radians between -pi and pi. The gradient at (0, 0) is 0.",
+    domain=Domain(0.3, 3.0),
+    doc="Angle of the point (b, a) in radians, between -pi and pi. The gradient at (0, 0) is 0.",
 )  # fmt: skip
 sinh = elementwise(
     "sinh", lambda m, x: m.sinh(x), lambda m, g, y, x: g * m.cosh(x), domain=ANALYTIC,
