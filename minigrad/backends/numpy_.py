@@ -20,6 +20,13 @@ def _scatter_add(target: Any, key: Any, values: Any) -> Any:
 
 
 def _scatter_set(target: Any, key: Any, values: Any) -> Any:
+    if any(isinstance(part, numpy.ndarray) for part in key):
+        # NumPy writes in the order of memory: only in this one does the last of several values stay
+        key = tuple(
+            numpy.asarray(part, order="C") if isinstance(part, numpy.ndarray) else part
+            for part in key
+        )
+        values = numpy.asarray(values, order="C")
     target[key] = values
     return target
 

@@ -1476,6 +1476,19 @@ def test_promotion(name, args, dtype, their_dtype):
     numpy.testing.assert_allclose(ours, theirs, rtol=2e-6)
 
 
+def test_the_last_of_several_writes_stays_in_every_layout():
+    x = mg.zeros((2, 1))
+    rows, columns = mg.tensor([1, 0, 0]), mg.tensor([0, 0, 0])
+    values = mg.tensor([1.0, 2.0, 3.0], requires_grad=True)
+    for turn, expected, gradient in (
+        (lambda t: t, [3.0, 1.0], [1.0, 0.0, 1.0]),
+        (mg.flip, [2.0, 1.0], [1.0, 1.0, 0.0]),  # NumPy alone walks these arrays backwards
+    ):
+        y = x.at[turn(rows), turn(columns)].set(turn(values))
+        assert y[:, 0].tolist() == expected
+        assert mg.grad(y.sum(), values)[0].tolist() == gradient
+
+
 def test_dropout_with_the_mask_of_pytorch():
     x = real(50, 40)
     theirs = torch.tensor(x, requires_grad=True)
