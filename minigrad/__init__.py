@@ -202,3 +202,11 @@ from minigrad.tape import no_grad as no_grad
 from minigrad.tape import set_grad_enabled as set_grad_enabled
 from minigrad.tensor import Tensor as Tensor
 from minigrad.tensor import tensor as tensor
+
+
+def __getattr__(name: str) -> str:
+    if name == "__version__":  # told once, in pyproject.toml, and rarely asked for
+        from importlib.metadata import version
+
+        return version("minigrad")
+    raise AttributeError(f"minigrad has no function {name!r}{errors.suggestion(name, globals())}")
