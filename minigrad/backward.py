@@ -87,6 +87,8 @@ def _leading_to(wanted: set[Any], roots: Iterable[Any], independent: bool) -> se
     stack = [r for r in roots if isinstance(r, Record)]
     while stack:
         record = stack.pop()
+        if record.saved is None:
+            raise _freed(record)
         if record not in seen and not (independent and _is_wanted(record, wanted)):
             seen.add(record)
             for parent in record.parents:
@@ -248,7 +250,13 @@ def _run(
         attrs = record.attrs
         rules = op.rules
         unchosen = op.selects or (suspect and record in suspect)
-        doubtful = unchosen and op.elementwise and not op.linear and record in suspect
+        doubtful = (
+            unchosen
+            and op.elementwise
+            and not op.selects
+            and record in suspect
+            and (output is not None or any(map(_is_array, saved)))
+        )
         together = rules(m, g, output, *saved, **attrs) if op.joint else None
         position = -1
         for parent in record.parents:
@@ -270,7 +278,12 @@ def _run(
                 part = rules[position](m, g, output, *saved)
             if doubtful:
                 # 0 * inf is NaN, but an element that was not chosen has no influence at all
-                part = m.where(g == 0, 0.0, part)
+                nothing = g == 0
+                if (
+                    create_graph
+                ):  # where 0 * slope is a number, the slope is still to be differentiated
+                    nothing = m.logical_and(nothing, m.isnan(part))
+                part = m.where(nothing, 0.0, part)
             like = parent._array if isinstance(parent, Tensor) else parent
             if part.shape != like.shape:
                 part = m.sum_to(part, shape=like.shape)
@@ -290,6 +303,10 @@ def _run(
             if unchosen:
                 suspect.add(parent.record if type(parent) is Output else parent)
         done.append(record)
+
+
+def _is_array(value: Any) -> bool:
+    return isinstance(value, Tensor) or type(value) in by_type
 
 
 def _leads(parent: Any, useful: set[Record], keys: Any) -> bool:

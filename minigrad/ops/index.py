@@ -83,7 +83,7 @@ def _getitem_arguments(draw: Draw) -> Arguments:
 
 getitem = define_op(
     "getitem", _getitem, EachArgument(_getitem_rule),
-    domain=Domain(sharp="linear", arguments=_getitem_arguments, strict=_STRICT),
+    domain=Domain(sharp="linear", arguments=_getitem_arguments, strict=_STRICT), selects=True,
     doc="Elements by position; written ``x[key]``.",
 )  # fmt: skip
 
@@ -118,8 +118,15 @@ def _index_add(m: Any, *xs: Any, key: tuple[Any, ...]) -> Any:
     return m.scatter_add(_copied(m, xs[0]), filled(key, xs[2:]), xs[1])
 
 
+def _picked_for(m: Any, g: Any, xs: tuple[Any, ...], key: Any) -> Any:
+    """Return the elements of ``g`` that were written from ``xs[1]``, with at least its axes."""
+    picked = m.getitem(g, *xs[2:], key=key)
+    extra = len(getattr(xs[1], "shape", ())) - picked.ndim
+    return m.reshape(picked, shape=(*(1,) * extra, *picked.shape)) if extra > 0 else picked
+
+
 def _index_add_rule(position: int, m: Any, g: Any, y: Any, *xs: Any, key: Any) -> Any:
-    return g if position == 0 else m.getitem(g, *xs[2:], key=key)
+    return g if position == 0 else _picked_for(m, g, xs, key)
 
 
 def _update_arguments(draw: Draw) -> Arguments:
@@ -141,7 +148,7 @@ def _index_set(m: Any, *xs: Any, key: tuple[Any, ...]) -> Any:
 def _index_set_rule(position: int, m: Any, g: Any, y: Any, *xs: Any, key: Any) -> Any:
     if position == 0:
         return m.index_set(g, 0.0, *xs[2:], key=key)
-    picked = m.getitem(g, *xs[2:], key=key)
+    picked = _picked_for(m, g, xs, key)
     if ARRAY not in key:
         return picked
     return m.where(m.written_last(g, *xs[2:], key=key), picked, 0.0)
@@ -149,7 +156,7 @@ def _index_set_rule(position: int, m: Any, g: Any, y: Any, *xs: Any, key: Any) -
 
 index_set = define_op(
     "index_set", _index_set, EachArgument(_index_set_rule),
-    domain=Domain(sharp="linear", arguments=_update_arguments, strict=_STRICT),
+    domain=Domain(sharp="linear", arguments=_update_arguments, strict=_STRICT), selects=True,
     doc="Put values at the places of a key; written ``x.at[key].set(values)``.",
 )  # fmt: skip
 
@@ -185,12 +192,13 @@ def parse_key(x: Any, key: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
     """
     parts: list[Any] = []
     arrays: list[Any] = []
+    masks: list[tuple[int, Any]] = []
     for part in key if isinstance(key, tuple) else (key,):
         if isinstance(part, list):
             part = numpy.asarray(part) if part else numpy.zeros(0, dtype=numpy.int64)
         if part is None or part is Ellipsis or isinstance(part, slice):
             parts.append(part)
-        elif isinstance(part, (bool, numpy.bool_)):
+        elif isinstance(part, (bool, numpy.bool_)) or _is_single_bool(part):
             raise IndexingError(
                 "x[True] is not supported; use minigrad.where, or a mask of a shape"
             )
@@ -198,6 +206,7 @@ def parse_key(x: Any, key: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
             kind = getattr(part.dtype, "kind", str(part.dtype))
             if kind[0] == "b":
                 positions = _positions(part)
+                masks.append((len(parts), part))
                 parts.extend([ARRAY] * len(positions))
                 arrays.extend(positions)
             elif kind[0] in "iu":
@@ -221,7 +230,22 @@ def parse_key(x: Any, key: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
             f"{used} indices for a tensor with {len(x.shape)} axes (shape {tuple(x.shape)}); "
             "remove some"
         )
+    for place, mask in masks:
+        before = parts[:place]
+        axis = sum(part is not None and part is not Ellipsis for part in before)
+        if any(part is Ellipsis for part in before):
+            axis += len(x.shape) - used
+        sizes = tuple(x.shape[axis : axis + len(mask.shape)])
+        if tuple(mask.shape) != sizes:
+            raise IndexingError(
+                f"a mask of shape {tuple(mask.shape)} cannot index axes of size {sizes}; "
+                "they must be equal"
+            )
     return tuple(parts), tuple(arrays)
+
+
+def _is_single_bool(part: Any) -> bool:
+    return _is_array(part) and not part.shape and part.dtype == bool
 
 
 def _positions(mask: Any) -> tuple[Any, ...]:
@@ -261,10 +285,6 @@ class At:
 
     def _update(self, op: Any, values: Any) -> Any:
         parts, arrays = parse_key(self._x, self._key)
-        if _is_array(values):
-            wanted = apply(getitem, (self._x.detach(), *arrays), {"key": parts}).shape
-            if tuple(values.shape) != tuple(wanted):
-                values = broadcast_to(values, wanted)
         return apply(op, (self._x, values, *arrays), {"key": parts})
 
 
@@ -330,7 +350,7 @@ gather = define_op(
         lambda m, g, y, x, indices, axis: m.put_along_axis(g, indices, axis=axis, shape=x.shape),
         None,
     ),
-    domain=Domain(sharp="linear", arguments=_along_arguments, strict=_STRICT),
+    domain=Domain(sharp="linear", arguments=_along_arguments, strict=_STRICT), selects=True,
     doc="Pick along an axis by an index for each place of the result, as PyTorch's gather.",
 )  # fmt: skip
 
