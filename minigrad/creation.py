@@ -9,7 +9,7 @@ import numpy
 
 from minigrad import dtypes, random
 from minigrad.backends import backend_named, parse_device
-from minigrad.errors import ArgumentError, ShapeError
+from minigrad.errors import ArgumentError
 from minigrad.tensor import Tensor, make, tensor
 
 Shape = int | Sequence[int]
@@ -31,9 +31,7 @@ def full(
 
     The dtype is that of ``tensor(fill_value)`` unless given.
     """
-    sizes = (shape,) if isinstance(shape, int) else tuple(shape)
-    if any(not isinstance(n, (int, numpy.integer)) or n < 0 for n in sizes):
-        raise ShapeError(f"a shape holds non-negative integers, not {shape!r}")
+    sizes = random.sizes_of(shape)
     scalar = tensor(fill_value, dtype=dtype, device=device, requires_grad=requires_grad)
     name, number = parse_device(scalar.device)
     backend = backend_named(name)
@@ -109,6 +107,7 @@ def linspace(
     device: str | None = None,
 ) -> Tensor:
     """Return ``num`` evenly spaced numbers from ``start`` to ``stop``."""
+    (num,) = random.sizes_of(num)
     values = numpy.linspace(start, stop, num, endpoint=endpoint)
     return _made(values, dtype or dtypes.get_default_dtype(), device, False)
 
@@ -122,6 +121,7 @@ def eye(
     device: str | None = None,
 ) -> Tensor:
     """Return a matrix with ones on diagonal ``k`` and zeros elsewhere."""
+    random.sizes_of((n_rows, n_rows if n_cols is None else n_cols))
     return _made(numpy.eye(n_rows, n_cols, k=k), dtype or dtypes.get_default_dtype(), device, False)
 
 
@@ -143,8 +143,7 @@ def randn(
 
 def randint(low: int, high: int, shape: Shape = (), *, device: str | None = None) -> Tensor:
     """Return int64 numbers from ``low`` to below ``high``, from the global generator."""
-    sizes = (shape,) if isinstance(shape, int) else shape
-    return random.default_generator.integers(low, high, sizes, device=device)
+    return random.default_generator.integers(low, high, shape, device=device)
 
 
 def _flat(shape: Any) -> tuple[int, ...]:
@@ -164,6 +163,10 @@ def from_dlpack(source: Any) -> Tensor:
 
     The content is copied, because nobody else may write to a tensor's memory.
     """
+    if not hasattr(source, "__dlpack_device__"):
+        raise TypeError(
+            f"from_dlpack: a {type(source).__name__} does not speak DLPack; use minigrad.tensor(...)"
+        )
     kind = source.__dlpack_device__()[0]
     if kind == 2:  # kDLCUDA
         cupy = backend_named("cupy")

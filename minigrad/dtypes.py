@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy
 
-from minigrad.errors import DtypeError
+from minigrad.errors import DtypeError, suggestion
 
 float16 = numpy.dtype("float16")
 float32 = numpy.dtype("float32")
@@ -54,8 +54,10 @@ def as_dtype(dtype: Any) -> numpy.dtype[Any]:
     except TypeError:
         found = _KNOWN.get(str(dtype).rpartition(".")[2])
     if found is None:
+        known = (*_KNOWN, "bfloat16")
         raise DtypeError(
-            f"dtype {dtype!r} is not supported; use one of {', '.join(_KNOWN)}, bfloat16"
+            f"dtype {dtype!r} is not supported{suggestion(str(dtype), known)}; "
+            f"use one of {', '.join(known)}"
         )
     return found
 

@@ -18,10 +18,19 @@ from minigrad.op import Op
 _ADVICE: tuple[tuple[tuple[str, ...], type[MinigradError], str], ...] = (
     (("out of memory", "OutOfMemory", "Unable to allocate"), BackendError,
      "use smaller batches, or free what is no longer needed"),
+    (("NoneType",), ArgumentError, "an argument is None; give a tensor or a number"),
+    (("indexing arrays",), IndexingError,
+     "index tensors must have shapes that broadcast; use x[i][:, j] for all pairs"),
+    (("with size", "an index can only", "too many indices"), IndexingError,
+     "indices run from -size to size - 1"),
+    (("zero-size array", "empty sequence"), ShapeError,
+     "an empty tensor has no largest or smallest element; check its size first"),
+    (("must match exactly", "same shape"), ShapeError, "bring the other axes to one size"),
+    (("Size of label",), ShapeError, "a letter stands for one size"),
     (("broadcast",), ShapeError,
      "sizes must be equal or 1, counted from the last axis; use reshape or expand_dims"),
     (("axis", "axes"), ShapeError, "axes count from 0, or from -1 backwards"),
-    (("core dimension", "inner sizes", "shape", "size", "dimension", "squeeze"), ShapeError,
+    (("core dimension", "shape", "size", "dimension", "squeeze"), ShapeError,
      "compare the shapes above"),
     (("index", "indices"), IndexingError, "indices run from -size to size - 1"),
     (("ufunc", "dtype", "data type", "cast", "type"), DtypeError,
@@ -43,7 +52,7 @@ def explain(
     given = [describe(a) for a in args]
     given += [f"{k}={describe(v)}" for k, v in attrs.items() if v != op.defaults.get(k, ...)]
     call = f"{op.name}({', '.join(given)})"
-    reason = " ".join(str(error).split())
+    reason = " ".join(str(error).split()).removeprefix(f"{op.name}: ").removesuffix(".")
     if isinstance(error, MinigradError):
         return type(error)(f"{call}: {reason}")
     text = f"{type(error).__name__} {reason}"

@@ -15,7 +15,7 @@ from typing import Any
 import numpy
 
 from minigrad import dtypes
-from minigrad.errors import ArgumentError
+from minigrad.errors import ArgumentError, ShapeError
 from minigrad.tensor import Tensor, tensor
 
 _noting: ContextVar[tuple[dict[Generator, Any], ...]] = ContextVar("minigrad_draws", default=())
@@ -73,6 +73,7 @@ class Generator:
 
     def split(self, count: int = 2) -> tuple[Generator, ...]:
         """Return ``count`` generators whose numbers are independent of this one's and each other's."""
+        (count,) = sizes_of(count)
         self._drawn()
         made = []
         for _ in range(count):
@@ -129,7 +130,7 @@ class Generator:
         device: str | None = None,
     ) -> Tensor:
         """Return numbers evenly distributed between ``low`` (included) and ``high`` (excluded)."""
-        return _made(self._drawn().random(_sizes(shape)) * (high - low) + low, dtype, device)
+        return _made(self._drawn().random(sizes_of(shape)) * (high - low) + low, dtype, device)
 
     def normal(
         self,
@@ -141,7 +142,11 @@ class Generator:
         device: str | None = None,
     ) -> Tensor:
         """Return normally distributed numbers."""
-        return _made(self._drawn().standard_normal(_sizes(shape)) * std + mean, dtype, device)
+        if not std >= 0:
+            raise ArgumentError(
+                f"normal(): a standard deviation must not be negative, but is {std}"
+            )
+        return _made(self._drawn().standard_normal(sizes_of(shape)) * std + mean, dtype, device)
 
     def integers(
         self, low: int, high: int, shape: Sequence[int] = (), *, device: str | None = None
@@ -149,7 +154,7 @@ class Generator:
         """Return int64 numbers between ``low`` (included) and ``high`` (excluded)."""
         if high <= low:
             raise ArgumentError(f"integers(): high ({high}) must be larger than low ({low})")
-        return _made(self._drawn().integers(low, high, size=_sizes(shape)), dtypes.int64, device)
+        return _made(self._drawn().integers(low, high, size=sizes_of(shape)), dtypes.int64, device)
 
     def bernoulli(
         self, probability: float, shape: Sequence[int] = (), *, device: str | None = None
@@ -157,10 +162,11 @@ class Generator:
         """Return bool values that are true with ``probability``."""
         if not 0 <= probability <= 1:
             raise ArgumentError(f"a probability must lie between 0 and 1, not {probability}")
-        return _made(self._drawn().random(_sizes(shape)) < probability, dtypes.bool_, device)
+        return _made(self._drawn().random(sizes_of(shape)) < probability, dtypes.bool_, device)
 
     def permutation(self, n: int, *, device: str | None = None) -> Tensor:
         """Return the integers below ``n`` in random order."""
+        (n,) = sizes_of(n)
         return _made(self._drawn().permutation(n), dtypes.int64, device)
 
     def categorical(self, probabilities: Tensor, *, device: str | None = None) -> Tensor:
@@ -177,8 +183,18 @@ class Generator:
         return _made((edges <= drawn).sum(-1), dtypes.int64, device or probabilities.device)
 
 
-def _sizes(shape: Any) -> tuple[int, ...]:
-    return (shape,) if isinstance(shape, int) else tuple(shape)
+def sizes_of(shape: Any) -> tuple[int, ...]:
+    """Return a shape, or one size, as a tuple.
+
+    Raises
+    ------
+    ShapeError
+        If it holds something other than non-negative integers.
+    """
+    sizes = (shape,) if isinstance(shape, int) else tuple(shape)
+    if any(not isinstance(n, (int, numpy.integer)) or n < 0 for n in sizes):
+        raise ShapeError(f"a shape holds non-negative integers, not {shape!r}")
+    return sizes
 
 
 def _made(values: Any, dtype: Any, device: str | None) -> Tensor:

@@ -219,7 +219,13 @@ class Tensor(Operators):
             return apply(shape.transfer, (self,), {"device": wanted, "source": self.device})  # type: ignore[no-any-return]
         if isinstance(target, Tensor):
             return self.to(target.device).astype(target.dtype)
-        return self.astype(target)
+        try:
+            dtype = dtypes.as_dtype(target)
+        except DtypeError:
+            raise ArgumentError(
+                f'to(): {target!r} is neither a device ("cpu", "cuda", "cuda:1") nor a dtype'
+            ) from None
+        return self.astype(dtype)
 
     def cpu(self) -> Tensor:
         """Return this tensor on the CPU."""
@@ -515,6 +521,12 @@ def tensor(
     return t
 
 
+_NOT_NUMBERS = {
+    "c": "complex numbers", "U": "text", "S": "bytes", "O": "Python objects", "M": "dates",
+    "m": "time differences", "V": "records",
+}  # fmt: skip
+
+
 def _from_python(data: Any, dtype: Any) -> tuple[np.ndarray[Any, Any], Any]:
     if isinstance(data, (list, tuple)):
         data = _lists(data)
@@ -523,14 +535,14 @@ def _from_python(data: Any, dtype: Any) -> tuple[np.ndarray[Any, Any], Any]:
     try:
         array = np.asarray(data)
     except ValueError as error:
+        if "inhomogeneous" not in str(error):
+            raise
         raise ShapeError(
-            f"tensor(): the nested lists are ragged ({error}); pad them to one length"
+            "tensor(): nested lists have different lengths; pad them to one length"
         ) from None
     if array.dtype.kind not in "fiub" and array.dtype.name != "bfloat16":
-        raise DtypeError(
-            f"tensor(): cannot make a tensor of {array.dtype.name} values; "
-            "give numbers (complex numbers are not supported)"
-        )
+        found = _NOT_NUMBERS.get(array.dtype.kind, array.dtype.name)
+        raise DtypeError(f"tensor(): cannot make a tensor of {found}; give real numbers")
     if dtype is None and array.dtype == np.float64 and not hasattr(data, "dtype"):
         dtype = dtypes.get_default_dtype()
     return array, dtype

@@ -837,6 +837,13 @@ def test_checkpoint_of_a_lambda_in_a_loop_is_refused(tracked):
         y.backward()
 
 
+def test_checkpoint_of_a_function_that_returns_other_values_is_refused():
+    x, numbers = leaf(1.0), iter([2.0, 3.0])
+    y = mg.checkpoint(lambda x: x * next(numbers), x)
+    with pytest.raises(GradientError, match="the function returns other values, so the gradient"):
+        y.backward()
+
+
 def test_checkpoint_of_a_function_that_changes_its_mind_is_refused():
     sizes = [2, 3]
     x = mg.ones(3, requires_grad=True)
