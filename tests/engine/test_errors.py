@@ -1,0 +1,925 @@
+"""Every public error of the engine, by its text; docs/errors.md is the same table.
+
+``python tests/engine/test_errors.py`` writes the page again.
+"""
+
+# ruff: noqa: E501  the texts are compared whole
+import copy
+import pathlib
+import pickle
+import re
+import sys
+
+import numpy as np
+import pytest
+
+import minigrad as mg
+from minigrad import errors
+from minigrad.op import Domain, Op
+
+PAGE = pathlib.Path(__file__).parents[2] / "docs" / "errors.md"
+
+# What is tried, the class of the error, and its text. `x` is a leaf of ones of shape (3,) that requires
+# a gradient, `y` is x * x. LINE stands for the file, line and text of the caller.
+CASES = {
+    "Making tensors": [
+        (
+            'mg.tensor("text")',
+            "DtypeError",
+            "tensor(): cannot make a tensor of text; give real numbers",
+        ),
+        (
+            "mg.tensor(1j)",
+            "DtypeError",
+            "tensor(): cannot make a tensor of complex numbers; give real numbers",
+        ),
+        (
+            "mg.tensor(None)",
+            "DtypeError",
+            "tensor(): cannot make a tensor of Python objects; give real numbers",
+        ),
+        (
+            "mg.tensor([[1, 2], [3]])",
+            "ShapeError",
+            "tensor(): nested lists have different lengths; pad them to one length",
+        ),
+        (
+            "mg.tensor([1, 2], requires_grad=True)",
+            "DtypeError",
+            'only floating-point tensors can require a gradient, not int64; convert with .astype("float32") first',
+        ),
+        (
+            "mg.tensor(x)",
+            "GradientError",
+            "tensor() of a tensor that requires a gradient would lose it; use clone(), or detach()",
+        ),
+        (
+            "mg.tensor([x, x])",
+            "GradientError",
+            "tensor() of a list of tensors would lose their gradients; use minigrad.stack",
+        ),
+        (
+            'mg.tensor([1.0], dtype="complex64")',
+            "DtypeError",
+            "dtype 'complex64' is not supported; use one of float16, float32, float64, int8, int16, int32, int64, uint8, uint16, uint32, uint64, bool, bfloat16",
+        ),
+        (
+            'mg.tensor([1.0], dtype="flot32")',
+            "DtypeError",
+            "dtype 'flot32' is not supported; did you mean 'float32'?; use one of float16, float32, float64, int8, int16, int32, int64, uint8, uint16, uint32, uint64, bool, bfloat16",
+        ),
+        (
+            'mg.tensor([1.0], device="gpu")',
+            "BackendError",
+            'unknown device \'gpu\'; write "cpu", "cuda" or "cuda:1"',
+        ),
+        (
+            'mg.tensor([1.0], device="cuda:x")',
+            "BackendError",
+            'unknown device \'cuda:x\'; write "cpu", "cuda" or "cuda:1"',
+        ),
+        (
+            "mg.Tensor([1.0])",
+            "TypeError",
+            "make a tensor with minigrad.tensor(data), not by calling the class",
+        ),
+        ("mg.zeros((2, -1))", "ShapeError", "a shape holds non-negative integers, not (2, -1)"),
+        ("mg.zeros((2, 1.5))", "ShapeError", "a shape holds non-negative integers, not (2, 1.5)"),
+        ('mg.zeros("ab")', "ShapeError", "a shape holds non-negative integers, not 'ab'"),
+        ("mg.arange(0, 1, 0)", "ArgumentError", "arange: a step of 0 never arrives; use full()"),
+        ("mg.linspace(0, 1, -1)", "ShapeError", "a shape holds non-negative integers, not -1"),
+        ("mg.eye(-1)", "ShapeError", "a shape holds non-negative integers, not (-1, -1)"),
+        (
+            'mg.set_default_dtype("float16")',
+            "DtypeError",
+            "the default dtype must be float32 or float64, not float16",
+        ),
+        ("mg.rand(2, -3)", "ShapeError", "a shape holds non-negative integers, not (2, -3)"),
+        (
+            'mg.full((2,), "a")',
+            "DtypeError",
+            "tensor(): cannot make a tensor of text; give real numbers",
+        ),
+        (
+            'mg.asarray([1, "a"])',
+            "DtypeError",
+            "tensor(): cannot make a tensor of text; give real numbers",
+        ),
+        (
+            "mg.from_dlpack(3)",
+            "TypeError",
+            "from_dlpack: a int does not speak DLPack; use minigrad.tensor(...)",
+        ),
+        (
+            "mg.from_dlpack([1.0])",
+            "TypeError",
+            "from_dlpack: a list does not speak DLPack; use minigrad.tensor(...)",
+        ),
+    ],
+    "Using tensors": [
+        (
+            "mg.ones(3) + mg.ones(2)",
+            "ShapeError",
+            "add(float32[3], float32[2]): operands could not be broadcast together with shapes (3,) (2,); sizes must be equal or 1, counted from the last axis; use reshape or expand_dims",
+        ),
+        (
+            'mg.add(mg.ones(2), "text")',
+            "TypeError",
+            "add(): b must be a tensor, an array or a number, but is a str; convert it with minigrad.tensor(...)",
+        ),
+        (
+            "mg.add(mg.ones(2), [1.0, 2.0])",
+            "TypeError",
+            "add(): b must be a tensor, an array or a number, but is a list; convert it with minigrad.tensor(...)",
+        ),
+        (
+            "mg.ones(2) + None",
+            "ArgumentError",
+            "add(float32[2], None): unsupported operand type(s) for +: 'float' and 'NoneType'; an argument is None; give a tensor or a number",
+        ),
+        ("mg.add(1.0)", "TypeError", "add() misses its argument 'b'"),
+        (
+            "mg.sum(mg.ones(2), axs=0)",
+            "TypeError",
+            "sum(x, /, *, axis=None, keepdims=False) has no argument 'axs'; did you mean 'axis'?",
+        ),
+        (
+            "mg.add(mg.ones(1), mg.ones(1), mg.ones(1))",
+            "TypeError",
+            "add(a, b) takes 2 arguments, but 3 were given",
+        ),
+        (
+            "mg.concat(mg.ones(2))",
+            "TypeError",
+            "concat() takes a list or tuple of tensors first, but found Tensor; write minigrad.concat([a, b], ...)",
+        ),
+        ("mg.concat([])", "TypeError", "concat(arrays, /, *, axis=0) needs at least one tensor"),
+        (
+            "mg.sum(mg.ones((2, 3)), axis=2)",
+            "ShapeError",
+            "sum(float32[2, 3], axis=2): axis 2 is out of bounds for array of dimension 2; axes count from 0, or from -1 backwards",
+        ),
+        (
+            "mg.reshape(mg.ones(6), (4, 2))",
+            "ShapeError",
+            "reshape(float32[6], shape=(4, 2)): cannot reshape array of size 6 into shape (4,2); compare the shapes above",
+        ),
+        (
+            "mg.ones((2, 3)) @ mg.ones((2, 3))",
+            "ShapeError",
+            "matmul(float32[2, 3], float32[2, 3]): inner sizes differ: 3 and 2; transpose one side with .mT, or check its last axes",
+        ),
+        (
+            "mg.permute_dims(mg.ones((2,3)), (0, 0))",
+            "ShapeError",
+            "permute_dims(float32[2, 3], axes=(0, 0)): axes (0, 0) name an axis twice; name each once",
+        ),
+        (
+            "mg.squeeze(mg.ones(2), axis=0)",
+            "ShapeError",
+            "squeeze: axis 0 has size 2, not 1; index it, or reduce over it",
+        ),
+        (
+            "mg.concat([mg.ones((2, 3)), mg.ones((2, 2))])",
+            "ShapeError",
+            "concat(float32[2, 3], float32[2, 2]): all the input array dimensions except for the concatenation axis must match exactly, but along dimension 1, the array at index 0 has size 3 and the array at index 1 has size 2; bring the other axes to one size",
+        ),
+        (
+            "mg.split(mg.ones(5), 2)",
+            "ShapeError",
+            "split(float32[5], sections=2): an axis of size 5 cannot be split into 2 equal parts; give the sizes of the parts",
+        ),
+        (
+            "mg.bitwise_and(mg.ones(2), mg.ones(2))",
+            "DtypeError",
+            "bitwise_and(float32[2], float32[2]): ufunc 'bitwise_and' not supported for the input types, and the inputs could not be safely coerced to any supported types according to the casting rule ''safe''; convert with .astype(\"float32\") or another dtype",
+        ),
+        (
+            'mg.einsum("ij,jk", mg.ones((2, 3)), mg.ones((2, 3)))',
+            "ShapeError",
+            "contract(float32[2, 3], float32[2, 3], subscripts='ij,jk->ik'): Size of label 'j' for operand 1 (3) does not match previous terms (2); a letter stands for one size",
+        ),
+        (
+            "mg.argmax(mg.zeros((0,)))",
+            "ShapeError",
+            "argmax(float32[0]): attempt to get argmax of an empty sequence; an empty tensor has no largest or smallest element; check its size first",
+        ),
+        (
+            "mg.max(mg.zeros((0,)))",
+            "ShapeError",
+            "max(float32[0]): zero-size array to reduction operation maximum which has no identity; an empty tensor has no largest or smallest element; check its size first",
+        ),
+        (
+            "float(mg.ones(2))",
+            "ShapeError",
+            "item() needs one element, but the tensor has shape (2,)",
+        ),
+        (
+            "int(mg.ones(2))",
+            "ShapeError",
+            "item() needs one element, but the tensor has shape (2,)",
+        ),
+        (
+            "bool(mg.ones(2))",
+            "ShapeError",
+            "the truth of a tensor of shape (2,) is ambiguous; use .any() or .all()",
+        ),
+        (
+            "mg.ones(2).item()",
+            "ShapeError",
+            "item() needs one element, but the tensor has shape (2,)",
+        ),
+        (
+            "range(3)[mg.ones(())]",
+            "DtypeError",
+            "only an integer tensor can be an index, not float32",
+        ),
+        (
+            "len(mg.ones(()))",
+            "TypeError",
+            "a tensor of shape () has no length; use .size or .item()",
+        ),
+        (
+            "list(mg.ones(()))",
+            "TypeError",
+            "a tensor of shape () cannot be iterated over; use .item()",
+        ),
+        (
+            "if_on_a_tensor",
+            "ShapeError",
+            "the truth of a tensor of shape (3,) is ambiguous; use .any() or .all()",
+        ),
+        (
+            "np.add(mg.ones(2), 1.0)",
+            "TypeError",
+            "operand 'Tensor' does not support ufuncs (__array_ufunc__=None)",
+        ),
+        (
+            'mg.ones(2).astype("float8")',
+            "DtypeError",
+            "dtype 'float8' is not supported; did you mean 'float64'?; use one of float16, float32, float64, int8, int16, int32, int64, uint8, uint16, uint32, uint64, bool, bfloat16",
+        ),
+        (
+            'mg.ones(2).to("tpu")',
+            "ArgumentError",
+            'to(): \'tpu\' is neither a device ("cpu", "cuda", "cuda:1") nor a dtype',
+        ),
+        (
+            "mg.ones(2).shape = (1, 2)",
+            "AttributeError",
+            "property 'shape' of 'Tensor' object has no setter",
+        ),
+        (
+            "mg.ones(2) + [1.0, 2.0]",
+            "TypeError",
+            "add(): b must be a tensor, an array or a number, but is a list; convert it with minigrad.tensor(...)",
+        ),
+    ],
+    "Indexing": [
+        (
+            "mg.ones(3)[5]",
+            "IndexingError",
+            "getitem(float32[3], key=(5,)): index 5 is out of bounds for axis 0 with size 3; indices run from -size to size - 1",
+        ),
+        (
+            "mg.ones(3)[0, 0]",
+            "IndexingError",
+            "2 indices for a tensor with 1 axes (shape (3,)); remove some",
+        ),
+        (
+            "mg.ones(3)[1.0]",
+            "IndexingError",
+            "1.0 cannot index a tensor; use integers, slices, None, ..., integer or bool tensors",
+        ),
+        (
+            'mg.ones(3)["a"]',
+            "IndexingError",
+            "'a' cannot index a tensor; use integers, slices, None, ..., integer or bool tensors",
+        ),
+        (
+            "mg.ones(3)[mg.ones(2)]",
+            "IndexingError",
+            "a tensor of float32 cannot index; convert it with .astype('int64')",
+        ),
+        (
+            "mg.ones(3)[True]",
+            "IndexingError",
+            "x[True] is not supported; use minigrad.where, or a mask of a shape",
+        ),
+        (
+            "mg.ones(3)[mg.tensor([0, 7])]",
+            "IndexingError",
+            "getitem(float32[3], int64[2], key=(ARRAY,)): index 7 is out of bounds for axis 0 with size 3; indices run from -size to size - 1",
+        ),
+        (
+            "mg.ones(3)[mg.tensor([True, False])]",
+            "IndexingError",
+            "a mask of shape (2,) cannot index axes of size (3,); they must be equal",
+        ),
+        (
+            "mg.ones(3)[[0, 1], 2]",
+            "IndexingError",
+            "2 indices for a tensor with 1 axes (shape (3,)); remove some",
+        ),
+        (
+            "mg.ones((3, 3))[mg.tensor([0, 1]), mg.tensor([0, 1, 2])]",
+            "IndexingError",
+            "getitem(float32[3, 3], int64[2], int64[3], key=(ARRAY, ARRAY)): shape mismatch: indexing arrays could not be broadcast together with shapes (2,) (3,); index tensors must have shapes that broadcast; use x[i][:, j] for all pairs",
+        ),
+        (
+            "mg.ones(3)[..., ...]",
+            "IndexingError",
+            "getitem(float32[3], key=(Ellipsis, Ellipsis)): an index can only have a single ellipsis ('...'); indices run from -size to size - 1",
+        ),
+        (
+            "mg.take(mg.ones((2, 2)), mg.tensor([0]))",
+            "IndexingError",
+            "take: say which axis of a tensor with 2 axes is meant",
+        ),
+        (
+            "mg.ones(3).at[5].set(1.0)",
+            "IndexingError",
+            "index_set(float32[3], 1.0, key=(5,)): index 5 is out of bounds for axis 0 with size 3; indices run from -size to size - 1",
+        ),
+        (
+            "mg.ones(3).at[:2].add(mg.ones(3))",
+            "ShapeError",
+            "index_add(float32[3], float32[3], key=(slice(None, 2, None),)): operands could not be broadcast together with shapes (2,) (3,) (2,); sizes must be equal or 1, counted from the last axis; use reshape or expand_dims",
+        ),
+        (
+            "mg.ones(3)[5] = 1.0",
+            "IndexingError",
+            "writing to a tensor of shape (3,): index 5 is out of bounds for axis 0 with size 3",
+        ),
+        (
+            "mg.ones(3)[0] = mg.ones(2)",
+            "ShapeError",
+            "writing to a tensor of shape (3,): could not broadcast input array from shape (2,) into shape ()",
+        ),
+        (
+            'mg.ones(3)[0] = "a"',
+            "DtypeError",
+            "tensor(): cannot make a tensor of text; give real numbers",
+        ),
+        (
+            "mg.one_hot(mg.tensor([3]), 3)",
+            "IndexingError",
+            "one_hot(int64[1], num_classes=3): the indices run from 3 to 3; with 3 classes they must lie between 0 and 2",
+        ),
+        (
+            "mg.gather(mg.ones((2, 2)), mg.tensor([0]))",
+            "IndexingError",
+            "gather(float32[2, 2], int64[1]): indices have 1 axes and the tensor has 2; they need as many",
+        ),
+        (
+            "mg.ones((2, 2))[mg.tensor([[True], [False]])]",
+            "IndexingError",
+            "a mask of shape (2, 1) cannot index axes of size (2, 2); they must be equal",
+        ),
+    ],
+    "Writing": [
+        (
+            "x[0] = 1.0",
+            "GradientError",
+            "x[i] = v would change a tensor that gradients flow through; write x = x.at[i].set(v), or x.data[i] = v to change a parameter outside of the graph",
+        ),
+        (
+            "y.copy_(0.0)",
+            "GradientError",
+            "a tensor computed from others cannot be written in place; write to clone().detach()",
+        ),
+        (
+            "y[0] = 1.0",
+            "GradientError",
+            "x[i] = v would change a tensor that gradients flow through; write x = x.at[i].set(v), or x.data[i] = v to change a parameter outside of the graph",
+        ),
+        (
+            "mg.ones(2).copy_(mg.ones(3))",
+            "ShapeError",
+            "writing to a tensor of shape (2,): could not broadcast input array from shape (3,) into shape (2,)",
+        ),
+        (
+            "mg.ones(3).copy_(x)",
+            "GradientError",
+            "copy_: the value carries a gradient, which a write in place would lose; build a new tensor with x.at[i].set(v), or write v.detach()",
+        ),
+        (
+            "mg.ones(3)[0] = x[0]",
+            "GradientError",
+            "x[i] = v: the value carries a gradient, which a write in place would lose; build a new tensor with x.at[i].set(v), or write v.detach()",
+        ),
+        (
+            "mg.broadcast_to(mg.ones(3), (2, 3)).copy_(0.0)",
+            "GradientError",
+            "elements of this tensor of shape (2, 3) share memory, as broadcasting leaves them, and a write to one would change others; write to clone()",
+        ),
+        (
+            "x.data = mg.ones(2)",
+            "ShapeError",
+            "writing to a tensor of shape (3,): could not broadcast input array from shape (2,) into shape (3,)",
+        ),
+    ],
+    "Gradients": [
+        (
+            "mg.ones(1).backward()",
+            "GradientError",
+            "this tensor does not depend on any tensor that requires a gradient; create the inputs with requires_grad=True, and do not work under no_grad() or detach()",
+        ),
+        (
+            "x.backward()",
+            "GradientError",
+            "the gradient of an output of shape (3,) needs a cotangent of the same shape: pass it as gradient=, or reduce the output to a scalar with sum() or mean()",
+        ),
+        (
+            "y.backward(mg.ones(2))",
+            "GradientError",
+            "the cotangent has shape (2,), but the output has shape (3,); they must be equal",
+        ),
+        (
+            'y.backward(mg.ones(3, dtype="float64"))',
+            "DtypeError",
+            'the cotangent has dtype float64, but the output has dtype float32; convert it with .astype("float32")',
+        ),
+        (
+            "backward_twice",
+            "GradientError",
+            "backward through multiply a second time: what it had saved was freed by the first backward pass; call the first one with retain_graph=True",
+        ),
+        (
+            "parameter_updated_before_backward",
+            "GradientError",
+            "backward through multiply: one of its arrays (float32[3]) was written in place after the forward pass, so the gradient would be wrong; call backward() before you update parameters or tensors, or update a clone()",
+        ),
+        (
+            "mg.grad(y, mg.ones(1), mg.ones(3))",
+            "GradientError",
+            "input 0 does not require a gradient; create it with requires_grad=True before computing the outputs",
+        ),
+        (
+            "mg.grad(y.sum(), mg.ones(1, requires_grad=True))",
+            "GradientError",
+            "the outputs do not depend on input 0; pass allow_unused=True to get None there",
+        ),
+        (
+            "mg.grad([y, y], x, [mg.ones(3)])",
+            "GradientError",
+            "2 outputs but 1 cotangents; give one for each output",
+        ),
+        (
+            "mg.grad(3.0, x)",
+            "TypeError",
+            "outputs must be a tensor or a sequence of tensors, not 3.0",
+        ),
+        (
+            'mg.grad(y, "x")',
+            "TypeError",
+            "inputs must be a tensor or a sequence of tensors, not 'x'",
+        ),
+        (
+            "mg.ones(1).register_hook(print)",
+            "GradientError",
+            "a hook needs a tensor that requires a gradient",
+        ),
+        (
+            "mg.tensor([1]).requires_grad_()",
+            "DtypeError",
+            'only floating-point tensors can require a gradient, not int64; convert with .astype("float32") first',
+        ),
+        (
+            "y.requires_grad_(False)",
+            "GradientError",
+            "requires_grad can be changed for leaf tensors only; use detach() to cut the graph",
+        ),
+        (
+            "hook_returns_a_number",
+            "GradientError",
+            "a gradient hook must return None or a tensor of shape (3,), but returned 3.0",
+        ),
+        (
+            "integer_forced_to_require_a_gradient",
+            "DtypeError",
+            'a leaf has dtype int64, which has no derivatives; convert it with .astype("float32") before computing the outputs',
+        ),
+        (
+            "mg.value_and_grad(lambda x: x * 2)(x)",
+            "GradientError",
+            "the gradient of an output of shape (3,) needs a cotangent of the same shape: pass it as gradient=, or reduce the output to a scalar with sum() or mean()",
+        ),
+        (
+            "mg.jvp(lambda x: x, [x], [mg.ones(2)])",
+            "GradientError",
+            "jvp: primals have shapes [(3,)] and tangents [(2,)]; they must be equal one by one",
+        ),
+        (
+            "mg.vjp(lambda x: 3.0, x)",
+            "TypeError",
+            "the results of the function must be a tensor or a sequence of tensors, not 3.0",
+        ),
+        (
+            "mg.vjp(lambda x: x, x)[1](mg.ones(3), mg.ones(3))",
+            "GradientError",
+            "the function has 1 outputs but 2 cotangents were given; give one for each",
+        ),
+        (
+            "checkpoint_of_a_lambda_in_a_loop",
+            "GradientError",
+            "checkpoint: run again for the backward pass, the function reads other tensors, so the gradient would be wrong; give it as arguments what changes (a lambda in a loop sees the variable's last value)",
+        ),
+        (
+            "checkpoint_of_an_iterator",
+            "GradientError",
+            "checkpoint: run again for the backward pass, the function returns other values, so the gradient would be wrong; give it as arguments what changes (a lambda in a loop sees the variable's last value)",
+        ),
+        (
+            "constant_of_a_checkpoint_written_before_backward",
+            "GradientError",
+            "checkpoint: a tensor (float32[3]) that the function reads was written in place after the forward pass, so the gradient would be wrong; call backward() before you update tensors, or update a clone()",
+        ),
+        (
+            "anomaly_forward",
+            "AnomalyError",
+            "log(float32[3]) produced NaN or infinity from finite arguments, at LINE\n  clip its argument, or guard it with minigrad.where",
+        ),
+        (
+            "anomaly_backward",
+            "AnomalyError",
+            "the gradient of sqrt is NaN or infinite although its cotangent is finite; the op was called at LINE\n  keep its argument away from the singular point",
+        ),
+        (
+            "op_without_a_rule_for_one_argument",
+            "GradientError",
+            "half has no derivative with respect to its argument 2; detach() that argument",
+        ),
+        (
+            "copy.deepcopy(y)",
+            "GradientError",
+            "a tensor computed from others cannot be copied with its history; copy detach() of it",
+        ),
+        (
+            "pickle.dumps(y)",
+            "GradientError",
+            "a tensor computed from others cannot be pickled with its history; pickle detach() of it",
+        ),
+        (
+            "copy.copy(y)",
+            "GradientError",
+            "a tensor computed from others cannot be copied with its history; copy detach() of it",
+        ),
+    ],
+    "NumPy and others": [
+        (
+            "x.numpy()",
+            "GradientError",
+            "this tensor requires a gradient, which NumPy would lose; call .detach().numpy()",
+        ),
+        (
+            "np.asarray(x)",
+            "GradientError",
+            "this tensor requires a gradient, which NumPy would lose; call .detach().numpy()",
+        ),
+        (
+            "np.asarray(mg.ones(2), copy=False)",
+            "ArgumentError",
+            "a tensor's memory is never shared, so that nothing can change it unseen; leave out copy=False",
+        ),
+        (
+            "np.from_dlpack(x)",
+            "GradientError",
+            "this tensor requires a gradient, which another library would lose; call .detach()",
+        ),
+        (
+            "np.from_dlpack(mg.ones(2), copy=False)",
+            "ArgumentError",
+            "a tensor's memory is never shared, so that nothing can change it unseen; leave out copy=False",
+        ),
+        (
+            "np.add(1.0, 1.0, out=mg.ones(()))",
+            "TypeError",
+            "operand 'Tensor' does not support ufuncs (__array_ufunc__=None)",
+        ),
+    ],
+    "Backends and devices": [
+        (
+            'mg.use_backend("nunpy")',
+            "BackendError",
+            "there is no backend 'nunpy'; did you mean 'numpy'?; the backends are cupy, numpy",
+        ),
+        (
+            'mg.ones(2, device="gpu")',
+            "BackendError",
+            'unknown device \'gpu\'; write "cpu", "cuda" or "cuda:1"',
+        ),
+        (
+            'mg.ones(2, device="cuda:x")',
+            "BackendError",
+            'unknown device \'cuda:x\'; write "cpu", "cuda" or "cuda:1"',
+        ),
+        (
+            "mg.backends.parse_device(3)",
+            "BackendError",
+            'unknown device 3; write "cpu", "cuda" or "cuda:1"',
+        ),
+    ],
+    "Random numbers": [
+        ("mg.Generator(-1)", "ArgumentError", "a seed must be a non-negative integer, not -1"),
+        ("mg.Generator(1.5)", "ArgumentError", "a seed must be a non-negative integer, not 1.5"),
+        ('mg.manual_seed("a")', "ArgumentError", "a seed must be a non-negative integer, not 'a'"),
+        (
+            "mg.randint(3, 3, (2,))",
+            "ArgumentError",
+            "integers(): high (3) must be larger than low (3)",
+        ),
+        (
+            "mg.Generator().bernoulli(1.5)",
+            "ArgumentError",
+            "a probability must lie between 0 and 1, not 1.5",
+        ),
+        (
+            "mg.Generator().categorical(mg.tensor([0.0, 0.0]))",
+            "ArgumentError",
+            "categorical(): probabilities must be non-negative and finite and not all zero; pass them through softmax first",
+        ),
+        (
+            'mg.random.set_state({"seed": 1})',
+            "ArgumentError",
+            "this is not the state of a generator (KeyError('path')); pass what get_state() returned",
+        ),
+        (
+            "mg.random.set_state(3)",
+            "ArgumentError",
+            "this is not the state of a generator (TypeError(\"'int' object is not subscriptable\")); pass what get_state() returned",
+        ),
+        (
+            "mg.Generator().permutation(-1)",
+            "ShapeError",
+            "a shape holds non-negative integers, not -1",
+        ),
+        (
+            "mg.Generator().normal((2, -1))",
+            "ShapeError",
+            "a shape holds non-negative integers, not (2, -1)",
+        ),
+        ("mg.Generator().split(-1)", "ShapeError", "a shape holds non-negative integers, not -1"),
+        (
+            "mg.Generator().normal((2,), std=-1.0)",
+            "ArgumentError",
+            "normal(): a standard deviation must not be negative, but is -1.0",
+        ),
+    ],
+    "Your own ops": [
+        (
+            'mg.define_op("add", lambda m, x: x)',
+            "ArgumentError",
+            "define_op: there is already an op named 'add'; choose another name",
+        ),
+        (
+            "rule_that_branches_on_values",
+            "GradientError",
+            "the adjoint rule of bad failed when it was run on variables to see what it reads: the step branches on a value, but the value of v:bool[] is not known while tracing, at LINE\n  use minigrad.where(condition, a, b)\n  a rule must compute with operators and with the functions of its first argument m, so that it runs on arrays, tensors and variables alike",
+        ),
+        (
+            "formula_that_fails",
+            "ArgumentError",
+            "bad(float32[3]): division by zero; see help(minigrad.bad)",
+        ),
+    ],
+    "Tracing": [
+        (
+            "traced(lambda v: bool(v))",
+            "TraceError",
+            "the step branches on a value, but the value of v:float32[3] is not known while tracing, at LINE\n  use minigrad.where(condition, a, b)",
+        ),
+        (
+            "traced(lambda v: float(v))",
+            "TraceError",
+            "the step turns a value into a Python number, but the value of v:float32[3] is not known while tracing, at LINE\n  keep it a tensor",
+        ),
+        (
+            "traced(lambda v: np.asarray(v))",
+            "TraceError",
+            "the step turns a value into a NumPy array, but the value of v:float32[3] is not known while tracing, at LINE\n  use minigrad's functions on it",
+        ),
+        (
+            "traced(lambda v: v + mg.ones(3))",
+            "TraceError",
+            "add in a traced step uses a Tensor that the step was not given, at LINE\n  pass it to the step as an input or a parameter, so that it is differentiated and never baked in; draw random numbers before the loop",
+        ),
+        (
+            "traced(lambda v: v[v > 0])",
+            "TraceError",
+            "a traced step cannot index by a bool mask, because the shape would depend on values; use minigrad.where",
+        ),
+        (
+            "traced(lambda v: mg.no_grad().__enter__())",
+            "TraceError",
+            "a traced step cannot switch gradients on or off, at LINE\n  take no_grad() or enable_grad() out of the step, or use detach() before it",
+        ),
+        (
+            "traced(lambda v: mg.anomaly().__enter__())",
+            "TraceError",
+            "a traced step has no values to watch, at LINE\n  take anomaly() out of the step",
+        ),
+        (
+            "traced(lambda v: mg.ones(3).copy_(1.0))",
+            "TraceError",
+            "a traced step cannot write in place, at LINE",
+        ),
+        (
+            "value_of_a_step_used_outside",
+            "TraceError",
+            "add got v:float32[3], a value of a traced step, outside of that step, at LINE\n  a step must return its results, not store them",
+        ),
+    ],
+}
+
+
+class Situations:
+    """Calls that take more than an expression."""
+
+    @staticmethod
+    def backward_twice(x, y):
+        y.sum().backward()
+        y.sum().backward()
+
+    @staticmethod
+    def parameter_updated_before_backward(x, y):
+        x.data = x.data - 0.1
+        y.sum().backward()
+
+    @staticmethod
+    def hook_returns_a_number(x, y):
+        x.register_hook(lambda g: 3.0)
+        y.sum().backward()
+
+    @staticmethod
+    def integer_forced_to_require_a_gradient(x, y):
+        n = mg.tensor([1])
+        n.requires_grad = True
+        (n * 1.0).backward()
+
+    @staticmethod
+    def checkpoint_of_a_lambda_in_a_loop(x, y):
+        for w in [mg.ones(3, requires_grad=True), mg.ones(3, requires_grad=True)]:
+            y = mg.checkpoint(lambda y: y * w, y)  # noqa: B023  the mistake in question
+        y.sum().backward()
+
+    @staticmethod
+    def checkpoint_of_an_iterator(x, y):
+        numbers = iter([1.0, 2.0])
+        mg.checkpoint(lambda x: x * next(numbers), x).sum().backward()
+
+    @staticmethod
+    def constant_of_a_checkpoint_written_before_backward(x, y):
+        c = mg.ones(3)
+        y = mg.checkpoint(lambda x: x * c, x)
+        c[0] = 2.0
+        y.sum().backward()
+
+    @staticmethod
+    def anomaly_forward(x, y):
+        with mg.anomaly():
+            mg.log(x - 1.0)
+
+    @staticmethod
+    def anomaly_backward(x, y):
+        with mg.anomaly():
+            mg.sqrt(x - 1.0).sum().backward()
+
+    @staticmethod
+    def op_without_a_rule_for_one_argument(x, y):
+        rules = (lambda m, g, out, a, b: g / b, None)
+        op = Op("half", lambda m, a, b: a / b, rules, domain=Domain())
+        op(mg.ones(3), x).sum().backward()
+
+    @staticmethod
+    def rule_that_branches_on_values(x, y):
+        rule = lambda m, g, out, a: g if a.sum() > 0 else -g
+        Op("bad", lambda m, a: a + 0, (rule,), domain=Domain())(x)
+
+    @staticmethod
+    def formula_that_fails(x, y):
+        Op("bad", lambda m, a: 1 / 0, None, domain=Domain())(x)
+
+    @staticmethod
+    def if_on_a_tensor(x, y):
+        if x > 0:
+            pass
+
+    @staticmethod
+    def value_of_a_step_used_outside(x, y):
+        mg.graph.Var((3,), mg.float32, "v") + 1.0
+
+
+def traced(step):
+    """Record ``step`` as a loop would, with a variable ``v``."""
+    with mg.dispatch.interpreting(mg.graph.Recorder()):
+        step(mg.graph.Var((3,), mg.float32, "v"))
+
+
+def attempt(call):
+    """Return the error that ``call`` raises, or None."""
+    x = mg.ones(3, requires_grad=True)
+    names = {
+        "mg": mg,
+        "np": np,
+        "x": x,
+        "y": x * x,
+        "traced": traced,
+        "copy": copy,
+        "pickle": pickle,
+    }
+    try:
+        if hasattr(Situations, call):
+            getattr(Situations, call)(x, names["y"])
+        else:
+            exec(call, names)
+    except Exception as error:
+        return error
+    return None
+
+
+def text(error):
+    """Return the text of an error with places and numbers of variables left out."""
+    found = re.sub(r"(?<=at )test_errors\.py:\d+: .*", "LINE", str(error))
+    return re.sub(r"\bv\d+\b", "v", found)
+
+
+def page():
+    lines = [
+        "# Bad inputs, and what happens",
+        "",
+        "Each line is tried by `tests/engine/test_errors.py`, which also writes this page. Here `x` is a",
+        "tensor of ones of shape `(3,)` that requires a gradient, and `y` is `x * x`. Errors without a",
+        "module are Python's own; the others are in `minigrad.errors`, and each of them is also one of",
+        "Python's: `ShapeError` is a `ValueError`, `IndexingError` an `IndexError`, `DtypeError` and",
+        "`TraceError` are `TypeError`s, `BackendError` and `GradientError` are `RuntimeError`s.",
+    ]
+    for topic, cases in CASES.items():
+        lines += ["", f"## {topic}", "", "| tried | error | first line |", "| --- | --- | --- |"]
+        for call, kind, message in cases:
+            shown = call.replace("_", " ") if hasattr(Situations, call) else f"`{call}`"
+            first = message.splitlines()[0].replace("|", "\\|").replace("LINE", "file.py:12: code")
+            lines.append(f"| {shown} | {kind} | {first} |")
+    return "\n".join(lines) + "\n"
+
+
+ALL = [case for cases in CASES.values() for case in cases]
+
+
+@pytest.mark.parametrize(("call", "kind", "message"), ALL, ids=[case[0] for case in ALL])
+def test_the_error_says_what_to_do(call, kind, message):
+    error = attempt(call)
+    assert error is not None, "nothing was raised"
+    assert (type(error).__name__, text(error)) == (kind, message)
+
+
+def test_every_error_leaves_the_engine_usable():
+    for call, _, _ in ALL:
+        attempt(call)
+        assert mg.is_grad_enabled()
+        assert isinstance(mg.dispatch.current(), mg.tape.Eager)
+
+
+def test_the_page_shows_these_cases():
+    assert PAGE.read_text(encoding="utf-8") == page(), (
+        "docs/errors.md is behind; run python tests/engine/test_errors.py"
+    )
+
+
+PARENTS = {
+    "ArgumentError": ValueError,
+    "ShapeError": ValueError,
+    "DtypeError": TypeError,
+    "IndexingError": IndexError,
+    "BackendError": RuntimeError,
+    "GradientError": RuntimeError,
+    "AnomalyError": RuntimeError,
+    "TraceError": TypeError,
+    "KernelError": RuntimeError,
+}
+
+
+def test_each_error_is_ours_and_one_of_pythons():
+    found = {
+        name: kind
+        for name, kind in vars(errors).items()
+        if isinstance(kind, type) and issubclass(kind, errors.MinigradError)
+    }
+    assert set(found) == {*PARENTS, "MinigradError"}
+    for name, parent in PARENTS.items():
+        assert issubclass(found[name], parent)
+
+
+def test_the_engines_errors_are_all_tried():
+    tried = {kind for _, kind, _ in ALL}
+    assert tried >= set(PARENTS) - {"KernelError"}  # the kernels' tests try that one
+
+
+def test_the_error_of_the_array_library_is_kept_as_the_cause():
+    error = attempt("mg.ones(3) + mg.ones(2)")
+    assert isinstance(error.__cause__, ValueError)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")
+    sys.stdout.write(f"wrote {PAGE.name}: {len(ALL)} cases\n")
