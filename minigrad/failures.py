@@ -19,6 +19,7 @@ _ADVICE: tuple[tuple[tuple[str, ...], type[MinigradError], str], ...] = (
     (("out of memory", "OutOfMemory", "Unable to allocate"), BackendError,
      "use smaller batches, or free what is no longer needed"),
     (("NoneType",), ArgumentError, "an argument is None; give a tensor or a number"),
+    (("numpy boolean",), DtypeError, 'convert with .astype("int64")'),
     (("indexing arrays",), IndexingError,
      "index tensors must have shapes that broadcast; use x[i][:, j] for all pairs"),
     (("with size", "an index can only", "too many indices"), IndexingError,
