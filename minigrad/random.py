@@ -15,7 +15,7 @@ from typing import Any
 import numpy
 
 from minigrad import dtypes
-from minigrad.errors import ArgumentError, ShapeError
+from minigrad.errors import ArgumentError, DtypeError, ShapeError
 from minigrad.tensor import Tensor, tensor
 
 _noting: ContextVar[tuple[dict[Generator, Any], ...]] = ContextVar("minigrad_draws", default=())
@@ -130,7 +130,13 @@ class Generator:
         device: str | None = None,
     ) -> Tensor:
         """Return numbers evenly distributed between ``low`` (included) and ``high`` (excluded)."""
-        return _made(self._drawn().random(sizes_of(shape)) * (high - low) + low, dtype, device)
+        kind = dtypes.as_dtype(dtype or dtypes.get_default_dtype())
+        if not dtypes.is_floating(kind):
+            raise DtypeError(f"uniform() draws floating-point numbers, not {kind}; use integers()")
+        values = (self._drawn().random(sizes_of(shape)) * (high - low) + low).astype(kind)
+        top = kind.type(high)
+        values = numpy.where(values < top, values, numpy.nextafter(top, kind.type(low)))
+        return _made(values, kind, device)
 
     def normal(
         self,
