@@ -392,6 +392,8 @@ def main(arguments=None):
     )
     parser.add_argument("--no-run", action="store_true", help="measure nothing: use the JSON file")
     options = parser.parse_args(arguments)
+    if options.quick and options.write_docs:
+        parser.error("--write-docs needs the figures of a whole run; leave out --quick")
     output = options.output or (None if options.quick else RESULTS)
     if options.no_run:
         report = json.loads((output or RESULTS).read_text())

@@ -129,7 +129,7 @@ class Minigrad:
             h = x
             for weight, bias in weights[:-1]:
                 h = mg.relu(mg.linear(h, weight, bias))
-            loss = mg.mean(mg.square(mg.linear(h, *weights[-1]) - y))
+            loss = mg.mse_loss(mg.linear(h, *weights[-1]), y)
             loss.backward()
             with mg.no_grad():
                 for p in parameters:
