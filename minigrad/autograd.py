@@ -12,6 +12,7 @@ from minigrad.backends.base import by_type
 from minigrad.backward import backpropagate, node_key, seed
 from minigrad.dtypes import is_floating
 from minigrad.errors import DtypeError, GradientError
+from minigrad.ops.elementwise import zeros_like
 from minigrad.tape import enable_grad, no_grad
 from minigrad.tensor import Tensor, make
 
@@ -45,6 +46,11 @@ def _owned(g: Tensor, recorded: bool) -> Tensor:
     ):
         return g
     return make(by_type[type(g._array)].copy(g._array), None)
+
+
+def _zeros_like(t: Tensor) -> Tensor:
+    """Return a constant; zero times ``t`` would be NaN where ``t`` is infinite."""
+    return zeros_like(t.detach())  # type: ignore[no-any-return]
 
 
 def _seeds(outputs: Sequence[Tensor], gradients: Any) -> list[Tensor]:
@@ -235,7 +241,7 @@ def vjp(function: Callable[..., Any], *primals: Tensor) -> tuple[Any, Callable[.
             )
         tracked = [(o, c) for o, c in zip(listed, cotangents, strict=True) if o.requires_grad]
         if not tracked:
-            return tuple(t.detach() * 0 for t in inputs)
+            return tuple(_zeros_like(t) for t in inputs)
         found = grad(
             [o for o, _ in tracked],
             inputs,
@@ -244,7 +250,7 @@ def vjp(function: Callable[..., Any], *primals: Tensor) -> tuple[Any, Callable[.
             create_graph=create,
             allow_unused=True,
         )
-        return tuple(t.detach() * 0 if g is None else g for t, g in zip(inputs, found, strict=True))
+        return tuple(_zeros_like(t) if g is None else g for t, g in zip(inputs, found, strict=True))
 
     if not any(t.requires_grad for t in primals):
         outputs = tuple(o.detach() for o in listed) if several else listed[0].detach()
@@ -270,7 +276,7 @@ def jvp(
         outputs = function(*inputs)
         several = isinstance(outputs, (tuple, list))
         listed = listed_tensors(outputs, "the results of the function")
-        probes = [(o.detach() * 0).requires_grad_() for o in listed]
+        probes = [_zeros_like(o).requires_grad_() for o in listed]
         tracked = [(o, p) for o, p in zip(listed, probes, strict=True) if o.requires_grad]
         pulled = (
             grad(
@@ -300,7 +306,7 @@ def jvp(
             if pairs
             else (None,) * len(listed)
         )
-    results = [o.detach() * 0 if g is None else g for o, g in zip(listed, found, strict=True)]
+    results = [_zeros_like(o) if g is None else g for o, g in zip(listed, found, strict=True)]
     values = listed if create else tuple(o.detach() for o in listed)
     if several:
         return values, tuple(results)
@@ -333,7 +339,7 @@ def hvp(
             if pairs
             else (None,) * len(inputs)
         )
-    products = tuple(t.detach() * 0 if g is None else g for t, g in zip(inputs, found, strict=True))
+    products = tuple(_zeros_like(t) if g is None else g for t, g in zip(inputs, found, strict=True))
     return value if create else value.detach(), products
 
 

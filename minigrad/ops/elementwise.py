@@ -60,7 +60,7 @@ def _power_base(m: Any, g: Any, y: Any, a: Any, b: Any) -> Any:
 
 def _power_exponent(m: Any, g: Any, y: Any, a: Any, b: Any) -> Any:
     if isinstance(a, (int, float)):
-        return g * y * math.log(a) if a > 0 else m.zeros_like(y)
+        return m.zeros_like(y) if a == 0 else g * y * (math.log(a) if a > 0 else math.nan)
     return g * m.where(a == 0, 0.0, y * m.log(m.where(a == 0, 1.0, a)))
 
 
@@ -179,8 +179,10 @@ atan = elementwise(
 
 
 def _angle_slope(m: Any, side: Any, size: Any) -> Any:
-    """``side / size ** 2`` without overflow, and 0 where ``size`` is 0."""
-    return _safe_ratio(m, _safe_ratio(m, side, size), size)
+    """``side / size ** 2`` without overflow, and 0 where ``size`` is 0 or infinite."""
+    outside = m.logical_or(size == 0, m.isinf(size))
+    size = m.where(outside, 1.0, size)
+    return m.where(outside, 0.0, side / size / size)
 
 
 atan2 = elementwise(

@@ -139,12 +139,12 @@ def _extreme_rule(m: Any, g: Any, y: Any, x: Any, axis: Any, keepdims: bool) -> 
 
 max = define_op(
     "max", lambda m, x, /, *, axis=None, keepdims=False: m.max(x, axis=axis, keepdims=keepdims),
-    _extreme_rule, domain=_ANY,
+    _extreme_rule, domain=_ANY, selects=True,
     doc="Largest element over axes; equal largest elements share the gradient.",
 )  # fmt: skip
 min = define_op(
     "min", lambda m, x, /, *, axis=None, keepdims=False: m.min(x, axis=axis, keepdims=keepdims),
-    _extreme_rule, domain=_ANY,
+    _extreme_rule, domain=_ANY, selects=True,
     doc="Smallest element over axes; equal smallest elements share the gradient.",
 )  # fmt: skip
 

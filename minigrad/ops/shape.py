@@ -477,12 +477,12 @@ def _triangle_arguments(draw: Draw) -> Arguments:
 
 tril = define_op(
     "tril", lambda m, x, /, *, k=0: m.tril(x, k=k), lambda m, g, y, x, k: m.tril(g, k=k),
-    domain=_linear(_triangle_arguments),
+    domain=_linear(_triangle_arguments), selects=True,
     doc="The lower triangle of matrices, up to diagonal ``k``; zero elsewhere.",
 )  # fmt: skip
 triu = define_op(
     "triu", lambda m, x, /, *, k=0: m.triu(x, k=k), lambda m, g, y, x, k: m.triu(g, k=k),
-    domain=_linear(_triangle_arguments),
+    domain=_linear(_triangle_arguments), selects=True,
     doc="The upper triangle of matrices, from diagonal ``k``; zero elsewhere.",
 )  # fmt: skip
 

@@ -28,6 +28,7 @@ from minigrad.autograd import grad
 from minigrad.backends import backend_named
 from minigrad.errors import ArgumentError, DtypeError, suggestion
 from minigrad.op import Op
+from minigrad.ops.elementwise import zeros_like
 from minigrad.tape import enable_grad, no_grad
 from minigrad.tensor import Tensor, tensor
 from minigrad.testing.routes import (
@@ -374,7 +375,7 @@ def gradgradcheck(
             ys = [y for y in listed(function(*given)) if is_differentiable(y)]
             pairs = [(y, g) for y, g in zip(ys, gs, strict=True) if y.requires_grad]
             if not pairs:
-                return tuple(x * 0 for x in linked)
+                return tuple(map(zeros_like, linked))
             found = grad(
                 [y for y, _ in pairs],
                 linked,
@@ -382,7 +383,9 @@ def gradgradcheck(
                 create_graph=True,
                 allow_unused=True,
             )
-            return tuple(x * 0 if g is None else g for x, g in zip(linked, found, strict=True))
+            return tuple(
+                zeros_like(x) if g is None else g for x, g in zip(linked, found, strict=True)
+            )
 
     name = getattr(function, "__name__", type(function).__name__)
     first_order.__name__ = f"the gradient of {name}"

@@ -323,7 +323,10 @@ def check_saving(op):
     """What is dropped is not read, what is kept is read in some case, and one plan fits all calls."""
     kept, read, plans = set(), set(), defaultdict(list)
 
-    @hypothesis.settings(max_examples=4 * hypothesis.settings().max_examples)
+    # the same cases each time: whether all that is kept is read somewhere must not depend on luck
+    @hypothesis.settings(
+        max_examples=4 * hypothesis.settings().max_examples, derandomize=True, database=None
+    )
     @hypothesis.given(arguments(op))
     def run_case(case):
         run = Run(op, *case)
@@ -340,8 +343,9 @@ def check_saving(op):
             if reads_output(run, mask):
                 assert keep_output, "the output is dropped but read"
                 read.add((mask, "output"))
-            kept.update((mask, i) for i in arrays.difference(droppable))
-            kept.update([(mask, "output")] * keep_output)
+            if all(g.size for g in run.gs):  # else there is nothing to see of what was read
+                kept.update((mask, i) for i in arrays.difference(droppable) if run.args[i].size)
+                kept.update([(mask, "output")] * keep_output)
             for i, special in itertools.product(numbers, (0, 1, 2, -1.0, numpy.inf)):
                 args = (*run.args[:i], special, *run.args[i + 1 :])
                 other = needs(op, args, run.ys, run.several, run.attrs, mask)

@@ -172,10 +172,15 @@ def test_a_formula_that_leaves_the_standard_without_a_reason_is_caught():
         on("strict", op, (numpy.ones(2),), {})
 
 
-@pytest.mark.parametrize(
-    "name",
-    "float32 float64 int8 int16 int32 int64 uint8 uint16 uint32 uint64 bool".split(),
-)
+DTYPES = [
+    "bool",
+    "float32",
+    "float64",
+    *(f"{u}int{bits}" for u in ("", "u") for bits in (8, 16, 32, 64)),
+]
+
+
+@pytest.mark.parametrize("name", DTYPES)
 def test_dtypes_of_the_strict_library_are_understood(name):
     assert dtypes.as_dtype(getattr(standard, name)) == numpy.dtype(name)
     with mg.use_backend("strict"):
