@@ -1344,6 +1344,7 @@ class Edge:
 _LOST = "the gradient of a NaN says nothing: ours is 0 where an op selects, PyTorch passes it on"
 _HALF = "of two infinities that are equal each gets half, as of other equal elements; PyTorch: NaN"
 _NAN = "as in NumPy, the sign of NaN is NaN; PyTorch says 0"
+_FAR = "at an infinite distance ours is the limit, 0; PyTorch's is NaN"
 _TINY = "PyTorch divides by the square of the distance, which underflows"
 EDGE_DIFFERENCES = {
     "power": [
@@ -1357,6 +1358,8 @@ EDGE_DIFFERENCES = {
     "abs": [Edge("gradient 0", numpy.isnan, _NAN)],
     "elu": [Edge("gradient 0", numpy.isnan, "ours is NaN at NaN, PyTorch's is 1")],
     "atan2": [
+        Edge("gradient 0", lambda a, b: numpy.isinf(b) | (numpy.isinf(a) & numpy.isnan(b)), _FAR),
+        Edge("gradient 1", lambda a, b: numpy.isinf(a) | (numpy.isinf(b) & numpy.isnan(a)), _FAR),
         Edge("gradient 0", lambda a, b: (b != 0) & (abs(a) + abs(b) < 1e-290), _TINY),
         Edge("gradient 1", lambda a, b: (a != 0) & (abs(a) + abs(b) < 1e-290), _TINY),
     ],
