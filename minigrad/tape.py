@@ -345,7 +345,9 @@ def anomaly() -> Iterator[None]:
 def is_finite(array: Any, backend: Any) -> bool:
     if not hasattr(array, "dtype") or not is_floating(array.dtype):
         return True
-    return bool(backend.namespace.all(backend.namespace.isfinite(array)))
+    backend = by_type.get(type(array), backend)  # it may have moved
+    with backend.place(array):
+        return bool(backend.namespace.all(backend.namespace.isfinite(array)))
 
 
 def check(op: Op, args: Sequence[Any], outs: Sequence[Any], backend: Any) -> None:

@@ -256,7 +256,8 @@ def _positions(mask: Any) -> tuple[Any, ...]:
             "a traced step cannot index by a bool mask, because the shape would depend on values; "
             "use minigrad.where"
         )
-    return tuple(backend.namespace.nonzero(array))
+    with backend.place(array):
+        return tuple(backend.namespace.nonzero(array))
 
 
 def index(x: Any, key: Any) -> Any:
