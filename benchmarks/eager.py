@@ -290,6 +290,7 @@ PAGE = """<!-- Written by "make bench ARGS=--write-docs" from results/eager.json
 | Commit | {commit}, {date} |
 | Command | `{command}` |
 | Threads | {threads} for every library |
+| Load of the machine | {load} (1 is this benchmark alone; more means that other work disturbed it) |
 | Rounds | {rounds} for times, {memory_rounds} for memory; each figure is the median of the rounds |
 
 Each library has a process of its own. The processes take turns in a random order, with pauses, and
@@ -318,6 +319,8 @@ way for every library, whatever allocator it uses.
 
 ## The aims
 
+The aims for time are about one op on a small array, where the engine itself is what takes the time.
+
 {aims}
 
 ## Where we lose
@@ -330,7 +333,7 @@ def page(report):
     """Return docs/benchmarks.md for a report."""
     aims, losses = verdicts(report)
     return PAGE.format(
-        **{key: report[key] for key in ("machine", "commit", "date", "command", "threads")},
+        **{key: report[key] for key in ("machine", "commit", "date", "command", "threads", "load")},
         rounds=report["rounds"],
         memory_rounds=report["memory_rounds"],
         versions=", ".join(f"{name} {number}" for name, number in report["versions"].items()),
@@ -346,7 +349,7 @@ def page(report):
 def measure(names, quick):
     """Return the report of a run."""
     rounds, memory_rounds = (2, 1) if quick else (15, 3)
-    return {
+    report = {
         "machine": machine(),
         "versions": {
             peers.PEERS[n].package: peers.version(n) for n in {**dict.fromkeys(names), FLOOR: 0}
@@ -365,6 +368,7 @@ def measure(names, quick):
             case: summary(found) for case, found in measure_memory(names, memory_rounds).items()
         },
     }
+    return {**report, "load": round(os.getloadavg()[1], 1)}  # over five minutes
 
 
 def libraries(wanted):
