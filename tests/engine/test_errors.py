@@ -274,6 +274,7 @@ CASES = {
             "TypeError",
             "add(): b must be a tensor, an array or a number, but is a list; convert it with minigrad.tensor(...)",
         ),
+        ("mg.sum(mg.ones(2), x=mg.ones(2))", "TypeError", "sum() got two values for 'x'"),
     ],
     "Indexing": [
         (
@@ -665,6 +666,11 @@ CASES = {
             "ArgumentError",
             "normal(): a standard deviation must not be negative, but is -1.0",
         ),
+        (
+            'mg.Generator().uniform((2,), dtype="int64")',
+            "DtypeError",
+            "uniform() draws floating-point numbers, not int64; use integers()",
+        ),
     ],
     "Your own ops": [
         (
@@ -681,6 +687,11 @@ CASES = {
             "formula_that_fails",
             "ArgumentError",
             "bad(float32[3]): division by zero; see help(minigrad.bad)",
+        ),
+        (
+            "composite_of_a_taken_name",
+            "ArgumentError",
+            "there is already a function named 'add'; choose another name",
         ),
     ],
     "Tracing": [
@@ -728,6 +739,11 @@ CASES = {
             "value_of_a_step_used_outside",
             "TraceError",
             "add got v:float32[3], a value of a traced step, outside of that step, at LINE\n  a step must return its results, not store them",
+        ),
+        (
+            "traced(lambda v: mg.reshape(v, (2, 2)))",
+            "TraceError",
+            "reshape(v:float32[3]) at LINE\n  cannot reshape array of size 3 into shape (2,2)",
         ),
     ],
 }
@@ -799,6 +815,10 @@ class Situations:
     @staticmethod
     def formula_that_fails(x, y):
         Op("bad", lambda m, a: 1 / 0, None, domain=Domain())(x)
+
+    @staticmethod
+    def composite_of_a_taken_name(x, y):
+        mg.op.composite(domain=Domain(), name="add")(lambda a: a)
 
     @staticmethod
     def if_on_a_tensor(x, y):
