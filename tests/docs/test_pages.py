@@ -1,6 +1,7 @@
-"""Every Python block of the documentation runs, or says `no-run`."""
+"""Every Python block of the documentation runs, or says `no-run`; every link leads to a file."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 def script(page: str) -> str:
@@ -43,8 +44,15 @@ def test_code_blocks_run(page: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, f"a code block of {page.name} fails:\n{done.stderr}"
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\(([^)#\s]+)", page.read_text(encoding="utf-8"))
+    files = [link for link in links if "://" not in link]
+    assert [file for file in files if not (page.parent / file).exists()] == []
+
+
 def test_the_pages_are_found() -> None:
-    assert all(page.is_file() for page in PAGES)
+    assert {"README.md", "CONTRIBUTING.md", "architecture.md"} <= {page.name for page in PAGES}
     assert script((ROOT / "README.md").read_text(encoding="utf-8")).count("\n") > 20
 
 
