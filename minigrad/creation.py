@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy
@@ -10,9 +9,8 @@ import numpy
 from minigrad import dtypes, random
 from minigrad.backends import backend_named, parse_device
 from minigrad.errors import ArgumentError
+from minigrad.random import Shape
 from minigrad.tensor import Tensor, make, tensor
-
-Shape = int | Sequence[int]
 
 
 def _made(array: Any, dtype: Any, device: str | None, requires_grad: bool) -> Tensor:

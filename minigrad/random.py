@@ -18,6 +18,8 @@ from minigrad import dtypes
 from minigrad.errors import ArgumentError, DtypeError, ShapeError
 from minigrad.tensor import Tensor, tensor
 
+Shape = int | Sequence[int]
+
 _noting: ContextVar[tuple[dict[Generator, Any], ...]] = ContextVar("minigrad_draws", default=())
 
 
@@ -122,7 +124,7 @@ class Generator:
 
     def uniform(
         self,
-        shape: Sequence[int] = (),
+        shape: Shape = (),
         low: float = 0.0,
         high: float = 1.0,
         *,
@@ -140,7 +142,7 @@ class Generator:
 
     def normal(
         self,
-        shape: Sequence[int] = (),
+        shape: Shape = (),
         mean: float = 0.0,
         std: float = 1.0,
         *,
@@ -155,7 +157,7 @@ class Generator:
         return _made(self._drawn().standard_normal(sizes_of(shape)) * std + mean, dtype, device)
 
     def integers(
-        self, low: int, high: int, shape: Sequence[int] = (), *, device: str | None = None
+        self, low: int, high: int, shape: Shape = (), *, device: str | None = None
     ) -> Tensor:
         """Return int64 numbers between ``low`` (included) and ``high`` (excluded)."""
         if high <= low:
@@ -163,7 +165,7 @@ class Generator:
         return _made(self._drawn().integers(low, high, size=sizes_of(shape)), dtypes.int64, device)
 
     def bernoulli(
-        self, probability: float, shape: Sequence[int] = (), *, device: str | None = None
+        self, probability: float, shape: Shape = (), *, device: str | None = None
     ) -> Tensor:
         """Return bool values that are true with ``probability``."""
         if not 0 <= probability <= 1:
@@ -189,7 +191,7 @@ class Generator:
         return _made((edges <= drawn).sum(-1), dtypes.int64, device or probabilities.device)
 
 
-def sizes_of(shape: Any) -> tuple[int, ...]:
+def sizes_of(shape: Shape) -> tuple[int, ...]:
     """Return a shape, or one size, as a tuple.
 
     Raises
