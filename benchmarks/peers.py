@@ -100,8 +100,9 @@ class Minigrad:
 
     def __init__(self):
         import minigrad
+        from minigrad import nn
 
-        self.mg = minigrad
+        self.mg, self.nn = minigrad, nn
 
     def chain(self, size, length, tracked):
         mg = self.mg
@@ -124,17 +125,16 @@ class Minigrad:
         x, y = mg.tensor(x), mg.tensor(y)
         parameters = [mg.tensor(p.T, requires_grad=True) for p in parameters]
         weights = pairs(parameters)
+        optimizer = self.nn.optim.SGD(parameters, lr=RATE)
 
         def step():
             h = x
             for weight, bias in weights[:-1]:
                 h = mg.relu(mg.linear(h, weight, bias))
             loss = mg.mse_loss(mg.linear(h, *weights[-1]), y)
+            optimizer.zero_grad()
             loss.backward()
-            with mg.no_grad():
-                for p in parameters:
-                    p.data = p.data - RATE * p.grad
-                    p.grad = None
+            optimizer.step()
             return loss.detach()
 
         return step

@@ -62,6 +62,71 @@ class Optimizer:
         raise NotImplementedError(f"{type(self).__name__} has no method update; define it")
 
 
+class SGD(Optimizer):
+    """Gradient descent, with momentum if wanted, as PyTorch computes it [Sutskever 2013].
+
+    Parameters
+    ----------
+    parameters : iterable of Tensor
+    lr : float
+    momentum : float
+        How much of the last update goes into the next one.
+    weight_decay : float
+        How much of the parameter is added to its gradient.
+    nesterov : bool
+        Look ahead by the momentum (Nesterov 1983); needs a momentum.
+
+    Raises
+    ------
+    ArgumentError
+        If an option is negative, or ``nesterov`` comes without momentum; see also `Optimizer`.
+    """
+
+    def __init__(
+        self,
+        parameters: Iterable[Tensor],
+        lr: float = 1e-3,
+        *,
+        momentum: float = 0.0,
+        weight_decay: float = 0.0,
+        nesterov: bool = False,
+    ) -> None:
+        super().__init__(parameters, lr)
+        if not momentum >= 0 or not weight_decay >= 0:
+            raise ArgumentError(
+                "SGD: momentum and weight_decay must be 0 or more, "
+                f"not {momentum} and {weight_decay}"
+            )
+        if nesterov and not momentum:
+            raise ArgumentError("SGD: nesterov looks ahead by the momentum; give momentum=0.9")
+        self.momentum, self.weight_decay, self.nesterov = momentum, weight_decay, nesterov
+        self._work: dict[int, Any] = {}
+        self._velocity: dict[int, Any] = {}
+
+    def update(self, position: int, array: Any, g: Any, m: Any) -> None:
+        work = self._work.get(position)
+        if work is None:
+            work = self._work[position] = m.empty_like(array)
+        if self.weight_decay:
+            m.multiply(array, self.weight_decay, out=work)
+            g = m.add(work, g, out=work)
+        if self.momentum:
+            velocity = self._velocity.get(position)
+            if velocity is None:
+                velocity = self._velocity[position] = m.zeros_like(array)
+            m.multiply(velocity, self.momentum, out=velocity)
+            m.add(velocity, g, out=velocity)
+            if self.nesterov:  # the update is g + momentum velocity: first the one, then the other
+                m.multiply(g, self.lr, out=work)
+                m.subtract(array, work, out=array)
+                m.multiply(velocity, self.momentum, out=work)
+                g = work
+            else:
+                g = velocity
+        m.multiply(g, self.lr, out=work)
+        m.subtract(array, work, out=array)
+
+
 class Adam(Optimizer):
     """Adam [Kingma & Ba 2015, algorithm 1], as PyTorch computes it.
 

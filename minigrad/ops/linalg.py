@@ -96,6 +96,26 @@ matrix_transpose = define_op(
 )  # fmt: skip
 
 
+def _rows(m: Any, x: Any) -> Any:
+    return m.reshape(x, shape=(math.prod(x.shape[:-1]), x.shape[-1]))
+
+
+def _transposed_arguments(draw: Draw) -> Arguments:
+    batch, inner, outer = draw.shape(max_dims=2), draw.integer(0, 3), draw.integer(0, 3)
+    return (draw.array(*batch, inner), draw.array(outer, inner)), {}
+
+
+matmul_transposed = define_op(
+    "matmul_transposed", lambda m, a, b: m.matmul(a, m.matrix_transpose(b)),
+    (
+        lambda m, g, y, a, b: m.matmul(g, b),
+        lambda m, g, y, a, b: m.matmul(m.matrix_transpose(_rows(m, g)), _rows(m, a)),
+    ),
+    domain=_bilinear(_transposed_arguments),
+    doc="``a @ b.mT`` for one matrix ``b``, whose gradient then lies in memory as ``b`` does.",
+)  # fmt: skip
+
+
 def _linear_arguments(draw: Draw) -> Arguments:
     batch, inner, outer = draw.shape(max_dims=2), draw.integer(0, 3), draw.integer(0, 3)
     bias = draw.choice([None, draw.array(outer)])
@@ -125,7 +145,7 @@ def linear(x: Any, weight: Any, bias: Any = None) -> Any:
             f"linear: x has shape {tuple(x.shape)} and weight {tuple(weight.shape)}; "
             "the last axis of x must be as long as the second of weight (out, in)"
         )
-    y = matmul(x, matrix_transpose(weight))
+    y = matmul_transposed(x, weight)
     return y if bias is None else y + bias
 
 

@@ -43,6 +43,7 @@ INTERNAL = {
     "getitem": "x[key] is its syntax",
     "index_add": "x.at[key].add(values) is its syntax",
     "index_set": "x.at[key].set(values) is its syntax",
+    "matmul_transposed": "what linear comes down to",
     "pick_class": "the picking in cross_entropy and nll_loss",
     "positive": "tensor.clone()",
     "put_along_axis": "the adjoint of gather; scatter_add is built on it",
@@ -460,8 +461,13 @@ def test_internal_names_are_in_the_tables():
 # the checks themselves can fail
 
 
-def broken(rules, fn=lambda m, a, b: a * b, **options):
-    return Op("broken", fn, rules, domain=Domain(0.5, 1.5), elementwise=True, **options)
+def broken(rules, fn=lambda m, a, b: a * b, arguments=None):
+    domain = Domain(0.5, 1.5, arguments=arguments)
+    return Op("broken", fn, rules, domain=domain, elementwise=True)
+
+
+def two_vectors(draw):
+    return (draw.array(2), draw.array(2)), {}
 
 
 BROKEN = {
@@ -505,6 +511,7 @@ BROKEN = {
         broken(
             (lambda m, g, y, a, b: g * b, lambda m, g, y, a, b: g * a),
             fn=lambda m, a, b: m.multiply(a, b, out=a),
+            arguments=two_vectors,
         ),
         "read-only",
     ),
@@ -521,6 +528,7 @@ BROKEN = {
         broken(
             (lambda m, g, y, a, b: g * b, lambda m, g, y, a, b: g * a),
             fn=lambda m, a, b: a * b * (1 if numpy.asarray(a).flags.c_contiguous else 2),
+            arguments=two_vectors,
         ),
         "Not equal to tolerance",
     ),

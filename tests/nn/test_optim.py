@@ -1,4 +1,4 @@
-"""Adam and clipping against their formulas; that updates are in place, and noticed."""
+"""Optimisers and clipping against their formulas; that updates are in place, and noticed."""
 
 import tracemalloc
 
@@ -45,9 +45,17 @@ def test_adam_finds_a_minimum_and_leaves_the_rest_alone():
     assert unused.tolist() == [1.0]
 
 
-def test_a_step_is_in_place_and_makes_no_arrays():
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda p: nn.optim.Adam([p], lr=0.1),
+        lambda p: nn.optim.SGD([p], lr=0.1),
+        lambda p: nn.optim.SGD([p], lr=0.1, momentum=0.9, weight_decay=0.1, nesterov=True),
+    ],
+)
+def test_a_step_is_in_place_and_makes_no_arrays(make):
     p = nn.Parameter(np.ones((500, 500), dtype="float32"))
-    optimizer = nn.optim.Adam([p], lr=0.1)
+    optimizer = make(p)
     p.grad = mg.ones((500, 500))
     array = p._array
     optimizer.step()  # makes its running means
@@ -75,6 +83,14 @@ def test_a_pending_backward_pass_notices_a_step():
     ("make", "text"),
     [
         (lambda: nn.optim.Adam([]), "Adam: there are no parameters to train"),
+        (
+            lambda: nn.optim.SGD([nn.Parameter([1.0])], momentum=-1),
+            "SGD: momentum and weight_decay must be 0 or more, not -1 and 0.0",
+        ),
+        (
+            lambda: nn.optim.SGD([nn.Parameter([1.0])], nesterov=True),
+            "SGD: nesterov looks ahead by the momentum",
+        ),
         (
             lambda: nn.optim.Adam([mg.ones(2)]),
             "Adam: parameter 0 must be a leaf tensor that requires",

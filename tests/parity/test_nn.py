@@ -92,13 +92,23 @@ def test_linear_and_embedding(bias):
 
 
 @pytest.mark.parametrize(
-    "options", [{}, {"lr": 0.1, "betas": (0.5, 0.99), "eps": 1e-4}, {"betas": (0.0, 0.0)}]
+    ("name", "options"),
+    [
+        ("Adam", {}),
+        ("Adam", {"lr": 0.1, "betas": (0.5, 0.99), "eps": 1e-4}),
+        ("Adam", {"betas": (0.0, 0.0)}),
+        ("SGD", {"lr": 0.1}),
+        ("SGD", {"lr": 0.1, "weight_decay": 0.1}),
+        ("SGD", {"lr": 0.1, "momentum": 0.9}),
+        ("SGD", {"lr": 0.1, "momentum": 0.5, "weight_decay": 0.1}),
+        ("SGD", {"lr": 0.1, "momentum": 0.9, "weight_decay": 0.1, "nesterov": True}),
+    ],
 )
-def test_a_hundred_steps_of_adam_with_clipping(options):
+def test_a_hundred_steps_of_an_optimiser_with_clipping(name, options):
     peer, layer = torch.nn.LSTM(3, 4), nn.LSTM(3, 4)
     layer.load_state_dict(copied(peer))
-    theirs = torch.optim.Adam(peer.parameters(), **options)
-    ours = nn.optim.Adam(layer.parameters(), **options)
+    theirs = getattr(torch.optim, name)(peer.parameters(), **options)
+    ours = getattr(nn.optim, name)(layer.parameters(), **options)
     for _ in range(100):
         x = torch.randn(3, 2, 3)
         theirs.zero_grad()

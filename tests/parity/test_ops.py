@@ -877,6 +877,8 @@ PEERS = {
     # linear algebra
     "matmul": Peer(torch.matmul, [S(real(*a), real(*b))
     for a, b in _MATRICES] + [S(whole(2, 3), whole(3, 2))]),
+    "matmul_transposed": Peer(lambda a, b: a @ b.mT, [S(real(*a), real(*b)) for a, b in (
+        ((2, 3), (4, 3)), ((3,), (4, 3)), ((5, 2, 3), (4, 3)), ((0, 3), (4, 3)), ((2, 0), (4, 0)))]),
     "matrix_transpose": Peer(lambda x: x.mT, [S(real(*s)) for s in ((2, 3), (4, 2, 3), (0, 3))]),
     "linear": Peer(
         functional.linear,
