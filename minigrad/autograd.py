@@ -10,8 +10,7 @@ import numpy
 
 from minigrad.backends.base import by_type
 from minigrad.backward import backpropagate, node_key, seed
-from minigrad.dtypes import is_floating
-from minigrad.errors import DtypeError, GradientError
+from minigrad.errors import GradientError
 from minigrad.ops.elementwise import zeros_like
 from minigrad.tape import enable_grad, no_grad
 from minigrad.tensor import Tensor, make
@@ -96,8 +95,6 @@ def backward(
         retain_graph=create_graph if retain_graph is None else retain_graph,
         create_graph=create_graph,
     )
-    for leaf in found:
-        _check_floating(leaf, "a leaf")
     with enable_grad() if create_graph else no_grad():
         sums = {
             leaf: _owned(g, create_graph) if leaf.grad is None else leaf.grad + g
@@ -105,14 +102,6 @@ def backward(
         }
     for leaf, total in sums.items():
         leaf.grad = total
-
-
-def _check_floating(t: Tensor, what: str) -> None:
-    if not is_floating(t.dtype):
-        raise DtypeError(
-            f"{what} has dtype {t.dtype}, which has no derivatives; "
-            'convert it with .astype("float32") before computing the outputs'
-        )
 
 
 def grad(
@@ -156,7 +145,6 @@ def grad(
                 f"input {position} does not require a gradient; create it with requires_grad=True "
                 "before computing the outputs"
             )
-        _check_floating(t, f"input {position}")
     found = backpropagate(
         listed,
         _seeds(listed, grad_outputs),

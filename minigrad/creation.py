@@ -35,7 +35,7 @@ def full(
     backend = backend_named(name)
     content = numpy.broadcast_to(numpy.asarray(fill_value), sizes)
     t = make(backend.asarray(content, scalar.dtype, number), None)
-    t.requires_grad = requires_grad
+    t._tracked = requires_grad
     return t
 
 

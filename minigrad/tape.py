@@ -133,7 +133,7 @@ class Eager:
             if isinstance(arg, Tensor):
                 array = arg._array
                 arrays.append(array)
-                if arg.requires_grad:
+                if arg._tracked:
                     mask |= bit
                     parents.append(arg._node or arg)
                 else:

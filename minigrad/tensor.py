@@ -46,13 +46,13 @@ class Tensor(Operators):
         What ``backward`` added up here; only for leaves.
     """
 
-    __slots__ = ("__weakref__", "_array", "_hooks", "_node", "grad", "requires_grad")
+    __slots__ = ("__weakref__", "_array", "_hooks", "_node", "_tracked", "grad")
 
     _array: Any
     _node: Any
     _hooks: dict[int, Callable[..., Any]] | None
     grad: Tensor | None
-    requires_grad: bool
+    _tracked: bool
 
     def __init__(self, *_: Any, **__: Any) -> None:
         raise TypeError("make a tensor with minigrad.tensor(data), not by calling the class")
@@ -353,6 +353,15 @@ class Tensor(Operators):
 
     # gradients
 
+    @property
+    def requires_grad(self) -> bool:
+        """Whether gradients flow through this tensor; may be set on leaves."""
+        return self._tracked
+
+    @requires_grad.setter
+    def requires_grad(self, requires_grad: bool) -> None:
+        self.requires_grad_(requires_grad)
+
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
         """Set whether gradients flow through this leaf, and return it."""
         if self._node is not None:
@@ -361,7 +370,7 @@ class Tensor(Operators):
             )
         if requires_grad:
             _check_floating(self.dtype)
-        self.requires_grad = requires_grad
+        self._tracked = requires_grad
         return self
 
     def backward(
@@ -439,7 +448,7 @@ def _fill(t: Tensor, array: Any, node: Any, requires_grad: bool) -> None:
     t._node = node
     t._hooks = None
     t.grad = None
-    t.requires_grad = requires_grad
+    t._tracked = requires_grad
 
 
 def make(array: Any, node: Any) -> Tensor:
@@ -449,7 +458,7 @@ def make(array: Any, node: Any) -> Tensor:
     t._node = node
     t._hooks = None
     t.grad = None
-    t.requires_grad = node is not None
+    t._tracked = node is not None
     return t
 
 
@@ -517,7 +526,7 @@ def tensor(
     if source is not None and source is not backend:
         data = source.to_numpy(data)
     t = make(backend.asarray(data, dtype, number), None)
-    t.requires_grad = requires_grad
+    t._tracked = requires_grad
     return t
 
 
