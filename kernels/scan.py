@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 
 from minigrad import dispatch
 from minigrad.backends import backend_of
-from minigrad.backward import backpropagate, node_key
+from minigrad.backpropagation import backpropagate, node_key
 from minigrad.creation import zeros
 from minigrad.errors import AnomalyError, ShapeError, TraceError, user_line
 from minigrad.graph import Var

@@ -9,7 +9,7 @@ from typing import Any
 import numpy
 
 from minigrad.backends.base import by_type
-from minigrad.backward import backpropagate, node_key, seed
+from minigrad.backpropagation import backpropagate, node_key, seed
 from minigrad.errors import GradientError
 from minigrad.ops.elementwise import zeros_like
 from minigrad.tape import enable_grad, no_grad
@@ -25,7 +25,13 @@ def listed_tensors(value: Any, what: str) -> tuple[Tensor, ...]:
     return found
 
 
-_ALONE = sys.getrefcount(make(numpy.empty(0), None)._array)
+def _holders(t: Tensor) -> int:
+    """Return how many references there are to the array of ``t``, and to no view of it."""
+    return sys.getrefcount(t._array)
+
+
+_PROBE = make(numpy.empty(0), None)
+_ALONE = _holders(_PROBE)
 
 
 def _owned(g: Tensor, recorded: bool) -> Tensor:
@@ -38,11 +44,7 @@ def _owned(g: Tensor, recorded: bool) -> Tensor:
     if g.requires_grad:  # a cotangent that was given, passed on as it was
         with enable_grad():
             return g.clone()
-    if (
-        not recorded
-        and getattr(g._array, "base", g) is None
-        and sys.getrefcount(g._array) == _ALONE
-    ):
+    if not recorded and getattr(g._array, "base", g) is None and _holders(g) == _ALONE:
         return g
     return make(by_type[type(g._array)].copy(g._array), None)
 

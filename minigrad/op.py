@@ -153,6 +153,10 @@ class Op:
         self.arity = len(arrays)
         self.attributes = tuple(p.name for p in others)
         self.defaults = {p.name: p.default for p in (*arrays, *others) if p.default is not p.empty}
+        complete = not self.variadic and all(name in self.defaults for name in self.attributes)
+        self.optional = (
+            {name: self.defaults[name] for name in self.attributes} if complete else None
+        )
         self.__name__ = self.__qualname__ = self.name
         public = [p.replace(annotation=p.empty) for p in parameters]
         if self.variadic:
@@ -172,7 +176,12 @@ class Op:
 
     def __call__(self, *args: Any, **attrs: Any) -> Any:
         if attrs or self.attributes or len(args) != self.arity:
-            args, attrs = self.bind(args, attrs)
+            optional = self.optional
+            if len(args) == self.arity and optional is not None and attrs.keys() <= optional.keys():
+                given = {name: _unchangeable(value) for name, value in attrs.items()}
+                attrs = {**optional, **given}  # what bind would find, sooner
+            else:
+                args, attrs = self.bind(args, attrs)
         return dispatch.apply(self, args, attrs)
 
     def bind(

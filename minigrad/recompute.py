@@ -9,7 +9,7 @@ from typing import Any
 from minigrad import dispatch, memory
 from minigrad.autograd import listed_tensors
 from minigrad.backends.base import by_type
-from minigrad.backward import backpropagate, node_key
+from minigrad.backpropagation import backpropagate, node_key
 from minigrad.dispatch import apply, interpreting
 from minigrad.errors import GradientError
 from minigrad.op import Domain, Op

@@ -97,7 +97,7 @@ matrix_transpose = define_op(
 
 
 def _rows(m: Any, x: Any) -> Any:
-    return m.reshape(x, shape=(math.prod(x.shape[:-1]), x.shape[-1]))
+    return x if x.ndim == 2 else m.reshape(x, shape=(math.prod(x.shape[:-1]), x.shape[-1]))
 
 
 def _transposed_arguments(draw: Draw) -> Arguments:

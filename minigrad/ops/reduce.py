@@ -58,7 +58,7 @@ sum = define_op(
 )  # fmt: skip
 mean = define_op(
     "mean", lambda m, x, /, *, axis=None, keepdims=False: m.mean(x, axis=axis, keepdims=keepdims),
-    lambda m, g, y, x, axis, keepdims: spread(m, g, x, axis, keepdims) / (count(x, axis) or 1),
+    lambda m, g, y, x, axis, keepdims: spread(m, g / (count(x, axis) or 1), x, axis, keepdims),
     domain=_LINEAR, doc="Mean over axes; by default over all.",
 )  # fmt: skip
 

@@ -4,6 +4,7 @@ import copy
 import ctypes
 import gc
 import pickle
+import tracemalloc
 
 import numpy
 import pytest
@@ -448,3 +449,15 @@ def test_a_write_is_later_than_the_records_before_it_and_earlier_than_those_afte
     assert not memory.written_after(t._array, after)
     assert memory.written_after(t[1:].T._array, before)
     assert not memory.written_after(mg.zeros(3)._array, before)
+
+
+def test_the_gradient_of_a_weight_is_computed_once_and_never_copied():
+    weight = mg.tensor(numpy.ones((500, 500), dtype="float32"), requires_grad=True)
+    loss = mg.linear(mg.ones((2, 500)), weight).sum()
+    tracemalloc.start()
+    try:
+        loss.backward()
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert weight.nbytes <= peak < 1.2 * weight.nbytes

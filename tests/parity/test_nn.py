@@ -119,8 +119,8 @@ def test_a_hundred_steps_of_an_optimiser_with_clipping(name, options):
         np.testing.assert_allclose(nn.clip_grad_norm_(layer.parameters(), 0.2), norm, rtol=1e-8)
         theirs.step()
         ours.step()
-    for name, expected in peer.named_parameters():
-        found = dict(layer.named_parameters())[name].detach().numpy()
+    for key, expected in peer.named_parameters():
+        found = dict(layer.named_parameters())[key].detach().numpy()
         np.testing.assert_allclose(found, expected.detach().numpy(), rtol=1e-8, atol=1e-10)
 
 
