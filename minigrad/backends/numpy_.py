@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from types import SimpleNamespace
 from typing import Any
@@ -12,11 +13,28 @@ from minigrad.backends.base import Backend
 
 
 def _scatter_add(target: Any, key: Any, values: Any) -> Any:
-    if any(isinstance(part, numpy.ndarray) for part in key):
-        numpy.add.at(target, key, values)
-    else:
+    arrays = [isinstance(part, numpy.ndarray) for part in key]
+    if not any(arrays):
         target[key] += values
+    elif arrays[0] and all(part is Ellipsis for part in key[1:]) and target.flags.c_contiguous:
+        _add_rows(target, key[0], values)
+    else:
+        numpy.add.at(target, key, values)
     return target
+
+
+def _add_rows(target: Any, rows: Any, values: Any) -> None:
+    """Add ``values`` to ``target[rows]`` by positions in the flat array, which NumPy does faster."""
+    count, shape = target.shape[0], target.shape[1:]
+    if rows.size and not -count <= rows.min() <= rows.max() < count:
+        raise IndexError(
+            f"indices run from {rows.min()} to {rows.max()}, out of bounds for axis 0 "
+            f"with size {count}"
+        )
+    width = math.prod(shape)
+    first = numpy.where(rows < 0, rows + count, rows).reshape(-1, 1) * width
+    values = numpy.broadcast_to(values, (*rows.shape, *shape))
+    numpy.add.at(target.reshape(-1), (first + numpy.arange(width)).reshape(-1), values.reshape(-1))
 
 
 def _scatter_set(target: Any, key: Any, values: Any) -> Any:
