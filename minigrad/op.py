@@ -132,7 +132,7 @@ class Op:
         self.linear = domain.sharp == "linear"
         self.saving: dict[Any, tuple[tuple[int, ...], bool]] = {}
         self._read_signature()
-        self.__doc__ = doc
+        self.__doc__ = self._documentation(doc)
 
     def _read_signature(self) -> None:
         parameters = list(inspect.signature(self.fn).parameters.values())[1:]
@@ -167,6 +167,27 @@ class Op:
                 for p in public
             ]
         self.__signature__ = inspect.Signature(public)
+
+    def _documentation(self, doc: str) -> str:
+        """Return the docstring: ``doc``, and what the record itself says."""
+        names = "arrays" if self.variadic else ", ".join(self.arrays)
+        kind = "sequence of Tensor" if self.variadic else "Tensor"
+        lines = [doc, "", "Parameters", "----------"]
+        lines.append(f"{names} : {kind}" + (" or number" if self.elementwise else ""))
+        if self.elementwise:
+            lines.append(
+                "    Works element by element; shapes broadcast, dtypes promote as in NumPy 2."
+            )
+        for name in self.attributes:
+            default = f", default {self.defaults[name]!r}" if name in self.defaults else ""
+            lines.append(f"{name} : option{default}")
+        lines += ["", "Raises", "------", "ShapeError"]
+        lines.append("    If the shapes do not fit together, or an axis does not exist.")
+        lines += ["DtypeError", "    If the function is not defined for the dtype."]
+        lines += ["BackendError", "    If the tensors are on different devices."]
+        if self.rules is None:
+            lines += ["", "Notes", "-----", "Has no derivative: the result requires no gradient."]
+        return "\n".join(lines)
 
     def __repr__(self) -> str:
         return f"<op {self.name}{self.__signature__}>"
@@ -331,7 +352,7 @@ def elementwise(
         fn,
         vjp,
         domain=domain,
-        doc=f"{doc}\n\nWorks element by element; shapes broadcast and dtypes promote as in NumPy 2.",
+        doc=doc,
         elementwise=True,
         selects=selects,
     )
