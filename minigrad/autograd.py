@@ -175,6 +175,29 @@ def _linked(values: Sequence[Any]) -> list[Tensor]:
     ]
 
 
+def _pulled(
+    outputs: Sequence[Tensor],
+    cotangents: Sequence[Tensor | None],
+    inputs: Sequence[Tensor],
+    *,
+    create_graph: bool,
+    retain_graph: bool | None = None,
+) -> tuple[Tensor, ...]:
+    """Return the gradient of each input; zeros where no output depends on it."""
+    pairs = [(o, c) for o, c in zip(outputs, cotangents, strict=True) if o.requires_grad]
+    found: Sequence[Tensor | None] = (None,) * len(inputs)
+    if pairs:
+        found = grad(
+            [o for o, _ in pairs],
+            inputs,
+            [c for _, c in pairs],
+            retain_graph=retain_graph,
+            create_graph=create_graph,
+            allow_unused=True,
+        )
+    return tuple(_zeros_like(t) if g is None else g for t, g in zip(inputs, found, strict=True))
+
+
 def value_and_grad(
     function: Callable[..., Any], argnums: int | Sequence[int] = 0
 ) -> Callable[..., tuple[Any, Any]]:
@@ -229,18 +252,7 @@ def vjp(function: Callable[..., Any], *primals: Tensor) -> tuple[Any, Callable[.
                 f"the function has {len(listed)} outputs but {len(cotangents)} cotangents were given; "
                 "give one for each"
             )
-        tracked = [(o, c) for o, c in zip(listed, cotangents, strict=True) if o.requires_grad]
-        if not tracked:
-            return tuple(_zeros_like(t) for t in inputs)
-        found = grad(
-            [o for o, _ in tracked],
-            inputs,
-            [c for _, c in tracked],
-            retain_graph=True,
-            create_graph=create,
-            allow_unused=True,
-        )
-        return tuple(_zeros_like(t) if g is None else g for t, g in zip(inputs, found, strict=True))
+        return _pulled(listed, cotangents, inputs, create_graph=create, retain_graph=True)
 
     if not any(t.requires_grad for t in primals):
         outputs = tuple(o.detach() for o in listed) if several else listed[0].detach()
@@ -267,39 +279,12 @@ def jvp(
         several = isinstance(outputs, (tuple, list))
         listed = listed_tensors(outputs, "the results of the function")
         probes = [_zeros_like(o).requires_grad_() for o in listed]
-        tracked = [(o, p) for o, p in zip(listed, probes, strict=True) if o.requires_grad]
-        pulled = (
-            grad(
-                [o for o, _ in tracked],
-                inputs,
-                [p for _, p in tracked],
-                create_graph=True,
-                allow_unused=True,
-            )
-            if tracked
-            else ()
-        )
-        pairs = [
-            (g, v)
-            for g, v in zip(pulled, tangents, strict=False)
-            if g is not None and g.requires_grad
-        ]
         create = any(t.requires_grad for t in (*primals, *tangents))
-        found = (
-            grad(
-                [g for g, _ in pairs],
-                probes,
-                [v for _, v in pairs],
-                create_graph=create,
-                allow_unused=True,
-            )
-            if pairs
-            else (None,) * len(listed)
-        )
-    results = [_zeros_like(o) if g is None else g for o, g in zip(listed, found, strict=True)]
+        pulled = _pulled(listed, probes, inputs, create_graph=True)
+        results = _pulled(pulled, tangents, probes, create_graph=create)
     values = listed if create else tuple(o.detach() for o in listed)
     if several:
-        return values, tuple(results)
+        return values, results
     return values[0], results[0]
 
 
@@ -311,25 +296,9 @@ def hvp(
     with enable_grad():
         inputs = _linked(primals)
         value = function(*inputs)
-        gradients = grad(value, inputs, create_graph=True, allow_unused=True)
-        pairs = [
-            (g, v)
-            for g, v in zip(gradients, tangents, strict=True)
-            if g is not None and g.requires_grad
-        ]
         create = any(t.requires_grad for t in (*primals, *tangents))
-        found = (
-            grad(
-                [g for g, _ in pairs],
-                inputs,
-                [v for _, v in pairs],
-                create_graph=create,
-                allow_unused=True,
-            )
-            if pairs
-            else (None,) * len(inputs)
-        )
-    products = tuple(_zeros_like(t) if g is None else g for t, g in zip(inputs, found, strict=True))
+        gradients = _pulled((value,), (None,), inputs, create_graph=True)
+        products = _pulled(gradients, tangents, inputs, create_graph=create)
     return value if create else value.detach(), products
 
 
