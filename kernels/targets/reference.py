@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from minigrad.evaluate import run
 from minigrad.graph import Var
-from minigrad.kernels.evaluate import run
 from minigrad.kernels.step import Backward, TracedStep
 
 

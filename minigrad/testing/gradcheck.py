@@ -27,6 +27,7 @@ import numpy
 from minigrad.autograd import grad
 from minigrad.backends import backend_named
 from minigrad.errors import ArgumentError, DtypeError, suggestion
+from minigrad.evaluate import evaluate
 from minigrad.op import Op
 from minigrad.ops.elementwise import zeros_like
 from minigrad.tape import enable_grad, no_grad
@@ -34,7 +35,6 @@ from minigrad.tensor import Tensor, tensor
 from minigrad.testing.routes import (
     adjoint,
     bound,
-    evaluate,
     is_differentiable,
     listed,
     trace,
@@ -293,8 +293,10 @@ def _function_subject(
 
         graph = trace(on_variables, *(inputs[i] for i in traced))
         values = dict(zip(positions, arrays, strict=True))
-        content = (values[i] if i in values else _raw(inputs[i]) for i in traced)
-        outs = zip(graph.outputs, evaluate(graph, *content), strict=True)
+        content = [values[i] if i in values else _raw(inputs[i]) for i in traced]
+        outs = zip(
+            graph.outputs, evaluate(graph, content, backend_named("numpy").namespace), strict=True
+        )
         return tuple(y for spec, y in outs if is_differentiable(spec))
 
     name = getattr(function, "__name__", type(function).__name__)

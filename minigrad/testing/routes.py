@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import numpy
-
-from minigrad.backends import backend_named
 from minigrad.dispatch import apply, interpreting
 from minigrad.dtypes import as_dtype, is_floating
 from minigrad.graph import Graph, Recorder, Var
@@ -93,14 +90,3 @@ def trace(function: Callable[..., Any], *arrays: Any) -> Graph:
     with interpreting(Recorder()) as recorder:
         outputs = listed(function(*inputs))
     return Graph(inputs, tuple(recorder.nodes), outputs)
-
-
-def evaluate(graph: Graph, *arrays: Any) -> tuple[Any, ...]:
-    """Run the formulas of a graph on NumPy arrays, which may be of other dtypes than recorded."""
-    namespace = backend_named("numpy").namespace
-    values: dict[Any, Any] = dict(zip(graph.inputs, arrays, strict=True))
-    for node in graph.nodes:
-        given = (values[i] if isinstance(i, Var) else i for i in node.inputs)
-        outs = listed(node.op.fn(namespace, *given, **node.attributes))
-        values.update(zip(node.outputs, outs, strict=True))
-    return tuple(values[o] if isinstance(o, Var) else numpy.asarray(o) for o in graph.outputs)

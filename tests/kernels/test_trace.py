@@ -8,10 +8,10 @@ import pytest
 import minigrad as mg
 from minigrad.backends import backend_named
 from minigrad.errors import GradientError, ShapeError, TraceError
+from minigrad.evaluate import evaluate
 from minigrad.graph import Var
 from minigrad.kernels import scan
 from minigrad.kernels.differentiate import differentiate
-from minigrad.kernels.evaluate import evaluate
 from minigrad.kernels.trace import trace
 from minigrad.op import Domain, Op
 
