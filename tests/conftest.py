@@ -40,7 +40,7 @@ def pytest_configure(config):
             "--backend cupy: CuPy is not installed; pip install -e '.[cuda12]' or '.[cuda13]'"
         )
     if config.getoption("--parity") == "require":
-        missing = [peer for peer in ("torch", "onnxruntime") if not is_installed(peer)]
+        missing = [peer for peer in ("torch", "onnx", "onnxruntime") if not is_installed(peer)]
         if missing:
             raise pytest.UsageError(
                 f"--parity require: not installed: {', '.join(missing)}; "

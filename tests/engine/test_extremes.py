@@ -1,14 +1,21 @@
 """Extreme numbers through every op: 1e4, infinities, NaN, denormals, negative zero, kinks and limits."""
 
+import functools
+import itertools
 import math
 import re
 from pathlib import Path
 
+import hypothesis
 import numpy
 import pytest
 
 import minigrad as mg
+from minigrad.op import Composite, Op
+from minigrad.ops.index import ARRAY
 from minigrad.testing import gradgradcheck
+from minigrad.testing.routes import call, is_array, is_differentiable, listed
+from minigrad.testing.strategies import arguments
 
 DTYPES = ["float32", "float64"]
 
@@ -205,6 +212,554 @@ def test_the_gradient_at_a_limit_is_as_documented(function, at, gradient, create
 def test_gradients_of_finite_results_are_finite_or_documented(op, dtype):
     documented = {re.match(r"\w+", function)[0] for function, _, _ in rows_of("Infinite slopes")}
     assert bool(infinite_slopes(op, dtype)) == (op.name in documented)
+
+
+# every row of the tables, on arguments of its own domain with extreme elements
+
+ROWS = [*mg.OPS.values(), *mg.COMPOSITES.values()]
+STRUCTURED = [row for row in ROWS if isinstance(row, Composite) or not row.elementwise]
+KINDS = {
+    "large": (1e4, -1e4),
+    "denormal": ("denormal", "-denormal"),
+    "infinite": (math.inf,),
+    "masked": (-math.inf,),
+    "not a number": (math.nan,),
+}
+
+
+@functools.cache
+def cases_of(row):
+    """Return some arguments and attributes of the domain of ``row``, the same each time."""
+    found = []
+
+    @hypothesis.seed(2)
+    @hypothesis.settings(max_examples=20, database=None, phases=[hypothesis.Phase.generate])
+    @hypothesis.given(arguments(row))
+    def collect(case):
+        found.append(case)
+
+    collect()
+    return found
+
+
+def changed(value, places, content):
+    value = value.copy()
+    value[places] = content
+    return value
+
+
+def with_extremes(args, kind, dtype, rng, first_only=False):
+    """Return ``args`` in ``dtype``, with extreme numbers at about half of the places."""
+    tiny = float(numpy.finfo(dtype).smallest_subnormal)
+    choices = [{"denormal": tiny, "-denormal": -tiny}.get(v, v) for v in KINDS[kind]]
+    remaining = itertools.count()
+
+    def change(value):
+        if not is_differentiable(value):
+            return value
+        value = value.astype(dtype)
+        if first_only and next(remaining):
+            return value
+        places = rng.random(value.shape) < 0.5
+        return changed(value, places, rng.choice(choices, places.sum()))
+
+    return [change(value) for value in args]
+
+
+def run(row, args, attrs, requires_grad=False):
+    """Return the float tensors that ``row`` was called with, and its results."""
+    given = [
+        mg.tensor(a, requires_grad=requires_grad and is_differentiable(a)) if is_array(a) else a
+        for a in args
+    ]
+    return [x for x in given if is_differentiable(x)], listed(call(row, given, attrs))
+
+
+def all_finite(tensors):
+    return all(numpy.isfinite(t.detach().numpy()).all() for t in tensors)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+def test_every_row_takes_extreme_numbers(row, dtype):
+    # warnings are errors here, but for those that NumPy's errstate silences
+    documented = {re.match(r"\w+", function)[0] for function, _, _ in rows_of("Infinite slopes")}
+    rng, checked = numpy.random.default_rng(0), False
+    for (args, attrs), kind in itertools.product(cases_of(row), KINDS):
+        usual = [a.astype(dtype) if is_differentiable(a) else a for a in args]
+        xs, ys = run(row, with_extremes(args, kind, dtype, rng), attrs, requires_grad=True)
+        expected = [(y.shape, y.dtype) for y in run(row, usual, attrs)[1]]
+        assert [(y.shape, y.dtype) for y in ys] == expected
+        ys = [y for y in ys if y.requires_grad]
+        if not ys:
+            continue
+        gs = mg.grad(ys, xs, [mg.ones(y.shape, dtype=y.dtype) for y in ys], allow_unused=True)
+        gs = [mg.zeros_like(x) if g is None else g for x, g in zip(xs, gs, strict=True)]
+        assert [(g.shape, g.dtype) for g in gs] == [(x.shape, x.dtype) for x in xs]
+        if all_finite([*xs, *ys]) and row.name not in documented:
+            assert all_finite(gs), f"{kind}: {args} {attrs}"
+            checked |= any(x.size for x in xs)
+    differentiable = isinstance(row, Composite) or row.rules is not None
+    assert checked == (differentiable and row.name not in documented)
+
+
+# sums of products, which are linear in each argument
+MULTILINEAR = {row.name for row in ROWS if row.domain.sharp == "linear"} | {"contract", "einsum"}
+# zeros of their padding are multiplied with a weight, and 0 * nan is NaN
+PADDED_BY_ZEROS = {"conv1d", "conv2d"}
+SPREADING = [row for row in ROWS if row.name in (MULTILINEAR | {"pad"}) - PADDED_BY_ZEROS]
+
+
+@pytest.mark.parametrize("row", SPREADING, ids=lambda row: row.name)
+def test_nan_goes_where_any_other_number_goes_and_nowhere_else(row):
+    rng = numpy.random.default_rng(0)
+    for args, attrs in cases_of(row):
+        _, before = run(row, args, attrs)
+        for i, x in enumerate(args):
+            if not is_differentiable(x) or not x.size:
+                continue
+            place = tuple(rng.integers(n) for n in x.shape)
+            other, nan = (
+                run(row, [*args[:i], changed(x, place, value), *args[i + 1 :]], attrs)[1]
+                for value in (7.25, math.nan)
+            )
+            for y, z, bad in zip(
+                *([t.numpy() for t in ts] for ts in (before, other, nan)), strict=True
+            ):
+                numpy.testing.assert_array_equal(numpy.isnan(bad), y != z)
+                numpy.testing.assert_array_equal(bad[y == z], y[y == z])
+
+
+# what NumPy or a formula written out says of rows that are not elementwise
+
+
+def keyed(key, arrays):
+    remaining = iter(arrays)
+    return tuple(next(remaining) if part is ARRAY else part for part in key)
+
+
+def positions_in_order(x, axis, descending):
+    """Sort positions with Python's stable sort; NaN counts as largest, as in NumPy."""
+
+    def order(line):
+        def rank(i):
+            return (math.isnan(line[i]), 0.0 if math.isnan(line[i]) else line[i])
+
+        return numpy.array(sorted(range(len(line)), key=rank, reverse=descending))
+
+    return numpy.apply_along_axis(order, axis, x)
+
+
+def in_order(x, axis, descending):
+    return numpy.take_along_axis(x, positions_in_order(x, axis, descending), axis)
+
+
+def largest(x, k, axis, largest):
+    first = numpy.arange(k)
+    return (
+        in_order(x, axis, largest).take(first, axis),
+        positions_in_order(x, axis, largest).take(first, axis),
+    )
+
+
+def index_set(x, values, *arrays, key):
+    x = x.copy()
+    x[keyed(key, arrays)] = values
+    return x
+
+
+def index_add(x, values, *arrays, key):
+    x = x.copy()
+    numpy.add.at(x, keyed(key, arrays), values)
+    return x
+
+
+def added_along(x, indices, values, axis):
+    x = x.copy()
+    for place in numpy.ndindex(indices.shape):
+        target = list(place)
+        target[axis] = indices[place]
+        x[tuple(target)] += values[place]
+    return x
+
+
+def written_last(x, *arrays, key):
+    places = numpy.arange(x.size).reshape(x.shape)[keyed(key, arrays)]
+    last = {place: i for i, place in enumerate(places.ravel().tolist())}
+    written = [last[place] == i for i, place in enumerate(places.ravel().tolist())]
+    return numpy.array(written, dtype=bool).reshape(places.shape)
+
+
+def put_diagonal(x, shape, offset):
+    y = numpy.zeros((*x.shape[:-1], *shape), x.dtype)
+    for i in range(x.shape[-1]):
+        y[..., i + max(-offset, 0), i + max(offset, 0)] = x[..., i]
+    return y
+
+
+def pick_class(x, target, ignore_index):
+    y = numpy.zeros(target.shape, x.dtype)
+    for place in numpy.ndindex(target.shape):
+        if target[place] != ignore_index:
+            y[place] = x[(*place[:1], target[place], *place[1:])]
+    return y
+
+
+def put_class(values, target, classes, ignore_index):
+    y = numpy.zeros((*target.shape[:1], classes, *target.shape[1:]), values.dtype)
+    for place in numpy.ndindex(target.shape):
+        if target[place] != ignore_index:
+            y[(*place[:1], target[place], *place[1:])] = values[place]
+    return y
+
+
+def sum_to(x, shape):
+    wide = (1,) * (x.ndim - len(shape)) + tuple(shape)
+    axes = tuple(i for i, n in enumerate(wide) if n != x.shape[i])
+    return x.sum(axis=axes, keepdims=True).reshape(shape)
+
+
+def cut(x, sections, axis):
+    ends = sections if isinstance(sections, int) else numpy.cumsum(sections)[:-1]
+    return numpy.split(x, ends, axis=axis)
+
+
+def cumulative_sum(x, axis, include_initial):
+    y = numpy.cumsum(x, axis=axis)
+    widths = [(int(i == axis % x.ndim), 0) for i in range(x.ndim)]
+    return numpy.pad(y, widths) if include_initial else y
+
+
+def vector_norm(x, axis, keepdims, ord):
+    axes = tuple(range(x.ndim)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+    rows = numpy.moveaxis(x, axes, range(len(axes))) if axes else x
+    rows = rows.reshape(-1, *rows.shape[len(axes) :])
+    y = numpy.linalg.norm(rows, ord, axis=0)
+    return numpy.expand_dims(y, axes) if keepdims else y
+
+
+# rows that only move elements: the result is the same bit for bit
+MOVES = {
+    "argsort": positions_in_order,
+    "astype": lambda x, dtype: x.astype(dtype),
+    "broadcast_arrays": numpy.broadcast_arrays,
+    "broadcast_to": numpy.broadcast_to,
+    "concat": lambda *xs, axis: numpy.concatenate(xs, axis=axis),
+    "diagonal": lambda x, offset: numpy.diagonal(x, offset, -2, -1),
+    "embedding": lambda indices, weight, padding_idx: weight.take(indices, axis=0),
+    "expand_dims": numpy.expand_dims,
+    "flatten": numpy.ravel,
+    "flip": numpy.flip,
+    "gather": numpy.take_along_axis,
+    "getitem": lambda x, *arrays, key: x[keyed(key, arrays)],
+    "index_set": index_set,
+    "matrix_transpose": lambda x: numpy.swapaxes(x, -1, -2),
+    "moveaxis": numpy.moveaxis,
+    "one_hot": lambda i, num_classes: numpy.eye(num_classes, dtype="float32")[i],
+    "pad": lambda x, pad_width, value: (
+        numpy.pad(x, pad_width, constant_values=value) if x.ndim else x
+    ),
+    "permute_dims": numpy.transpose,
+    "pick_class": pick_class,
+    "put_class": put_class,
+    "put_diagonal": put_diagonal,
+    "repeat": numpy.repeat,
+    "reshape": numpy.reshape,
+    "roll": numpy.roll,
+    "sort": in_order,
+    "split": cut,
+    "squeeze": numpy.squeeze,
+    "stack": lambda *xs, axis: numpy.stack(xs, axis=axis),
+    "swapaxes": numpy.swapaxes,
+    "take": numpy.take,
+    "take_along_axis": numpy.take_along_axis,
+    "tile": numpy.tile,
+    "topk": largest,
+    "transfer": lambda x, device: x,
+    "tril": numpy.tril,
+    "triu": numpy.triu,
+    "unstack": lambda x, axis: list(numpy.moveaxis(x, axis, 0)),
+    "written_last": written_last,
+}
+
+
+def windows_of(x, kernel, stride, dilation):
+    """Yield the places of all windows over the axes after the second, and their keys."""
+    fits = zip(x.shape[2:], kernel, stride, dilation, strict=True)
+    counts = [(n - d * (k - 1) - 1) // s + 1 for n, k, s, d in fits]
+    for place in itertools.product(*map(range, counts)):
+        steps = zip(place, kernel, stride, dilation, strict=True)
+        yield place, tuple(slice(p * s, p * s + d * (k - 1) + 1, d) for p, k, s, d in steps)
+
+
+def windows(x, kernel, stride, dilation):
+    found = dict(windows_of(x, kernel, stride, dilation))
+    y = numpy.empty((*x.shape[:2], math.prod(kernel), *(n + 1 for n in max(found))), x.dtype)
+    for place, key in found.items():
+        y[(..., *place)] = x[(..., *key)].reshape(y.shape[:3])
+    return y
+
+
+def put_windows(values, size, kernel, stride, dilation):
+    x = numpy.zeros((*values.shape[:2], *size), values.dtype)
+    for place, key in windows_of(x, kernel, stride, dilation):
+        x[(..., *key)] += values[(..., *place)].reshape(*x.shape[:2], *kernel)
+    return x
+
+
+def products(x, weight, stride, dilation, groups):
+    """Yield, for each output channel and place: channel, place, and the key of what is multiplied."""
+    inputs, outputs = weight.shape[1], weight.shape[0] // groups
+    for place, key in windows_of(x, weight.shape[2:], stride, dilation):
+        for channel in range(weight.shape[0]):
+            start = channel // outputs * inputs
+            yield channel, place, (slice(None), slice(start, start + inputs), *key)
+
+
+def convolution(x, weight, **attrs):
+    terms = {
+        (channel, *place): (x[key] * weight[channel]).sum(axis=tuple(range(1, x.ndim)))
+        for channel, place, key in products(x, weight, **attrs)
+    }
+    shape = tuple(n + 1 for n in max(terms))
+    return numpy.stack(list(map(terms.get, numpy.ndindex(shape))), 1).reshape(len(x), *shape)
+
+
+def convolution_input(g, weight, size, **attrs):
+    x = numpy.zeros((g.shape[0], weight.shape[1] * attrs["groups"], *size), g.dtype)
+    for channel, place, key in products(x, weight, **attrs):
+        scale = g[(slice(None), channel, *place)]
+        x[key] += scale.reshape(-1, *(1,) * (x.ndim - 1)) * weight[channel]
+    return x
+
+
+def convolution_weight(x, g, kernel, groups, **attrs):
+    weight = numpy.zeros((g.shape[1], x.shape[1] // groups, *kernel), x.dtype)
+    for channel, place, key in products(x, weight, groups=groups, **attrs):
+        scale = g[(slice(None), channel, *place)]
+        weight[channel] += (scale.reshape(-1, *(1,) * (x.ndim - 1)) * x[key]).sum(axis=0)
+    return weight
+
+
+def bordered(x, rank, widths, value):
+    x = x if x.ndim == rank + 2 else x[None]
+    return numpy.pad(x, [(0, 0), (0, 0), *widths], constant_values=value)
+
+
+def each_axis(value, rank):
+    return value if isinstance(value, tuple) else (value,) * rank
+
+
+def conv(x, weight, bias, stride, padding, dilation, groups):
+    rank = weight.ndim - 2
+    spans = [d * (k - 1) for d, k in zip(dilation, weight.shape[2:], strict=True)]
+    widths = [(n, n) for n in each_axis(0 if isinstance(padding, str) else padding, rank)]
+    if padding == "same":
+        widths = [(n // 2, n - n // 2) for n in spans]
+    attrs = {"stride": each_axis(stride, rank), "dilation": dilation, "groups": groups}
+    y = convolution(bordered(x, rank, widths, 0.0), weight, **attrs)
+    y = y if bias is None else y + bias.reshape(-1, *(1,) * rank)
+    return y if x.ndim == rank + 2 else y[0]
+
+
+def pool(reduce, border):
+    def pooled(x, kernel, stride, padding):
+        rank = len(kernel)
+        widths = [(n, n) for n in each_axis(padding, rank)]
+        wide = bordered(x, rank, widths, border)
+        y = reduce(windows(wide, kernel, stride or kernel, (1,) * rank), axis=2)
+        return y if x.ndim == rank + 2 else y[0]
+
+    return pooled
+
+
+def by_rows(function):
+    """Turn a function of a vector into one along an axis, several axes, or all (None)."""
+
+    def along(x, axis):
+        axes = tuple(range(x.ndim)) if axis is None else axis
+        axes = axes if isinstance(axes, tuple) else (axes,)
+        last = tuple(range(x.ndim - len(axes), x.ndim))
+        moved = numpy.moveaxis(x, axes, last)
+        rows = moved.reshape(-1, math.prod(moved.shape[x.ndim - len(axes) :]))
+        y = numpy.array([function(row) for row in rows]).reshape(moved.shape)
+        return numpy.moveaxis(y, last, axes)
+
+    return along
+
+
+@by_rows
+def log_softmax(row):
+    if not (row < math.inf).all():  # also where it is NaN
+        return numpy.full_like(row, math.nan)
+    kept = row > -math.inf
+    y = numpy.full_like(row, -math.inf)
+    y[kept] = [-numpy.logaddexp.reduce(row[kept] - v) for v in row[kept]]
+    return y
+
+
+def softmax(x, axis):
+    return numpy.exp(log_softmax(x, axis))
+
+
+def reduced(loss, reduction):
+    return {"none": numpy.asarray, "mean": numpy.mean, "sum": numpy.sum}[reduction](loss)
+
+
+def likelihood(scores, target, weight, reduction, ignore_index=-100, label_smoothing=0.0):
+    """Go through the places one by one; a class target is an integer, else probabilities."""
+    axis = min(1, scores.ndim - 1)
+    rows = numpy.moveaxis(scores, axis, -1)
+    weight = numpy.ones(rows.shape[-1]) if weight is None else weight
+    losses, total = numpy.zeros(rows.shape[:-1]), 0.0
+    for place in numpy.ndindex(losses.shape):
+        row = rows[place]
+        if target.dtype.kind == "f":
+            share = numpy.moveaxis(target, axis, -1)[place]
+            share = share * (1 - label_smoothing) + label_smoothing / len(row)
+            row = numpy.where((share == 0) & numpy.isneginf(row), 0.0, row)
+            losses[place], total = -(share * row * weight).sum(), total + 1
+        elif (chosen := target[place]) != ignore_index:
+            losses[place] = -row[chosen] * weight[chosen]
+            if label_smoothing:
+                smooth = -(row * weight).mean()
+                losses[place] = (1 - label_smoothing) * losses[place] + label_smoothing * smooth
+            total += weight[chosen]
+    if reduction == "mean":
+        return losses.sum() / total if total else numpy.float64(math.nan)
+    return reduced(losses, reduction)
+
+
+def cross_entropy(x, target, weight, **attrs):
+    return likelihood(log_softmax(x, min(1, x.ndim - 1)), target, weight, **attrs)
+
+
+def binary_cross_entropy(x, target, weight, pos_weight, reduction):
+    pos_weight = 1.0 if pos_weight is None else pos_weight
+    log_p, log_q = -numpy.logaddexp(0, -x), -numpy.logaddexp(0, x)
+    loss = -(pos_weight * target * log_p + (1 - target) * log_q)
+    return reduced(loss if weight is None else loss * weight, reduction)
+
+
+def huber_loss(x, target, delta, reduction):
+    d = abs(x - target)
+    return reduced(numpy.where(d <= delta, d * d / 2, delta * (d - delta / 2)), reduction)
+
+
+def layer_norm(x, shape, weight, bias, eps):
+    axes = tuple(range(-len(shape), 0))
+    y = x - x.mean(axis=axes, keepdims=True)
+    y = y / numpy.sqrt(x.var(axis=axes, keepdims=True) + eps)
+    return y * (1 if weight is None else weight) + (0 if bias is None else bias)
+
+
+# NumPy has the function
+OF_NUMPY = {
+    "contract": lambda *xs, subscripts: numpy.einsum(subscripts, *xs),
+    "cumulative_sum": cumulative_sum,
+    "einsum": numpy.einsum,
+    "linear": lambda x, weight, bias: (
+        (x[..., None, :] * weight).sum(axis=-1) + (0 if bias is None else bias)
+    ),
+    "logsumexp": lambda x, axis, keepdims: numpy.logaddexp.reduce(
+        x, axis=tuple(range(x.ndim)) if axis is None else axis, keepdims=keepdims
+    ),
+    "matmul": numpy.matmul,
+    "matmul_transposed": lambda a, b: numpy.matmul(a, b.T),
+    "max": numpy.max,
+    "mean": numpy.mean,
+    "min": numpy.min,
+    "outer": numpy.outer,
+    "prod": numpy.prod,
+    "std": lambda x, correction, **attrs: numpy.std(x, ddof=correction, **attrs),
+    "sum": numpy.sum,
+    "tensordot": numpy.tensordot,
+    "trace": lambda x, offset: numpy.trace(x, offset, -2, -1),
+    "var": lambda x, correction, **attrs: numpy.var(x, ddof=correction, **attrs),
+    "vecdot": lambda a, b, axis: numpy.vecdot(a, b, axis=axis),
+    "vector_norm": vector_norm,
+}
+# it does not: the formula, written out above
+WRITTEN_OUT = {
+    "avg_pool1d": pool(numpy.mean, 0.0),
+    "avg_pool2d": pool(numpy.mean, 0.0),
+    "binary_cross_entropy_with_logits": binary_cross_entropy,
+    "conv1d": conv,
+    "conv2d": conv,
+    "convolution": convolution,
+    "convolution_input": convolution_input,
+    "convolution_weight": convolution_weight,
+    "cross_entropy": cross_entropy,
+    "dropout": lambda x, mask, p: numpy.where(mask, x / (1 - p), 0.0) if p < 1 else 0 * mask * x,
+    "huber_loss": huber_loss,
+    "index_add": index_add,
+    "l1_loss": lambda x, target, reduction: reduced(abs(x - target), reduction),
+    "layer_norm": layer_norm,
+    "log_softmax": log_softmax,
+    "max_pool1d": pool(numpy.max, -math.inf),
+    "max_pool2d": pool(numpy.max, -math.inf),
+    "mse_loss": lambda x, target, reduction: reduced((x - target) ** 2, reduction),
+    "nll_loss": likelihood,
+    "put_along_axis": lambda values, indices, axis, shape: added_along(
+        numpy.zeros(shape), indices, values, axis
+    ),
+    "put_windows": put_windows,
+    "put_zeros": lambda values, *arrays, key, shape: index_add(
+        numpy.zeros(shape), values, *arrays, key=key
+    ),
+    "scatter_add": added_along,
+    "softmax": softmax,
+    "sum_to": sum_to,
+    "windows": windows,
+}
+TRUTHS = {"all", "any", "argmax", "argmin"}  # in REDUCTIONS
+
+
+def test_every_row_that_is_not_elementwise_has_one_oracle():
+    named = [*MOVES, *OF_NUMPY, *WRITTEN_OUT, *TRUTHS]
+    assert sorted(named) == sorted(row.name for row in STRUCTURED)
+    assert set(REDUCTIONS) >= TRUTHS
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(
+    "row", [row for row in STRUCTURED if row.name in MOVES], ids=lambda r: r.name
+)
+def test_rows_that_move_elements_keep_each_bit(row, dtype):
+    rng = numpy.random.default_rng(1)
+    for (args, attrs), kind in itertools.product(cases_of(row), KINDS):
+        args = with_extremes(args, kind, dtype, rng)
+        expected = listed(MOVES[row.name](*args, **attrs))
+        for y, e in zip(run(row, args, attrs)[1], expected, strict=True):
+            numpy.testing.assert_array_equal(y.numpy(), e, strict=True)
+            if y.dtype.kind == "f":
+                assert (numpy.signbit(y.numpy()) == numpy.signbit(e)).all()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(
+    "row", [row for row in STRUCTURED if row.name in OF_NUMPY | WRITTEN_OUT], ids=lambda r: r.name
+)
+def test_rows_that_compute_give_what_the_formula_gives(row, dtype):
+    rng = numpy.random.default_rng(1)
+    oracle = (OF_NUMPY | WRITTEN_OUT)[row.name]
+    limits = numpy.finfo(dtype)
+    multilinear = row.name in MULTILINEAR
+    for (args, attrs), kind in itertools.product(cases_of(row), KINDS):
+        args = with_extremes(args, kind, dtype, rng, first_only=not multilinear)
+        exact = [a.astype("float64") if is_differentiable(a) else a for a in args]
+        expected = numpy.asarray(oracle(*exact, **attrs)).astype(dtype)
+        (y,) = run(row, args, attrs)[1]
+        numpy.testing.assert_array_equal(numpy.isnan(y.numpy()), numpy.isnan(expected), strict=True)
+        # the error of a sum is relative to the sum of the sizes of its terms
+        sizes = [abs(a) if is_differentiable(a) else a for a in exact]
+        size = numpy.asarray(
+            oracle(*sizes, **attrs) if multilinear else numpy.maximum(abs(expected), 1)
+        )
+        kept = numpy.isfinite(expected)
+        numpy.testing.assert_array_equal(y.numpy()[~kept], expected[~kept])
+        error = abs(y.numpy()[kept].astype("float64") - expected[kept])
+        assert (error <= 16 * limits.eps * size[kept] + limits.smallest_normal).all(), (kind, args)
 
 
 # an element that is dropped has no influence
