@@ -86,6 +86,7 @@ class Record:
 
 new_record = Record.__new__
 _WEAK = frozenset({bool, int, float})
+_NOTHING = tuple((None,) * n for n in range(8))  # what an op saves that saves no argument
 
 
 class Output(NamedTuple):
@@ -130,23 +131,20 @@ class Eager:
         bit = 1
         kind: Any = None
         for arg in args:
+            parent = None
             if isinstance(arg, Tensor):
-                array = arg._array
-                arrays.append(array)
                 if arg._tracked:
                     mask |= bit
-                    parents.append(arg._node or arg)
-                else:
-                    parents.append(None)
-                if type(array) is not kind:
+                    parent = arg._node or arg
+                arg = arg._array
+                if type(arg) is not kind:
                     if kind is not None:
                         raise _mixed_devices(op, args)
-                    kind = type(array)
-            elif arg is None or type(arg) in _WEAK:
-                arrays.append(arg)
-                parents.append(None)
-            else:
+                    kind = type(arg)
+            elif arg is not None and type(arg) not in _WEAK:
                 return self.apply(op, _as_tensors(op, args), attrs)
+            arrays.append(arg)
+            parents.append(parent)
             bit <<= 1
         if kind is None:
             return self.apply(op, _as_tensors(op, args, scalars=True), attrs)
@@ -174,12 +172,16 @@ class Eager:
         if plan is None or op.variadic:
             plan = _plan(op, arrays, (out,), False, attrs, mask)
         droppable, keep_output = plan
-        for position in droppable:
-            arrays[position] = None if op.elementwise else _spec(arrays[position])
+        if op.elementwise and len(droppable) == len(arrays):
+            saved: Any = _NOTHING[len(droppable)]
+        else:
+            saved = arrays
+            for position in droppable:
+                arrays[position] = None if op.elementwise else _spec(arrays[position])
         record = new_record(Record)
         record.op = op
         record.parents = parents
-        record.saved = arrays
+        record.saved = saved
         record.output = out if keep_output else None
         record.attrs = attrs
         record.kind = kind
