@@ -211,6 +211,8 @@ def _dropout(m: Any, x: Any, mask: Any, /, p: float = 0.5) -> Any:
             f"mask must be a bool tensor of the elements to keep, not {mask.dtype}; "
             "for instance minigrad.rand(shape) >= p"
         )
+    if p == 1:
+        mask = m.zeros_like(mask)  # all is dropped, also NaN
     return m.where(mask, x * (1 / (1 - p) if p < 1 else 0.0), 0.0)
 
 

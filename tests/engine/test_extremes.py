@@ -6,16 +6,15 @@ import math
 import re
 from pathlib import Path
 
-import hypothesis
 import numpy
 import pytest
 
 import minigrad as mg
-from minigrad.op import Composite, Op
+from minigrad.op import Composite
 from minigrad.ops.index import ARRAY
 from minigrad.testing import gradgradcheck
 from minigrad.testing.routes import call, is_array, is_differentiable, listed
-from minigrad.testing.strategies import arguments
+from minigrad.testing.strategies import HypothesisDraw
 
 DTYPES = ["float32", "float64"]
 
@@ -205,6 +204,14 @@ def test_the_gradient_at_a_limit_is_as_documented(function, at, gradient, create
         numpy.testing.assert_allclose(g.detach().numpy(), e, rtol=1e-12)
 
 
+@pytest.mark.parametrize(("function", "at", "result"), rows_of("NaN that is kept"))
+def test_a_result_is_nan_as_documented(function, at, result):
+    points = eval(f"dict({at})", {**NUMBERS})
+    xs = {k: mg.tensor(v, dtype="float64") for k, v in points.items()}
+    found = eval(function, {**vars(mg), **NUMBERS, **xs})
+    numpy.testing.assert_array_equal(found.numpy(), eval(result, {**NUMBERS}))
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(
     "op", [op for op in [*OF_ONE, *OF_TWO] if op.rules is not None], ids=lambda op: op.name
@@ -218,6 +225,7 @@ def test_gradients_of_finite_results_are_finite_or_documented(op, dtype):
 
 ROWS = [*mg.OPS.values(), *mg.COMPOSITES.values()]
 STRUCTURED = [row for row in ROWS if isinstance(row, Composite) or not row.elementwise]
+CASES = 16
 KINDS = {
     "large": (1e4, -1e4),
     "denormal": ("denormal", "-denormal"),
@@ -227,19 +235,42 @@ KINDS = {
 }
 
 
+class Sampled(HypothesisDraw):
+    """Draws from NumPy's random numbers: all choices of a domain come up in a few cases."""
+
+    def __init__(self, rng, domain):
+        super().__init__(None, domain)
+        self.rng = rng
+
+    def integer(self, low, high):
+        return int(self.rng.integers(low, high + 1))
+
+    def boolean(self):
+        return bool(self.integer(0, 1))
+
+    def shape(self, min_dims=0, max_dims=3, min_side=0):
+        least = 0 if min_side == 0 and self.integer(0, 7) == 7 else max(min_side, 1)
+        return tuple(self.integer(least, 4) for _ in range(self.integer(min_dims, max_dims)))
+
+    def integers(self, *shape, low, high):
+        return self.rng.integers(low, high + 1, shape)
+
+    def booleans(self, *shape):
+        return self.integers(*shape, low=0, high=1).astype(bool)
+
+    def permutation(self, n):
+        return tuple(self.rng.permutation(n).tolist())
+
+
 @functools.cache
 def cases_of(row):
     """Return some arguments and attributes of the domain of ``row``, the same each time."""
-    found = []
-
-    @hypothesis.seed(2)
-    @hypothesis.settings(max_examples=20, database=None, phases=[hypothesis.Phase.generate])
-    @hypothesis.given(arguments(row))
-    def collect(case):
-        found.append(case)
-
-    collect()
-    return found
+    rng = numpy.random.default_rng(0)
+    draw = Sampled(rng, row.domain)
+    if row.domain.arguments is not None:
+        return [row.domain.arguments(draw) for _ in range(CASES)]
+    shapes = [draw.shape() for _ in range(CASES)]
+    return [(tuple(draw.array(*shape) for _ in range(row.arity)), {}) for shape in shapes]
 
 
 def changed(value, places, content):
@@ -249,7 +280,7 @@ def changed(value, places, content):
 
 
 def with_extremes(args, kind, dtype, rng, first_only=False):
-    """Return ``args`` in ``dtype``, with extreme numbers at about half of the places."""
+    """Return ``args`` in ``dtype``, with extreme numbers at about half of the places, or at all."""
     tiny = float(numpy.finfo(dtype).smallest_subnormal)
     choices = [{"denormal": tiny, "-denormal": -tiny}.get(v, v) for v in KINDS[kind]]
     remaining = itertools.count()
@@ -260,7 +291,7 @@ def with_extremes(args, kind, dtype, rng, first_only=False):
         value = value.astype(dtype)
         if first_only and next(remaining):
             return value
-        places = rng.random(value.shape) < 0.5
+        places = rng.random(value.shape) < rng.choice([0.5, 1.0])
         return changed(value, places, rng.choice(choices, places.sum()))
 
     return [change(value) for value in args]
@@ -296,11 +327,12 @@ def test_every_row_takes_extreme_numbers(row, dtype):
         gs = mg.grad(ys, xs, [mg.ones(y.shape, dtype=y.dtype) for y in ys], allow_unused=True)
         gs = [mg.zeros_like(x) if g is None else g for x, g in zip(xs, gs, strict=True)]
         assert [(g.shape, g.dtype) for g in gs] == [(x.shape, x.dtype) for x in xs]
-        if all_finite([*xs, *ys]) and row.name not in documented:
+        known = row.name in documented and (kind == "denormal" or row not in STRUCTURED)
+        if all_finite([*xs, *ys]) and not known:
             assert all_finite(gs), f"{kind}: {args} {attrs}"
             checked |= any(x.size for x in xs)
-    differentiable = isinstance(row, Composite) or row.rules is not None
-    assert checked == (differentiable and row.name not in documented)
+    if row in STRUCTURED:
+        assert checked == (isinstance(row, Composite) or row.rules is not None)
 
 
 # sums of products, which are linear in each argument
@@ -655,7 +687,8 @@ def layer_norm(x, shape, weight, bias, eps):
 
 # NumPy has the function
 OF_NUMPY = {
-    "contract": lambda *xs, subscripts: numpy.einsum(subscripts, *xs),
+    # in NumPy's best order too: `inf * a + inf * b` may be NaN where `inf * (a + b)` is not
+    "contract": lambda *xs, subscripts: numpy.einsum(subscripts, *xs, optimize=True),
     "cumulative_sum": cumulative_sum,
     "einsum": numpy.einsum,
     "linear": lambda x, weight, bias: (
@@ -690,7 +723,7 @@ WRITTEN_OUT = {
     "convolution_input": convolution_input,
     "convolution_weight": convolution_weight,
     "cross_entropy": cross_entropy,
-    "dropout": lambda x, mask, p: numpy.where(mask, x / (1 - p), 0.0) if p < 1 else 0 * mask * x,
+    "dropout": lambda x, mask, p: numpy.where(mask & (p < 1), x / (1 - p % 1), 0.0),
     "huber_loss": huber_loss,
     "index_add": index_add,
     "l1_loss": lambda x, target, reduction: reduced(abs(x - target), reduction),
@@ -712,6 +745,15 @@ WRITTEN_OUT = {
     "sum_to": sum_to,
     "windows": windows,
 }
+# the size of the terms of a sum, from the sizes of the arguments; multilinear rows need none
+SIZES = {
+    "binary_cross_entropy_with_logits": lambda x, target, *weights, reduction: binary_cross_entropy(
+        -x, numpy.ones_like(target), *weights, reduction
+    ),
+    "nll_loss": likelihood,
+}
+# where the formula has a limit and minigrad gives NaN: rows of "NaN that is kept" in docs/limits.md
+UNDEFINED = {("binary_cross_entropy_with_logits", "masked")}
 TRUTHS = {"all", "any", "argmax", "argmin"}  # in REDUCTIONS
 
 
@@ -746,6 +788,8 @@ def test_rows_that_compute_give_what_the_formula_gives(row, dtype):
     limits = numpy.finfo(dtype)
     multilinear = row.name in MULTILINEAR
     for (args, attrs), kind in itertools.product(cases_of(row), KINDS):
+        if (row.name, kind) in UNDEFINED:
+            continue
         args = with_extremes(args, kind, dtype, rng, first_only=not multilinear)
         exact = [a.astype("float64") if is_differentiable(a) else a for a in args]
         expected = numpy.asarray(oracle(*exact, **attrs)).astype(dtype)
@@ -753,9 +797,9 @@ def test_rows_that_compute_give_what_the_formula_gives(row, dtype):
         numpy.testing.assert_array_equal(numpy.isnan(y.numpy()), numpy.isnan(expected), strict=True)
         # the error of a sum is relative to the sum of the sizes of its terms
         sizes = [abs(a) if is_differentiable(a) else a for a in exact]
-        size = numpy.asarray(
-            oracle(*sizes, **attrs) if multilinear else numpy.maximum(abs(expected), 1)
-        )
+        terms = oracle if multilinear else SIZES.get(row.name)
+        size = numpy.maximum(abs(expected), 1) if terms is None else abs(terms(*sizes, **attrs))
+        size = numpy.asarray(size)
         kept = numpy.isfinite(expected)
         numpy.testing.assert_array_equal(y.numpy()[~kept], expected[~kept])
         error = abs(y.numpy()[kept].astype("float64") - expected[kept])
