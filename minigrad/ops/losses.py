@@ -380,10 +380,8 @@ def binary_cross_entropy_with_logits(
         If ``reduction`` has another value.
     """
     _check_pair("binary_cross_entropy_with_logits", input, target, reduction)
-    cost = softplus(-input)
-    if pos_weight is not None:
-        cost = cost * ((pos_weight - 1) * target + 1)
-    loss = (1 - target) * input + cost
+    positive = target if pos_weight is None else target * pos_weight
+    loss = (1 - target) * softplus(input) + positive * softplus(-input)  # no term cancels another
     return _reduced(loss if weight is None else loss * weight, reduction)
 
 

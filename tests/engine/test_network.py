@@ -746,3 +746,15 @@ def test_pooling_errors(name):
 def test_the_wider_dtype_wins_in_a_convolution(dtypes):
     x, weight = mg.zeros((1, 1, 3), dtype=dtypes[0]), mg.zeros((1, 1, 2), dtype=dtypes[1])
     assert mg.conv1d(x, weight).dtype == mg.float64
+
+
+@pytest.mark.parametrize(
+    ("score", "target"), [(-100.0, 0.0), (-100.0, 1e-9), (30.0, 1.0), (3.0, 0.4)]
+)
+def test_binary_cross_entropy_loses_no_digits(score, target):
+    expected = (1 - target) * (max(score, 0) + math.log1p(math.exp(-abs(score))))
+    expected += target * (max(-score, 0) + math.log1p(math.exp(-abs(score))))
+    found = mg.binary_cross_entropy_with_logits(
+        mg.tensor([score], dtype="float64"), mg.tensor([target], dtype="float64")
+    )
+    assert found.item() == pytest.approx(expected, rel=1e-15)
