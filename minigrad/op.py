@@ -236,7 +236,8 @@ class Op:
                 raise TypeError(f"{self.name}() got two values for {key!r}")
             if key not in names:
                 raise TypeError(
-                    f"{self.name}{self.__signature__} has no argument {key!r}{suggestion(key, names)}"
+                    f"{self.name}{self.__signature__} has no argument {key!r}"
+                    + ("; it is called 'axis' here" * (key == "dim") or suggestion(key, names))
                 )
             values[key] = value
         values = {**self.defaults, **values}

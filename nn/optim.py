@@ -28,9 +28,14 @@ class Optimizer:
     """
 
     def __init__(self, parameters: Iterable[Tensor], lr: float) -> None:
+        name = type(self).__name__
+        if not isinstance(parameters, Iterable):
+            raise ArgumentError(
+                f"{name}: parameters must be tensors, in a list for instance, not a "
+                f"{type(parameters).__name__}; pass module.parameters()"
+            )
         self.parameters = list(parameters)
         self.lr = lr
-        name = type(self).__name__
         if not self.parameters:
             raise ArgumentError(f"{name}: there are no parameters to train")
         for position, p in enumerate(self.parameters):

@@ -139,6 +139,11 @@ CASES = {
         ),
         ("mg.add(1.0)", "TypeError", "add() misses its argument 'b'"),
         (
+            "mg.softmax(mg.ones(2), dim=0)",
+            "TypeError",
+            "softmax(x, /, axis=-1) has no argument 'dim'; it is called 'axis' here",
+        ),
+        (
             "mg.sum(mg.ones(2), axs=0)",
             "TypeError",
             "sum(x, /, *, axis=None, keepdims=False) has no argument 'axs'; did you mean 'axis'?",

@@ -82,6 +82,11 @@ def test_a_pending_backward_pass_notices_a_step():
 @pytest.mark.parametrize(
     ("make", "text"),
     [
+        (
+            lambda: nn.optim.Adam(nn.Linear(2, 2)),
+            "Adam: parameters must be tensors, in a list for instance, not a Linear; "
+            "pass module.parameters",
+        ),
         (lambda: nn.optim.Adam([]), "Adam: there are no parameters to train"),
         (
             lambda: nn.optim.SGD([nn.Parameter([1.0])], momentum=-1),
