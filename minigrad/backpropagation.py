@@ -174,10 +174,10 @@ def backpropagate(
         for record in done:
             record.saved = record.output = None
             record.parents = ()
-    return {key: g if isinstance(g, Tensor) else _wrapped(key, g) for key, g in found.items()}
+    return {key: g if isinstance(g, Tensor) else _wrapped(g) for key, g in found.items()}
 
 
-def _wrapped(key: Any, g: Any) -> Tensor:
+def _wrapped(g: Any) -> Tensor:
     if type(g) not in by_type:
         g = numpy.asarray(g)
     return make(g, None)
@@ -186,7 +186,7 @@ def _wrapped(key: Any, g: Any) -> Tensor:
 def _hooked(hooks: Any, g: Any) -> Any:
     if hooks:
         for hook in tuple(hooks.values()):
-            given = g if isinstance(g, Tensor) else _wrapped(None, g)
+            given = g if isinstance(g, Tensor) else _wrapped(g)
             if given._node is None:
                 given = given.clone()  # other branches use the same array, and a hook may write
             changed = hook(given)
@@ -279,9 +279,8 @@ def _run(
             if doubtful:
                 # 0 * inf is NaN, but an element that was not chosen has no influence at all
                 nothing = g == 0
-                if (
-                    create_graph
-                ):  # where 0 * slope is a number, the slope is still to be differentiated
+                if create_graph:
+                    # where 0 * slope is a number, the slope is still to be differentiated
                     nothing = m.logical_and(nothing, m.isnan(part))
                 part = m.where(nothing, 0.0, part)
             like = parent._array if isinstance(parent, Tensor) else parent

@@ -13,10 +13,6 @@ from minigrad.random import Shape
 from minigrad.tensor import Tensor, make, tensor
 
 
-def _made(array: Any, dtype: Any, device: str | None, requires_grad: bool) -> Tensor:
-    return tensor(array, dtype=dtype, device=device, requires_grad=requires_grad)
-
-
 def full(
     shape: Shape,
     fill_value: float,
@@ -87,12 +83,8 @@ def arange(
     if stop is None:
         start, stop = 0, start
     whole = all(isinstance(n, (int, numpy.integer)) for n in (start, stop, step))
-    return _made(
-        numpy.arange(start, stop, step),
-        dtype or (dtypes.int64 if whole else dtypes.get_default_dtype()),
-        device,
-        False,
-    )
+    kind = dtype or (dtypes.int64 if whole else dtypes.get_default_dtype())
+    return tensor(numpy.arange(start, stop, step), kind, device)
 
 
 def linspace(
@@ -107,7 +99,7 @@ def linspace(
     """Return ``num`` evenly spaced numbers from ``start`` to ``stop``."""
     (num,) = random.sizes_of(num)
     values = numpy.linspace(start, stop, num, endpoint=endpoint)
-    return _made(values, dtype or dtypes.get_default_dtype(), device, False)
+    return tensor(values, dtype or dtypes.get_default_dtype(), device)
 
 
 def eye(
@@ -120,7 +112,7 @@ def eye(
 ) -> Tensor:
     """Return a matrix with ones on diagonal ``k`` and zeros elsewhere."""
     random.sizes_of((n_rows, n_rows if n_cols is None else n_cols))
-    return _made(numpy.eye(n_rows, n_cols, k=k), dtype or dtypes.get_default_dtype(), device, False)
+    return tensor(numpy.eye(n_rows, n_cols, k=k), dtype or dtypes.get_default_dtype(), device)
 
 
 def rand(

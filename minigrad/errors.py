@@ -9,8 +9,6 @@ import sys
 from collections.abc import Iterable
 from types import FrameType
 
-_PACKAGE = os.path.dirname(os.path.abspath(__file__))
-
 _NOT_THE_USER = frozenset({"minigrad", "contextlib", "functools"})
 
 

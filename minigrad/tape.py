@@ -18,12 +18,7 @@ from minigrad.backends import backend_of
 from minigrad.backends.base import by_type
 from minigrad.dispatch import interpreting
 from minigrad.dtypes import is_floating
-from minigrad.errors import (
-    AnomalyError,
-    BackendError,
-    TraceError,
-    user_line,
-)
+from minigrad.errors import AnomalyError, BackendError, TraceError, user_line
 from minigrad.failures import describe, explain
 from minigrad.graph import Var, needs
 from minigrad.op import Op
@@ -283,14 +278,12 @@ def _mixed_devices(op: Op, args: tuple[Any, ...]) -> BackendError:
 
 # which interpreter is at work
 
-EAGER = Eager(tracking=True, checking=False)
 _MODES = {
     (tracking, checking): Eager(tracking, checking)
     for tracking in (True, False)
     for checking in (True, False)
 }
-_MODES[True, False] = EAGER
-dispatch.install_default(EAGER)
+dispatch.install_default(_MODES[True, False])
 
 
 def eager(tracking: bool, checking: bool) -> Eager:
@@ -345,6 +338,7 @@ def anomaly() -> Iterator[None]:
 
 
 def is_finite(array: Any, backend: Any) -> bool:
+    """Say whether ``array`` (or number) holds neither NaN nor infinity; integers never do."""
     if not hasattr(array, "dtype") or not is_floating(array.dtype):
         return True
     backend = by_type.get(type(array), backend)  # it may have moved

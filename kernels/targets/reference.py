@@ -114,9 +114,8 @@ def adjoint(
                     totals[k] = m.zeros(inputs[i].shape, dtype=inputs[i].dtype)
                 totals[k][t] = part
             elif totals[k] is None:
-                totals[k] = m.asarray(
-                    part, copy=True
-                )  # in the order that the other parts will have
+                # a copy lies in memory in the order that the other parts will have
+                totals[k] = m.asarray(part, copy=True)
             else:
                 totals[k] += part
     first = len(inputs)

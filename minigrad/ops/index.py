@@ -292,10 +292,6 @@ class At:
 # picking along one axis
 
 
-def _take_key(x: Any, axis: int) -> tuple[Any, ...]:
-    return (*(slice(None),) * axis, ARRAY)
-
-
 def _take_arguments(draw: Draw) -> Arguments:
     shape = draw.shape(min_dims=1, min_side=1)
     axis = draw.integer(-len(shape), len(shape) - 1)

@@ -15,8 +15,8 @@ from minigrad.ops.shape import normal_axes, permute_dims, reshape
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 
 
-def _bilinear(arguments: Any, strict: str | None = None) -> Domain:
-    return Domain(sharp="linear", arguments=arguments, strict=strict)
+def _bilinear(arguments: Any) -> Domain:
+    return Domain(sharp="linear", arguments=arguments)
 
 
 def _matmul(m: Any, a: Any, b: Any) -> Any:
