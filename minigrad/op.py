@@ -237,7 +237,11 @@ class Op:
             if key not in names:
                 raise TypeError(
                     f"{self.name}{self.__signature__} has no argument {key!r}"
-                    + ("; it is called 'axis' here" * (key == "dim") or suggestion(key, names))
+                    + (
+                        "; it is called 'axis' here"
+                        if key == "dim" and "axis" in names
+                        else suggestion(key, names)
+                    )
                 )
             values[key] = value
         values = {**self.defaults, **values}

@@ -144,6 +144,11 @@ CASES = {
             "softmax(x, /, axis=-1) has no argument 'dim'; it is called 'axis' here",
         ),
         (
+            "mg.add(mg.ones(2), mg.ones(2), dim=0)",
+            "TypeError",
+            "add(a, b) has no argument 'dim'",
+        ),
+        (
             "mg.sum(mg.ones(2), axs=0)",
             "TypeError",
             "sum(x, /, *, axis=None, keepdims=False) has no argument 'axs'; did you mean 'axis'?",
