@@ -61,6 +61,10 @@ class Generator:
             raise ArgumentError(f"a seed must be a non-negative integer, not {seed!r}")
         self._start(seed, (), 0)
 
+    def __repr__(self) -> str:
+        path = "".join(f".{child}" for child in self._path)
+        return f"<generator {self._seed}{path}>"
+
     def _start(self, seed: int, path: tuple[int, ...], children: int) -> None:
         self._seed, self._path, self._children = seed, path, children
         sequence = numpy.random.SeedSequence(seed, spawn_key=path)

@@ -47,6 +47,10 @@ class Optimizer:
         if not lr >= 0:
             raise ArgumentError(f"{name}: lr must be 0 or more, not {lr}")
 
+    def __repr__(self) -> str:
+        count = sum(p.size for p in self.parameters)
+        return f"{type(self).__name__}({count} numbers in {len(self.parameters)} tensors, lr={self.lr})"
+
     def zero_grad(self) -> None:
         """Forget the gradients of all parameters."""
         for p in self.parameters:

@@ -29,7 +29,7 @@ class Formulas:
         return formula
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Backend:
     """An array library.
 
@@ -55,6 +55,8 @@ class Backend:
     on_device : callable, optional
         ``on_device(arrays)`` is a context manager in which ops on ``arrays`` run; None if the
         library needs none.
+    formulas : Formulas
+        The ops of the table on the library's arrays: the ``m`` of a rule in the backward pass.
     """
 
     name: str
@@ -68,6 +70,9 @@ class Backend:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "formulas", Formulas(self.namespace))
+
+    def __repr__(self) -> str:
+        return f"<backend {self.name}>"
 
     def place(self, *arrays: Any) -> AbstractContextManager[Any]:
         """Return a context manager in which work on ``arrays`` is done where they are."""

@@ -532,3 +532,7 @@ TABLE = """
 
 def test_the_whole_table_runs_on_the_stand_in_as_on_numpy():
     assert on_stand_in(TABLE) == "True"
+
+
+def test_a_backend_shows_its_name_and_not_its_library():
+    assert repr(backend_named("numpy")) == "<backend numpy>"

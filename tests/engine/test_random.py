@@ -287,3 +287,9 @@ def test_threads_may_draw_from_one_generator():
 def test_many_numbers_are_those_written_down():
     drawn = Generator(123).normal((10_000,), dtype="float64").numpy()
     assert hashlib.sha256(drawn.tobytes()).hexdigest() == DIGEST
+
+
+def test_a_generator_shows_where_its_numbers_come_from():
+    first, second = Generator(7).split()
+    assert repr(second) == "<generator 7.1>"
+    assert repr(first.split()[0]) == "<generator 7.0.0>"

@@ -138,3 +138,8 @@ def test_clipping_does_not_scale_a_shared_gradient_twice():
     assert nn.clip_grad_norm_([a, b], 1.0) == 2.0
     for p in (a, b):
         np.testing.assert_allclose(p.grad.numpy(), [0.5, 0.5], rtol=1e-5)
+
+
+def test_an_optimiser_shows_what_it_trains():
+    optimizer = nn.optim.SGD(nn.Linear(3, 2).parameters(), lr=0.1)
+    assert repr(optimizer) == "SGD(8 numbers in 2 tensors, lr=0.1)"
