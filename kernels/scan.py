@@ -9,7 +9,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from minigrad import dispatch
-from minigrad.backends import backend_of
+from minigrad.backends.base import by_type
 from minigrad.backpropagation import backpropagate, node_key
 from minigrad.creation import zeros
 from minigrad.errors import AnomalyError, ShapeError, TraceError, user_line
@@ -119,7 +119,7 @@ def _formula(m: Any, *arrays: Any, loop: Loop) -> tuple[Any, ...]:
 def _rule(m: Any, g: Any, y: Any, *arguments: Any, loop: Loop) -> tuple[Any, ...]:
     if isinstance(g[0], Tensor):
         return _replayed(g, arguments, loop)
-    namespace = backend_of(arguments[0]).namespace  # type: ignore[union-attr]
+    namespace = by_type[type(arguments[0])].namespace
     backward = loop.backward
     assert backward is not None  # there is no record without a tensor to differentiate by
     found = reference.adjoint(namespace, loop.traced, arguments, y, g, backward, loop.reverse)

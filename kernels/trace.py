@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from minigrad.dispatch import interpreting
@@ -140,10 +141,9 @@ def name_of(step: Callable[..., Any]) -> str:
 
 def argument_names(step: Callable[..., Any], inputs: int, states: int) -> list[str]:
     """Return names for the positional arguments of ``step``: its own, if it has as many."""
-    try:
+    parameters: Iterable[inspect.Parameter] = ()
+    with suppress(TypeError, ValueError):  # not every callable tells its signature
         parameters = inspect.signature(step).parameters.values()
-    except (TypeError, ValueError):
-        parameters = ()  # type: ignore[assignment]
     names = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     if len(names) != inputs + states:
         names = [f"input{i}" for i in range(inputs)] + [f"state{i}" for i in range(states)]

@@ -51,7 +51,8 @@ def _owned(g: Tensor, recorded: bool) -> Tensor:
 
 def _zeros_like(t: Tensor) -> Tensor:
     """Return a constant; zero times ``t`` would be NaN where ``t`` is infinite."""
-    return zeros_like(t.detach())  # type: ignore[no-any-return]
+    zeros: Tensor = zeros_like(t.detach())
+    return zeros
 
 
 def _seeds(outputs: Sequence[Tensor], gradients: Any) -> list[Tensor]:

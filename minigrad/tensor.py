@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import weakref
 from collections.abc import Callable, Iterator
 from itertools import count
 from typing import Any
@@ -199,7 +200,8 @@ class Tensor(Operators):
         return _copied(self._array).__dlpack__(**options)
 
     def __dlpack_device__(self) -> tuple[int, int]:
-        return self._array.__dlpack_device__()  # type: ignore[no-any-return]
+        device: tuple[int, int] = self._array.__dlpack_device__()
+        return device
 
     # moving and converting
 
@@ -216,7 +218,10 @@ class Tensor(Operators):
             wanted = "cpu" if name == "numpy" else f"cuda:{number}"
             if self.device == wanted:
                 return self
-            return apply(shape.transfer, (self,), {"device": wanted, "source": self.device})  # type: ignore[no-any-return]
+            moved: Tensor = apply(
+                shape.transfer, (self,), {"device": wanted, "source": self.device}
+            )
+            return moved
         if isinstance(target, Tensor):
             return self.to(target.device).astype(target.dtype)
         try:
@@ -241,7 +246,8 @@ class Tensor(Operators):
         if dtype == self.dtype:
             return self
         source = self if dtypes.is_floating(dtype) else self.detach()
-        return apply(shape.astype, (source,), {"dtype": dtype})  # type: ignore[no-any-return]
+        converted: Tensor = apply(shape.astype, (source,), {"dtype": dtype})
+        return converted
 
     def detach(self) -> Tensor:
         """Return a tensor with the same content that no gradient flows through."""
@@ -251,7 +257,8 @@ class Tensor(Operators):
         """Return a copy with memory of its own; gradients flow through."""
         if not self.requires_grad:
             return make(_copied(self._array), None)
-        return apply(elementwise.positive, (self,), {})  # type: ignore[no-any-return]
+        copied: Tensor = apply(elementwise.positive, (self,), {})
+        return copied
 
     def __copy__(self) -> Tensor:
         return self._duplicate(self._array)
@@ -403,8 +410,6 @@ class Tensor(Operators):
     def retain_grad(self) -> Tensor:
         """Let ``backward`` store the gradient of this tensor although it is not a leaf."""
         if self._node is not None:
-            import weakref
-
             me = weakref.ref(self)
 
             def store(g: Tensor) -> None:

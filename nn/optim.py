@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from minigrad import memory
-from minigrad.backends import backend_of
+from minigrad.backends.base import by_type
 from minigrad.errors import ArgumentError
 from minigrad.tensor import Tensor
 
@@ -61,7 +61,8 @@ class Optimizer:
         for position, p in enumerate(self.parameters):
             if p.grad is not None:
                 with memory.writing(p._array) as array:
-                    self.update(position, array, p.grad._array, backend_of(array).namespace)  # type: ignore[union-attr]
+                    m = by_type[type(array)].namespace
+                    self.update(position, array, p.grad._array, m)
 
     def update(self, position: int, array: Any, g: Any, m: Any) -> None:
         """Change ``array``, the parameter number ``position``, in place; ``g`` is its gradient.
