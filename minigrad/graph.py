@@ -102,11 +102,17 @@ class Graph:
 def infer(
     op: Op, args: Sequence[Any], attrs: Mapping[str, Any]
 ) -> tuple[tuple[tuple[tuple[int, ...], Any], ...], bool]:
-    """Return shape and dtype of each output, and whether there are several, by running the formula.
+    """Find the shapes and dtypes of an op's outputs, by running its formula.
 
-    The formula runs on stand-ins that have a shape and a dtype but no memory behind them.
+    It runs on stand-ins: arrays of the right shape all of whose elements are one zero in memory. No op
+    has a shape rule to keep in step with its formula: the formula is the rule.
 
-    No op has a shape rule to keep in step with its formula: the formula is the rule.
+    Returns
+    -------
+    specs : tuple
+        A pair of shape and dtype for each output.
+    several : bool
+        Whether the formula returns a sequence of outputs, be it of one.
     """
     stand_ins = [
         numpy.broadcast_to(numpy.zeros((), a.dtype), a.shape) if isinstance(a, Var) else a

@@ -1,14 +1,14 @@
 """The op record: one formula, its adjoint rules, and a domain for tests. All else is derived from it.
 
 The formula is a function ``fn(m, *arrays, **attributes)``. It is run, never rewritten: ``m`` is the
-array library of the arrays given (NumPy, CuPy, any namespace of the array API standard), or a symbolic
-one. Its signature is the signature of the public function: parameters before ``/`` (all positional ones
-if there is no ``/``) are arrays, the others are attributes; ``*xs`` means "a sequence of arrays".
+array library of the arrays given (NumPy, CuPy, any namespace of the array API standard). Its signature
+is the signature of the public function: parameters before ``/`` (all positional ones if there is no
+``/``) are arrays, the others are attributes; ``*xs`` means "a sequence of arrays".
 
 An adjoint rule is a function ``rule(m, g, y, *arrays, **attributes)`` that maps the cotangent ``g`` of
 the output ``y`` to the cotangent of one argument. In a rule ``m`` offers the ops of the table, so one
 rule serves raw arrays, tensors (for second derivatives) and graph variables (for compiled loops).
-Un-broadcasting is done once, by the engine.
+A rule need not un-broadcast: whoever runs it does.
 """
 
 from __future__ import annotations

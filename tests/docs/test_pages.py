@@ -44,16 +44,30 @@ def test_code_blocks_run(page: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, f"a code block of {page.name} fails:\n{done.stderr}"
 
 
-def broken_links(page: Path) -> list[str]:
-    """List the links to files that are not there. Code is left out: f[i](x) looks like a link."""
+def links(page: Path) -> list[str]:
+    """List the links of a page to files. Code is left out: f[i](x) looks like a link."""
     prose = re.sub(r"```.*?```|`[^`]*`", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
-    links = re.findall(r"\]\(([^)#\s]+)", prose)
-    return [link for link in links if "://" not in link and not (page.parent / link).exists()]
+    return [link for link in re.findall(r"\]\(([^)#\s]+)", prose) if "://" not in link]
+
+
+def broken_links(page: Path) -> list[str]:
+    """List the links to files that are not there."""
+    return [link for link in links(page) if not (page.parent / link).exists()]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_somewhere(page: Path) -> None:
     assert broken_links(page) == []
+
+
+def test_every_page_can_be_reached_from_the_readme() -> None:
+    reached, waiting = set(), [ROOT / "README.md"]
+    while waiting:
+        page = waiting.pop().resolve()
+        if page.suffix == ".md" and page not in reached:
+            reached.add(page)
+            waiting += [page.parent / link for link in links(page)]
+    assert {page.resolve() for page in PAGES} - reached == set()
 
 
 def test_a_broken_link_is_noticed(tmp_path: Path) -> None:
