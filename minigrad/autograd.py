@@ -239,6 +239,11 @@ def vjp(function: Callable[..., Any], *primals: Tensor) -> tuple[Any, Callable[.
 
     The second function takes one cotangent for each output and returns a tuple with one for each of
     ``primals``; zeros where an output does not depend on it. It may be called many times.
+
+    Raises
+    ------
+    GradientError, DtypeError
+        By the second function, if cotangents and outputs differ in number or shape, or in dtype.
     """
     with enable_grad():
         inputs = _linked(primals)
@@ -292,7 +297,19 @@ def jvp(
 def hvp(
     function: Callable[..., Any], primals: Sequence[Tensor], tangents: Sequence[Tensor]
 ) -> tuple[Any, tuple[Tensor, ...]]:
-    """Return ``function(*primals)`` (a scalar) and its Hessian times ``tangents``."""
+    """Return ``function(*primals)`` (a scalar) and its Hessian times ``tangents``.
+
+    Returns
+    -------
+    value : Tensor
+    products : tuple of Tensor
+        One for each of ``primals``, of its shape.
+
+    Raises
+    ------
+    GradientError
+        If shapes of primals and tangents differ, or the value is not a scalar.
+    """
     _check_tangents(primals, tangents, "hvp")
     with enable_grad():
         inputs = _linked(primals)

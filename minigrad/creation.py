@@ -77,6 +77,11 @@ def arange(
     """Return numbers from ``start`` to below ``stop``; int64 if all three are integers.
 
     With one argument, the numbers from 0 to below it.
+
+    Raises
+    ------
+    ArgumentError
+        If ``step`` is 0.
     """
     if step == 0:
         raise ArgumentError("arange: a step of 0 never arrives; use full()")
@@ -152,6 +157,11 @@ def from_dlpack(source: Any) -> Tensor:
     """Return a copy of an array of another library (NumPy, CuPy, PyTorch) that speaks DLPack.
 
     The content is copied, because nobody else may write to a tensor's memory.
+
+    Raises
+    ------
+    TypeError
+        If ``source`` does not speak DLPack.
     """
     if not hasattr(source, "__dlpack_device__"):
         raise TypeError(

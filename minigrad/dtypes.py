@@ -66,7 +66,13 @@ def as_dtype(dtype: Any) -> numpy.dtype[Any]:
 
 
 def bfloat16() -> numpy.dtype[Any]:
-    """Return bfloat16, which NumPy and CuPy take from the package ``ml_dtypes``."""
+    """Return bfloat16, which NumPy and CuPy take from the package ``ml_dtypes``.
+
+    Raises
+    ------
+    DtypeError
+        If the package is not installed.
+    """
     try:
         import ml_dtypes  # type: ignore[import-not-found, import-untyped, unused-ignore]
     except ImportError:
@@ -89,7 +95,13 @@ def get_default_dtype() -> numpy.dtype[Any]:
 
 
 def set_default_dtype(dtype: Any) -> None:
-    """Set the dtype that Python floats become: float32 (the default) or float64."""
+    """Set the dtype that Python floats become: float32 (the default) or float64.
+
+    Raises
+    ------
+    DtypeError
+        If it is another one.
+    """
     global _default
     chosen = as_dtype(dtype)
     if chosen not in (float32, float64):

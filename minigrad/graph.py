@@ -189,6 +189,11 @@ def needs(
         Positions of the arguments that no rule reads.
     output : bool
         Whether a rule reads the output.
+
+    Raises
+    ------
+    GradientError
+        If a rule fails on variables.
     """
     if op.saves != "touched":
         return (), op.saves == "all"

@@ -351,7 +351,7 @@ def elementwise(
     doc: str = "",
     selects: bool = False,
 ) -> Op:
-    """Add an op that works on each element by itself, with broadcasting."""
+    """Add an op that works on each element by itself, with broadcasting; see `define_op`."""
     return define_op(
         name,
         fn,
@@ -367,7 +367,20 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 
 def composite(*, domain: Domain, name: str | None = None) -> Callable[[_F], _F]:
-    """Add a function that is written in terms of ops to the table of functions to test."""
+    """Add a function that is written in terms of ops to the table of functions to test.
+
+    Parameters
+    ----------
+    domain : Domain
+        What the tests draw; its ``arguments`` must be given.
+    name : str, optional
+        By default the function's own.
+
+    Raises
+    ------
+    ArgumentError
+        If the name is taken.
+    """
 
     def register(function: _F) -> _F:
         key = name or function.__name__

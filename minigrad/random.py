@@ -106,7 +106,13 @@ class Generator:
         }
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Go on exactly where ``get_state`` was called."""
+        """Go on exactly where ``get_state`` was called.
+
+        Raises
+        ------
+        ArgumentError
+            If ``state`` is not what ``get_state`` returns.
+        """
         self._drawn()
         try:
             self._start(state["seed"], tuple(state["path"]), state["children"])
@@ -135,7 +141,13 @@ class Generator:
         dtype: Any = None,
         device: str | None = None,
     ) -> Tensor:
-        """Return numbers evenly distributed between ``low`` (included) and ``high`` (excluded)."""
+        """Return numbers evenly distributed between ``low`` (included) and ``high`` (excluded).
+
+        Raises
+        ------
+        DtypeError
+            If ``dtype`` is not a floating-point one.
+        """
         kind = dtypes.as_dtype(dtype or dtypes.get_default_dtype())
         if not dtypes.is_floating(kind):
             raise DtypeError(f"uniform() draws floating-point numbers, not {kind}; use integers()")
@@ -153,7 +165,13 @@ class Generator:
         dtype: Any = None,
         device: str | None = None,
     ) -> Tensor:
-        """Return normally distributed numbers."""
+        """Return normally distributed numbers.
+
+        Raises
+        ------
+        ArgumentError
+            If ``std`` is negative.
+        """
         if not std >= 0:
             raise ArgumentError(
                 f"normal(): a standard deviation must not be negative, but is {std}"
@@ -163,7 +181,13 @@ class Generator:
     def integers(
         self, low: int, high: int, shape: Shape = (), *, device: str | None = None
     ) -> Tensor:
-        """Return int64 numbers between ``low`` (included) and ``high`` (excluded)."""
+        """Return int64 numbers between ``low`` (included) and ``high`` (excluded).
+
+        Raises
+        ------
+        ArgumentError
+            If there is no number between them.
+        """
         if high <= low:
             raise ArgumentError(f"integers(): high ({high}) must be larger than low ({low})")
         return _made(self._drawn().integers(low, high, size=sizes_of(shape)), dtypes.int64, device)
@@ -171,7 +195,13 @@ class Generator:
     def bernoulli(
         self, probability: float, shape: Shape = (), *, device: str | None = None
     ) -> Tensor:
-        """Return bool values that are true with ``probability``."""
+        """Return bool values that are true with ``probability``.
+
+        Raises
+        ------
+        ArgumentError
+            If ``probability`` does not lie between 0 and 1.
+        """
         if not 0 <= probability <= 1:
             raise ArgumentError(f"a probability must lie between 0 and 1, not {probability}")
         return _made(self._drawn().random(sizes_of(shape)) < probability, dtypes.bool_, device)
@@ -182,7 +212,25 @@ class Generator:
         return _made(self._drawn().permutation(n), dtypes.int64, device)
 
     def categorical(self, probabilities: Tensor, *, device: str | None = None) -> Tensor:
-        """Return an int64 position along the last axis, drawn with these probabilities."""
+        """Return an int64 position along the last axis, drawn with these probabilities.
+
+        Parameters
+        ----------
+        probabilities : Tensor
+            Shape (..., size); rows need not add up to 1.
+        device : str, optional
+            By default that of ``probabilities``.
+
+        Returns
+        -------
+        Tensor
+            Shape (...).
+
+        Raises
+        ------
+        ArgumentError
+            If a row is negative, infinite, NaN or all zero.
+        """
         weights = numpy.asarray(probabilities.detach().cpu().numpy(), dtype=numpy.float64)
         total = weights.sum(-1, keepdims=True)
         if not (weights >= 0).all() or not (total > 0).all() or not numpy.isfinite(total).all():

@@ -298,7 +298,13 @@ def is_grad_enabled() -> bool:
 
 @contextmanager
 def set_grad_enabled(enabled: bool) -> Iterator[None]:
-    """Record, or do not record, inside the ``with`` block. Also works as a decorator."""
+    """Record, or do not record, inside the ``with`` block. Also works as a decorator.
+
+    Raises
+    ------
+    TraceError
+        In a step that is being traced.
+    """
     current = dispatch.current()
     if not isinstance(current, Eager):
         raise TraceError(

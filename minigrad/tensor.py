@@ -161,7 +161,13 @@ class Tensor(Operators):
         return array if dtype is None else array.astype(dtype, copy=False)
 
     def item(self) -> Any:
-        """Return the one element as a Python number."""
+        """Return the one element as a Python number.
+
+        Raises
+        ------
+        ShapeError
+            If there is not just one.
+        """
         if self.size != 1:
             raise ShapeError(f"item() needs one element, but the tensor has shape {self.shape}")
         return by_type[type(self._array)].to_numpy(self._array).item()
@@ -212,6 +218,13 @@ class Tensor(Operators):
         ----------
         target : str or dtype
             "cpu", "cuda", "cuda:1", or a dtype.
+
+        Raises
+        ------
+        ArgumentError
+            If ``target`` is neither.
+        BackendError
+            If there is no such device.
         """
         if isinstance(target, str) and (target == "cpu" or target.partition(":")[0] == "cuda"):
             name, number = parse_device(target)
@@ -370,7 +383,15 @@ class Tensor(Operators):
         self.requires_grad_(requires_grad)
 
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
-        """Set whether gradients flow through this leaf, and return it."""
+        """Set whether gradients flow through this leaf, and return it.
+
+        Raises
+        ------
+        GradientError
+            If an op made this tensor.
+        DtypeError
+            If it does not hold floating-point numbers.
+        """
         if self._node is not None:
             raise GradientError(
                 "requires_grad can be changed for leaf tensors only; use detach() to cut the graph"
@@ -424,6 +445,12 @@ class Tensor(Operators):
         """Call ``hook(gradient)`` when this tensor's gradient is known; return a function to undo it.
 
         A tensor that the hook returns takes the place of the gradient.
+
+        Raises
+        ------
+        GradientError
+            If no gradient flows through this tensor; in the backward pass, if the hook returns
+            something other than None or a tensor of the gradient's shape.
         """
         if not self.requires_grad:
             raise GradientError("a hook needs a tensor that requires a gradient")

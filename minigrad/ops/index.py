@@ -302,7 +302,15 @@ def _take_arguments(draw: Draw) -> Arguments:
 def take(x: Any, indices: Any, axis: int | None = None) -> Any:
     """Return the elements at ``indices`` (integers of any shape) along an axis.
 
-    The axis may be left out for a tensor with one axis.
+    The axis may be left out for a tensor with one axis. In the result the axes of ``indices`` stand in
+    its place.
+
+    Raises
+    ------
+    IndexingError
+        If an index is out of range, or the axis is left out for a tensor with several.
+    ShapeError
+        If there is no such axis.
     """
     if axis is None and x.ndim != 1:
         raise IndexingError(f"take: say which axis of a tensor with {x.ndim} axes is meant")

@@ -139,6 +139,11 @@ def linear(x: Any, weight: Any, bias: Any = None) -> Any:
     -------
     Tensor
         Shape (..., out).
+
+    Raises
+    ------
+    ShapeError
+        If ``weight`` is not a matrix, or its second axis is not as long as the last of ``x``.
     """
     if len(weight.shape) != 2 or not x.shape or x.shape[-1] != weight.shape[1]:
         raise ShapeError(
@@ -157,7 +162,13 @@ def _same_shapes(draw: Draw) -> Arguments:
 
 @composite(domain=_bilinear(_same_shapes))
 def vecdot(x1: Any, x2: Any, axis: int = -1) -> Any:
-    """Sum of products along an axis; the other axes broadcast."""
+    """Sum of products along an axis; the other axes broadcast.
+
+    Raises
+    ------
+    ShapeError
+        If the axis has two sizes, or the others do not broadcast.
+    """
     if x1.shape[axis] != x2.shape[axis]:
         raise ShapeError(
             f"vecdot: axis {axis} has size {x1.shape[axis]} and {x2.shape[axis]}; "
@@ -172,7 +183,13 @@ def _two_vectors(draw: Draw) -> Arguments:
 
 @composite(domain=_bilinear(_two_vectors))
 def outer(x1: Any, x2: Any) -> Any:
-    """All products of the elements of two vectors, shape (len(x1), len(x2))."""
+    """All products of the elements of two vectors, shape (len(x1), len(x2)).
+
+    Raises
+    ------
+    ShapeError
+        If one of them has not one axis.
+    """
     if x1.ndim != 1 or x2.ndim != 1:
         raise ShapeError(
             f"outer: shapes {tuple(x1.shape)} and {tuple(x2.shape)}; both must have one axis"
@@ -199,6 +216,16 @@ def tensordot(x1: Any, x2: Any, axes: int | Sequence[Any] = 2) -> Any:
     x1, x2 : Tensor
     axes : int or pair of sequences of int
         The number of axes at the end of ``x1`` and the start of ``x2``, or the axes of each.
+
+    Returns
+    -------
+    Tensor
+        The other axes of ``x1``, then those of ``x2``.
+
+    Raises
+    ------
+    ShapeError
+        If an axis does not exist, or the axes of a pair differ in size.
     """
     if isinstance(axes, int):
         left = tuple(range(x1.ndim - axes, x1.ndim))

@@ -166,7 +166,13 @@ def _two_axes(draw: Draw) -> Arguments:
 
 @composite(domain=_linear(_two_axes))
 def swapaxes(x: Any, axis1: int, axis2: int) -> Any:
-    """Swap two axes."""
+    """Swap two axes.
+
+    Raises
+    ------
+    ShapeError
+        If one of them does not exist.
+    """
     axes = list(range(x.ndim))
     first, second = (normal_axis(a, x.ndim, "swapaxes") for a in (axis1, axis2))
     axes[first], axes[second] = second, first
@@ -175,7 +181,13 @@ def swapaxes(x: Any, axis1: int, axis2: int) -> Any:
 
 @composite(domain=_linear(_two_axes))
 def moveaxis(x: Any, source: int | Sequence[int], destination: int | Sequence[int]) -> Any:
-    """Move axes to new places; the others keep their order."""
+    """Move axes to new places; the others keep their order.
+
+    Raises
+    ------
+    ShapeError
+        If an axis does not exist or comes twice, or there are not as many places as axes.
+    """
     origins = normal_axes(source, x.ndim, "moveaxis")
     places = normal_axes(destination, x.ndim, "moveaxis")
     if len(origins) != len(places):
@@ -221,7 +233,13 @@ def _expand_arguments(draw: Draw) -> Arguments:
 
 @composite(domain=_linear(_expand_arguments))
 def expand_dims(x: Any, axis: int | Sequence[int] = 0) -> Any:
-    """Add axes of size 1 at these places of the result."""
+    """Add axes of size 1 at these places of the result.
+
+    Raises
+    ------
+    ShapeError
+        If the result has no such place, or one comes twice.
+    """
     count = len(axis) if isinstance(axis, Sequence) else 1
     axes = normal_axes(axis, x.ndim + count, "expand_dims")
     sizes = iter(x.shape)
@@ -374,6 +392,11 @@ def roll(x: Any, shift: int | Sequence[int], axis: int | Sequence[int] | None = 
     """Shift elements along axes; those that fall off the end come back at the start.
 
     Without an axis the tensor is rolled as if it were flat.
+
+    Raises
+    ------
+    ShapeError
+        If an axis does not exist, or there are not as many shifts as axes.
     """
     if axis is None:
         return reshape(roll(flatten(x), shift, 0), x.shape)
@@ -406,6 +429,11 @@ def repeat(x: Any, repeats: int | Sequence[int], axis: int | None = None) -> Any
     repeats : int or sequence of int
         How often; one number for each element of the axis, or the same for all.
     axis : int, optional
+
+    Raises
+    ------
+    ShapeError
+        If the axis does not exist, or has another size than ``repeats``.
     """
     if axis is None:
         return repeat(flatten(x), repeats, 0)
@@ -489,7 +517,13 @@ triu = define_op(
 
 @composite(domain=_linear(lambda draw: ((draw.array(3, 1), draw.array(1, 2)), {})))
 def broadcast_arrays(*arrays: Any) -> tuple[Any, ...]:
-    """Stretch all tensors to their common shape."""
+    """Stretch all tensors to their common shape.
+
+    Raises
+    ------
+    ShapeError
+        If they have none.
+    """
     shape: tuple[int, ...] = ()
     for x in arrays:
         longest = max(len(shape), x.ndim)

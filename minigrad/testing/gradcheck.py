@@ -354,8 +354,15 @@ def gradgradcheck(
 ) -> None:
     """Compare second derivatives of a function of tensors with numerical derivatives of the first.
 
-    It checks the function that maps inputs and cotangents to gradients. See `gradcheck`, whose method
-    "complex" cannot be used here.
+    It checks the function that maps inputs and cotangents to gradients. Parameters are those of
+    `gradcheck`, but for the method "complex".
+
+    Raises
+    ------
+    ArgumentError
+        If ``methods`` names "complex": a gradient cannot be traced.
+    GradcheckError, KinkError, DtypeError
+        As in `gradcheck`.
     """
     if "complex" in methods:
         raise ArgumentError(
