@@ -100,6 +100,9 @@ def _watched(function: Callable[..., Any], args: tuple[Any, ...], tracking: bool
     notes = (*getattr(above, "notes", ()), reads)
     with interpreting(_Watching(tracking, above.checking, notes)):
         results = function(*args)
+        for result in listed_tensors(results, _RESULTS):
+            if result.requires_grad:  # it may come from outside, and no op has read it
+                reads.note(result)
     reads.close()
     return results, reads
 

@@ -760,6 +760,14 @@ def test_checkpoint_with_several_outputs_and_other_arguments():
     assert equal(g, 4 * 2 * 8, 4 * 2 * 27)
 
 
+def test_checkpoint_of_a_function_that_returns_what_it_found():
+    x, w = leaf(2.0), leaf(3.0)
+    for outside, slope in ((w, 4), (w * w, 24)):  # 2 x w and 2 x w²
+        a, b = mg.checkpoint(lambda y, outside=outside: (y * 2, outside), x)
+        (g,) = mg.grad(a * b, w)
+        assert equal(g, slope)
+
+
 def test_checkpoint_draws_the_same_random_numbers_again():
     own = mg.Generator(5)
     x = leaf(1.0, 1.0, 1.0)
