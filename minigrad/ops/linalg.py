@@ -10,7 +10,7 @@ from minigrad.dispatch import apply
 from minigrad.errors import ShapeError
 from minigrad.op import Domain, Draw, EachArgument, composite, define_op
 from minigrad.ops import reduce
-from minigrad.ops.shape import normal_axes, permute_dims, reshape
+from minigrad.ops.shape import normal_axes, normal_axis, permute_dims, reshape
 
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 
@@ -169,12 +169,18 @@ def vecdot(x1: Any, x2: Any, axis: int = -1) -> Any:
     ShapeError
         If the axis has two sizes, or the others do not broadcast.
     """
-    if x1.shape[axis] != x2.shape[axis]:
+    last, other = (normal_axis(axis, x.ndim, "vecdot") - x.ndim for x in (x1, x2))
+    if last != other:
         raise ShapeError(
-            f"vecdot: axis {axis} has size {x1.shape[axis]} and {x2.shape[axis]}; "
+            f"vecdot: axis {axis} is not the same one in shapes {tuple(x1.shape)} and "
+            f"{tuple(x2.shape)}, which broadcast from the last; count the axis from -1 backwards"
+        )
+    if x1.shape[last] != x2.shape[last]:
+        raise ShapeError(
+            f"vecdot: axis {axis} has size {x1.shape[last]} and {x2.shape[last]}; "
             "the sizes must be equal"
         )
-    return reduce.sum(x1 * x2, axis=axis)
+    return reduce.sum(x1 * x2, axis=last)
 
 
 def _two_vectors(draw: Draw) -> Arguments:
@@ -228,6 +234,8 @@ def tensordot(x1: Any, x2: Any, axes: int | Sequence[Any] = 2) -> Any:
         If an axis does not exist, or the axes of a pair differ in size.
     """
     if isinstance(axes, int):
+        if axes < 0:
+            raise ShapeError(f"tensordot: axes must be a number of axes from 0 on, not {axes}")
         left = tuple(range(x1.ndim - axes, x1.ndim))
         right = tuple(range(axes))
     else:

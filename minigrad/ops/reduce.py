@@ -237,7 +237,9 @@ argmin = define_op(
 def _argsort(m: Any, x: Any, /, *, axis: int = -1, descending: bool = False) -> Any:
     if not descending:
         return m.argsort(x, axis=axis, stable=True)
-    last = x.shape[axis] - 1  # equal elements keep their order: sort backwards, twice
+    last = (
+        x.shape[normal_axis(axis, x.ndim, "argsort")] - 1
+    )  # equal elements keep their order: sort backwards, twice
     return last - m.flip(m.argsort(m.flip(x, axis=axis), axis=axis, stable=True), axis=axis)
 
 

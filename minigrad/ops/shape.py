@@ -433,11 +433,13 @@ def repeat(x: Any, repeats: int | Sequence[int], axis: int | None = None) -> Any
     Raises
     ------
     ShapeError
-        If the axis does not exist, or has another size than ``repeats``.
+        If the axis does not exist or has another size than ``repeats``, or a number is negative.
     """
     if axis is None:
         return repeat(flatten(x), repeats, 0)
     position = normal_axis(axis, x.ndim, "repeat")
+    if any(count < 0 for count in (repeats if isinstance(repeats, Sequence) else (repeats,))):
+        raise ShapeError(f"repeat: an element cannot come {repeats} times; give counts from 0 on")
     if isinstance(repeats, Sequence):
         counts = tuple(repeats)
         if len(counts) != x.shape[position]:

@@ -170,6 +170,31 @@ CASES = {
             "sum(float32[2, 3], axis=2): axis 2 is out of bounds for array of dimension 2; axes count from 0, or from -1 backwards",
         ),
         (
+            "mg.argsort(mg.ones((2, 3)), axis=2, descending=True)",
+            "ShapeError",
+            "argsort(float32[2, 3], axis=2, descending=True): there is no axis 2 in a tensor with 2 axes; axes count from 0, or from -1 backwards",
+        ),
+        (
+            "mg.vecdot(mg.ones(3), mg.ones(3), axis=1)",
+            "ShapeError",
+            "vecdot: there is no axis 1 in a tensor with 1 axes; axes count from 0, or from -1 backwards",
+        ),
+        (
+            "mg.vecdot(mg.ones((2, 3, 3)), mg.ones((3, 3)), axis=1)",
+            "ShapeError",
+            "vecdot: axis 1 is not the same one in shapes (2, 3, 3) and (3, 3), which broadcast from the last; count the axis from -1 backwards",
+        ),
+        (
+            "mg.tensordot(mg.ones(3), mg.ones(3), -1)",
+            "ShapeError",
+            "tensordot: axes must be a number of axes from 0 on, not -1",
+        ),
+        (
+            "mg.repeat(mg.ones(2), [1, -1])",
+            "ShapeError",
+            "repeat: an element cannot come [1, -1] times; give counts from 0 on",
+        ),
+        (
             "mg.reshape(mg.ones(6), (4, 2))",
             "ShapeError",
             "reshape(float32[6], shape=(4, 2)): cannot reshape array of size 6 into shape (4,2); compare the shapes above",
