@@ -6,7 +6,7 @@ from typing import Any
 
 from minigrad.dispatch import apply
 from minigrad.ops import elementwise, linalg, reduce, shape
-from minigrad.ops.index import index
+from minigrad.ops.index import At, index
 
 _NONE: dict[str, Any] = {}
 
@@ -116,6 +116,11 @@ class Operators:
 
     def __getitem__(self, key: Any) -> Any:
         return index(self, key)
+
+    @property
+    def at(self) -> At:
+        """Functional updates: ``x.at[i].set(v)`` and ``x.at[i].add(v)`` return a new tensor."""
+        return At(self)
 
     @property
     def T(self) -> Any:

@@ -366,11 +366,6 @@ class Tensor(Operators):
         places = [a if isinstance(a, Tensor) else tensor(a, device=self.device) for a in arrays]
         self._fill_in(index.filled(parts, [p._array for p in places]), content)
 
-    @property
-    def at(self) -> index.At:
-        """Functional updates: ``x.at[i].set(v)`` and ``x.at[i].add(v)`` return a new tensor."""
-        return index.At(self)
-
     # gradients
 
     @property

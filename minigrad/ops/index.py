@@ -267,14 +267,21 @@ def index(x: Any, key: Any) -> Any:
 
 
 class At:
-    """What ``x.at`` is: ``x.at[key]`` has the updates ``set`` and ``add``, which return a new tensor."""
+    """What ``x.at`` is: it waits for a key."""
 
-    def __init__(self, x: Any, key: Any = None) -> None:
+    def __init__(self, x: Any) -> None:
+        self._x = x
+
+    def __getitem__(self, key: Any) -> Place:
+        return Place(self._x, key)
+
+
+class Place:
+    """What ``x.at[key]`` is: the places that an update writes to. Updates return a new tensor."""
+
+    def __init__(self, x: Any, key: Any) -> None:
         self._x = x
         self._key = key
-
-    def __getitem__(self, key: Any) -> At:
-        return At(self._x, key)
 
     def set(self, values: Any) -> Any:
         """Return a copy of the tensor with ``values`` at the key."""

@@ -198,6 +198,17 @@ def text(graph):
     return written
 
 
+def test_a_step_updates_places_as_a_tensor_does():
+    graph = trace(
+        lambda x, h: h.at[:, 0].add(x[:, 0]).at[:, 1:].set(x),
+        [var("x", 2, 1)],
+        [var("h", 2, 2)],
+        {},
+    )
+    x, h = np.float32([[5], [6]]), np.float32([[1, 2], [3, 4]])
+    np.testing.assert_array_equal(evaluate(graph, (x, h), NUMPY)[0], [[6, 5], [9, 6]])
+
+
 def test_a_graph_has_no_dead_code():
     graph = trace(gated, [var("x", 2, 3)], [var("h", 2, 3)], {"w": var("w", 3)})
     assert text(graph) == (
