@@ -7,7 +7,7 @@ from typing import Any
 
 from minigrad import memory
 from minigrad.backends.base import by_type
-from minigrad.errors import ArgumentError
+from minigrad.errors import ArgumentError, ShapeError
 from minigrad.tensor import Tensor
 
 
@@ -24,7 +24,7 @@ class Optimizer:
     Raises
     ------
     ArgumentError
-        If there is nothing to train, something is no parameter, or ``lr`` is negative.
+        If there is nothing to train, something is no parameter or is there twice, or ``lr`` is negative.
     """
 
     def __init__(self, parameters: Iterable[Tensor], lr: float) -> None:
@@ -44,6 +44,10 @@ class Optimizer:
                     f"{name}: parameter {position} must be a leaf tensor that requires a gradient, "
                     f"but is {p!r}"
                 )
+        if len(self.parameters) > len({id(p) for p in self.parameters}):
+            raise ArgumentError(
+                f"{name}: a parameter is there twice and would change twice in each step; pass it once"
+            )
         if not lr >= 0:
             raise ArgumentError(f"{name}: lr must be 0 or more, not {lr}")
 
@@ -57,12 +61,27 @@ class Optimizer:
             p.grad = None
 
     def step(self) -> None:
-        """Change each parameter that has a gradient. A pending backward pass will notice."""
+        """Change each parameter that has a gradient. A pending backward pass will notice.
+
+        Raises
+        ------
+        ShapeError
+            If a ``grad`` that was assigned is no tensor of the parameter's shape.
+        """
         for position, p in enumerate(self.parameters):
             if p.grad is not None:
+                self._check_gradient(position, p)
                 with memory.writing(p._array) as array:
                     m = by_type[type(array)].namespace
                     self.update(position, array, p.grad._array, m)
+
+    def _check_gradient(self, position: int, p: Tensor) -> None:
+        shape = getattr(p.grad, "shape", ())
+        if not isinstance(p.grad, Tensor) or shape != p.shape:
+            raise ShapeError(
+                f"{type(self).__name__}: the gradient of parameter {position} is a "
+                f"{type(p.grad).__name__} of shape {shape}; it must be a tensor of shape {p.shape}"
+            )
 
     def update(self, position: int, array: Any, g: Any, m: Any) -> None:
         """Change ``array``, the parameter number ``position``, in place; ``g`` is its gradient.

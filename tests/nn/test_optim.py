@@ -7,7 +7,7 @@ import pytest
 
 import minigrad as mg
 from minigrad import nn
-from minigrad.errors import ArgumentError, GradientError
+from minigrad.errors import ArgumentError, GradientError, ShapeError
 
 
 def naive_adam(p, gradients, lr, betas, eps):
@@ -100,6 +100,7 @@ def test_a_pending_backward_pass_notices_a_step():
             "Adam: parameter 0 must be a leaf tensor that requires",
         ),
         (lambda: nn.optim.Adam([nn.Parameter([1.0]) * 2]), "parameter 0 must be a leaf tensor"),
+        (lambda: nn.optim.SGD([nn.Parameter([1.0])] * 2), "SGD: a parameter is there twice"),
         (lambda: nn.optim.Adam([nn.Parameter([1.0])], lr=-1), "Adam: lr must be 0 or more, not -1"),
         (
             lambda: nn.optim.Adam([nn.Parameter([1.0])], betas=(0.9, 1.0)),
@@ -112,6 +113,15 @@ def test_a_pending_backward_pass_notices_a_step():
 def test_wrong_arguments(make, text):
     with pytest.raises(ArgumentError, match=text):
         make()
+
+
+@pytest.mark.parametrize("wrong", [mg.tensor(3.0), mg.ones((3, 2)), np.ones(3)])
+def test_a_gradient_of_another_shape_or_kind_is_refused(wrong):
+    p, q = nn.Parameter([1.0, 2.0]), nn.Parameter([3.0])
+    p.grad = wrong
+    with pytest.raises(ShapeError, match=r"parameter 1 is a .* a tensor of shape \(2,\)"):
+        nn.optim.SGD([q, p], lr=1.0).step()
+    assert p.tolist() == [1.0, 2.0]
 
 
 def test_an_optimizer_must_define_update():
