@@ -117,16 +117,21 @@ class Module:
         places = dict(self._named_places())
         wrong = [f"missing: {name}" for name in places if name not in state]
         wrong += [f"not in this module: {name}" for name in state if name not in places]
-        wrong += [
-            f"{name}: shape {tuple(value.shape)} does not fit {places[name].shape}"
+        values = {
+            name: (value if isinstance(value, Tensor) else tensor(value)).detach()
             for name, value in state.items()
-            if name in places and tuple(value.shape) != places[name].shape
+            if name in places
+        }
+        wrong += [
+            f"{name}: shape {value.shape} does not fit {places[name].shape}"
+            for name, value in values.items()
+            if value.shape != places[name].shape
         ]
         if wrong:
             listed = "\n  ".join(wrong)
             raise ShapeError(f"load_state_dict into {type(self).__name__}:\n  {listed}")
         for name, parameter in places.items():
-            parameter.copy_(state[name])
+            parameter.copy_(values[name])
 
     # modes
 

@@ -8,7 +8,7 @@ import pytest
 
 import minigrad as mg
 from minigrad import nn
-from minigrad.errors import ArgumentError, ShapeError
+from minigrad.errors import ArgumentError, DtypeError, ShapeError
 
 
 class Two(nn.Module):
@@ -94,6 +94,18 @@ def test_every_mismatch_is_listed_and_nothing_changes():
     ]
     for name, value in model.state_dict().items():
         np.testing.assert_array_equal(value.numpy(), before[name].numpy())
+
+
+def test_weights_that_are_no_numbers_change_nothing():
+    model = nn.Linear(1, 2)
+    before = model.weight.tolist()
+    with pytest.raises(DtypeError):
+        model.load_state_dict({"weight": [[1.0], [2.0]], "bias": np.array(["a", "b"])})
+    assert model.weight.tolist() == before
+    model.load_state_dict({"weight": [[1.0], [2.0]], "bias": [3, 4]})
+    assert model.bias.tolist() == [3.0, 4.0]
+    model.load_state_dict(dict(nn.Linear(1, 2).named_parameters()))
+    assert model.bias.tolist() != [3.0, 4.0]
 
 
 def test_repr():
