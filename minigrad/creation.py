@@ -141,8 +141,9 @@ def randint(low: int, high: int, shape: Shape = (), *, device: str | None = None
     return random.default_generator.integers(low, high, shape, device=device)
 
 
-def _flat(shape: Any) -> tuple[int, ...]:
-    return tuple(shape[0]) if len(shape) == 1 and not isinstance(shape[0], int) else tuple(shape)
+def _flat(shape: tuple[Any, ...]) -> Shape:
+    """Return the shape that ``rand(2, 3)`` or ``rand((2, 3))`` was given."""
+    return shape[0] if len(shape) == 1 else shape
 
 
 def asarray(data: Any, dtype: Any = None, device: str | None = None) -> Tensor:

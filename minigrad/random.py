@@ -7,7 +7,7 @@ data that can be stored as JSON.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -251,7 +251,7 @@ def sizes_of(shape: Shape) -> tuple[int, ...]:
     ShapeError
         If it holds something other than non-negative integers.
     """
-    sizes = (shape,) if isinstance(shape, int) else tuple(shape)
+    sizes = tuple(shape) if isinstance(shape, Iterable) else (shape,)
     if any(not isinstance(n, (int, numpy.integer)) or n < 0 for n in sizes):
         raise ShapeError(f"a shape holds non-negative integers, not {shape!r}")
     return sizes

@@ -15,7 +15,7 @@ import numpy
 
 from minigrad.backends import backend_of
 from minigrad.dispatch import apply
-from minigrad.errors import IndexingError, TraceError
+from minigrad.errors import DtypeError, IndexingError, TraceError
 from minigrad.op import Domain, Draw, EachArgument, composite, define_op
 from minigrad.ops.shape import broadcast_to, normal_axis
 
@@ -419,6 +419,8 @@ def take_along_axis(x: Any, indices: Any, axis: int = -1) -> Any:
 
 
 def _one_hot(m: Any, indices: Any, /, num_classes: int) -> Any:
+    if not m.isdtype(indices.dtype, "integral"):
+        raise DtypeError('indices must be integers; convert them with .astype("int64")')
     if indices.size and bool(m.any((indices < 0) | (indices >= num_classes))):
         raise IndexingError(
             f"the indices run from {int(m.min(indices))} to {int(m.max(indices))}; "

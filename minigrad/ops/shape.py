@@ -478,7 +478,8 @@ def _inner(shape: Sequence[int], widths: Sequence[Sequence[int]]) -> tuple[slice
 
 
 def _pad(m: Any, x: Any, /, pad_width: Sequence[Sequence[int]], *, value: float = 0.0) -> Any:
-    if len(pad_width) != x.ndim or any(len(w) != 2 or min(w) < 0 for w in pad_width):
+    pairs = isinstance(pad_width, Sequence) and all(isinstance(w, Sequence) for w in pad_width)
+    if not pairs or len(pad_width) != x.ndim or any(len(w) != 2 or min(w) < 0 for w in pad_width):
         raise ShapeError(
             f"pad_width must hold a pair (before, after) of sizes for each of the {x.ndim} axes, "
             f"not {pad_width!r}"

@@ -15,6 +15,11 @@ def test_zeros_ones_full(shape):
         numpy.testing.assert_array_equal(t.numpy(), numpy.full(sizes, value))
 
 
+def test_a_size_may_be_an_integer_of_numpy():
+    size = numpy.int64(3)
+    assert [make(size).shape for make in (mg.zeros, mg.rand, mg.randn)] == [(3,)] * 3
+
+
 def test_full_takes_its_dtype_from_the_value():
     assert mg.full((2,), 3).dtype == mg.int64
     assert mg.full((2,), True).dtype == mg.bool_

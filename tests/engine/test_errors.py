@@ -85,6 +85,7 @@ CASES = {
         ),
         ("mg.zeros((2, -1))", "ShapeError", "a shape holds non-negative integers, not (2, -1)"),
         ("mg.zeros((2, 1.5))", "ShapeError", "a shape holds non-negative integers, not (2, 1.5)"),
+        ("mg.zeros(2.5)", "ShapeError", "a shape holds non-negative integers, not 2.5"),
         ('mg.zeros("ab")', "ShapeError", "a shape holds non-negative integers, not 'ab'"),
         ("mg.arange(0, 1, 0)", "ArgumentError", "arange: a step of 0 never arrives; use full()"),
         ("mg.linspace(0, 1, -1)", "ShapeError", "a shape holds non-negative integers, not -1"),
@@ -168,6 +169,16 @@ CASES = {
             "mg.sum(mg.ones((2, 3)), axis=2)",
             "ShapeError",
             "sum(float32[2, 3], axis=2): axis 2 is out of bounds for array of dimension 2; axes count from 0, or from -1 backwards",
+        ),
+        (
+            "mg.pad(mg.ones(2), 1)",
+            "ShapeError",
+            "pad(float32[2], pad_width=1): pad_width must hold a pair (before, after) of sizes for each of the 1 axes, not 1",
+        ),
+        (
+            "mg.one_hot(mg.ones(2), 3)",
+            "DtypeError",
+            'one_hot(float32[2], num_classes=3): indices must be integers; convert them with .astype("int64")',
         ),
         (
             "mg.argsort(mg.ones((2, 3)), axis=2, descending=True)",
