@@ -10,7 +10,7 @@ from minigrad import dtypes, random
 from minigrad.backends import backend_named, parse_device
 from minigrad.errors import ArgumentError
 from minigrad.random import Shape
-from minigrad.tensor import Tensor, make, tensor
+from minigrad.tensor import Tensor, leaf, make, tensor
 
 
 def full(
@@ -30,9 +30,7 @@ def full(
     name, number = parse_device(scalar.device)
     backend = backend_named(name)
     content = numpy.broadcast_to(numpy.asarray(fill_value), sizes)
-    t = make(backend.asarray(content, scalar.dtype, number), None)
-    t._tracked = requires_grad
-    return t
+    return leaf(backend.asarray(content, scalar.dtype, number), requires_grad)
 
 
 def zeros(

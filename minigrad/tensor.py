@@ -25,7 +25,7 @@ from minigrad.errors import (
     user_line,
 )
 from minigrad.operators import Operators
-from minigrad.ops import elementwise, index, linalg, shape
+from minigrad.ops import elementwise, index, shape
 
 _hook_numbers = count().__next__
 _NEVER_SHARED = (
@@ -288,9 +288,7 @@ class Tensor(Operators):
             raise GradientError(
                 "a tensor computed from others cannot be copied with its history; copy detach() of it"
             )
-        copied = Tensor.__new__(type(self))
-        _fill(copied, array, None, self.requires_grad)
-        return copied
+        return leaf(array, self.requires_grad, type(self))
 
     def __reduce__(self) -> tuple[Any, ...]:
         if self._node is not None:
@@ -470,14 +468,6 @@ def _copied(array: Any) -> Any:
 _new = Tensor.__new__
 
 
-def _fill(t: Tensor, array: Any, node: Any, requires_grad: bool) -> None:
-    t._array = array
-    t._node = node
-    t._hooks = None
-    t.grad = None
-    t._tracked = requires_grad
-
-
 def make(array: Any, node: Any) -> Tensor:
     """Return a tensor around ``array`` that came from ``node`` of the tape (None: a constant)."""
     t = _new(Tensor)
@@ -489,18 +479,25 @@ def make(array: Any, node: Any) -> Tensor:
     return t
 
 
+def leaf(array: Any, requires_grad: bool, kind: type[Tensor] = Tensor) -> Tensor:
+    """Return a tensor around ``array`` that no op made."""
+    t = _new(kind)
+    t._array = array
+    t._node = t._hooks = t.grad = None
+    t._tracked = requires_grad
+    return t
+
+
 def _recorders() -> type:
     from minigrad.graph import Recorder
 
     return Recorder
 
 
-def _restore(kind: type, content: Any, device: str, requires_grad: bool) -> Tensor:
-    t: Tensor = Tensor.__new__(kind)
+def _restore(kind: type[Tensor], content: Any, device: str, requires_grad: bool) -> Tensor:
     name, number = parse_device(device)
     array = backend_named(name).asarray(content, content.dtype, number)
-    _fill(t, array, None, requires_grad)
-    return t
+    return leaf(array, requires_grad, kind)
 
 
 def _check_floating(dtype: Any) -> None:
@@ -552,9 +549,7 @@ def tensor(
     backend = backend_named(name)
     if source is not None and source is not backend:
         data = source.to_numpy(data)
-    t = make(backend.asarray(data, dtype, number), None)
-    t._tracked = requires_grad
-    return t
+    return leaf(backend.asarray(data, dtype, number), requires_grad)
 
 
 _NOT_NUMBERS = {
@@ -597,4 +592,4 @@ def _lists(data: Any) -> Any:
     return data
 
 
-__all__ = ["Tensor", "linalg", "make", "tensor"]
+__all__ = ["Tensor", "leaf", "make", "tensor"]
