@@ -14,10 +14,11 @@ from minigrad.backpropagation import backpropagate, node_key
 from minigrad.creation import zeros
 from minigrad.errors import AnomalyError, ShapeError, TraceError, user_line
 from minigrad.graph import Var
+from minigrad.kernels.cell import Cell
 from minigrad.kernels.step import Backward, TracedStep
 from minigrad.kernels.targets import reference
 from minigrad.kernels.trace import argument_names, name_of, trace
-from minigrad.op import Domain, Op
+from minigrad.op import Composite, Domain, Op
 from minigrad.ops.shape import stack
 from minigrad.tape import enable_grad, is_grad_enabled
 from minigrad.tensor import Tensor
@@ -185,12 +186,13 @@ def _traced(
     states: Sequence[Tensor],
     parameters: Mapping[str, Tensor],
 ) -> TracedStep:
-    known = _traces.setdefault(step, {})
+    surroundings = _surroundings(step)
+    known = {} if surroundings is None else _traces.setdefault(step, {})
     key = (
         tuple((x.shape[1:], x.dtype) for x in inputs),
         tuple((s.shape, s.dtype) for s in states),
         tuple((name, p.shape, p.dtype) for name, p in parameters.items()),
-        _surroundings(step),
+        surroundings,
     )
     if key not in known:
         names = argument_names(step, len(inputs), len(states))
@@ -206,17 +208,35 @@ def _traced(
     return known[key]
 
 
-def _surroundings(step: Step) -> tuple[tuple[str, Any], ...]:
-    """Return the plain values that a step function reads from outside: they are baked into its graph."""
-    function = inspect.unwrap(step)
-    if not inspect.isfunction(function):
-        return ()
+def _surroundings(step: Any, above: tuple[Any, ...] = ()) -> tuple[Any, ...] | None:
+    """Return the plain values that a step reads from outside: they are baked into its graph.
+
+    None if it may read anything else, which could change unseen; such a step is traced each time.
+    """
+    function = step.step if isinstance(step, Cell) else step
+    if not inspect.isfunction(function) or any(map(inspect.iscode, function.__code__.co_consts)):
+        return None
     outside = inspect.getclosurevars(function)
-    return tuple(
-        (name, repr(value))
-        for name, value in (*outside.nonlocals.items(), *outside.globals.items())
-        if isinstance(value, (bool, int, float, str, type(None)))
-    )
+    values = {**outside.nonlocals, **outside.globals, **(function.__kwdefaults__ or {})}
+    found: list[Any] = [function.__code__]
+    for name, value in (*values.items(), *enumerate(function.__defaults__ or ())):
+        if isinstance(value, (bool, int, float, str, type(None))):
+            found.append((name, repr(value)))
+        elif not _is_fixed(value) and not any(value is f for f in above):
+            inside = _surroundings(value, (*above, value))
+            if inside is None:
+                return None
+            found.append((name, inside))
+    return tuple(found)
+
+
+def _is_fixed(value: Any) -> bool:
+    """Say whether ``value`` is an op, or a function or module of a library, which do not change."""
+    if isinstance(value, (Op, Composite)) or inspect.isbuiltin(value):
+        return True
+    name = value.__name__ if inspect.ismodule(value) else getattr(value, "__module__", None) or ""
+    library = name.partition(".")[0] in ("minigrad", "numpy", "math")
+    return library and (inspect.ismodule(value) or inspect.isroutine(value))
 
 
 # checking

@@ -1,6 +1,8 @@
 """The loop: equal to a loop of tensors, in outputs and gradients, whatever the step."""
 
+import functools
 import gc
+import importlib
 import tracemalloc
 import weakref
 
@@ -447,18 +449,26 @@ def test_anomaly_names_the_time_step(draw):
 # the cache of traces
 
 
-def test_a_step_is_traced_once_for_each_shape_and_dtype(draw):
-    calls = []
+def test_a_step_is_traced_once_for_each_shape_and_dtype(draw, monkeypatch):
+    module = importlib.import_module("minigrad.kernels.scan")
+    traced, trace = [], module.trace
+
+    def counted(step, inputs, *rest):
+        traced.append(inputs[0].shape)
+        return trace(step, inputs, *rest)
+
+    def helper(h):
+        return mg.tanh(h)
 
     def step(x, h):
-        calls.append(x.shape)
-        return mg.tanh(x + h)
+        return helper(x + h)
 
+    monkeypatch.setattr(module, "trace", counted)
     for steps, rows in [(3, 2), (5, 2), (3, 4), (3, 2)]:
         scan(step, draw(steps, rows, 1), draw(rows, 1))
-    assert calls == [(2, 1), (2, 1), (4, 1), (4, 1)]
+    assert traced == [(2, 1), (4, 1)]
     scan(step, mg.zeros((3, 2, 1)), mg.zeros((2, 1)))
-    assert len(calls) == 6
+    assert len(traced) == 3
 
 
 def test_a_trace_does_not_keep_its_step_alive(draw):
@@ -483,6 +493,55 @@ def test_numbers_that_a_step_reads_from_outside_may_change():
     x, h = mg.ones((2, 1, 1)), mg.zeros((1, 1))
     assert scan(step, x, h)[1].item() == 2.0
     scale = 10.0
+    assert scan(step, x, h)[1].item() == 20.0
+
+
+def _by_dict(numbers):
+    return lambda x, h: h + x * numbers["scale"]
+
+
+def _by_helper(numbers):
+    def scaled(x):
+        return x * numbers["scale"]
+
+    return lambda x, h: h + scaled(x)
+
+
+def _by_nested_function(numbers):
+    return lambda x, h: h + next(v * numbers["scale"] for v in (x,))
+
+
+def _by_object(numbers):
+    class Step:
+        def __call__(self, x, h):
+            return h + x * numbers["scale"]
+
+    return Step()
+
+
+def _by_partial(numbers):
+    return functools.partial(lambda numbers, x, h: h + x * numbers["scale"], numbers)
+
+
+@pytest.mark.parametrize(
+    "make", [_by_dict, _by_helper, _by_nested_function, _by_object, _by_partial]
+)
+def test_what_a_step_reads_from_outside_in_other_ways_may_change(make):
+    numbers = {"scale": 1.0}
+    step = make(numbers)
+    x, h = mg.ones((2, 1, 1)), mg.zeros((1, 1))
+    assert scan(step, x, h)[1].item() == 2.0
+    numbers["scale"] = 10.0
+    assert scan(step, x, h)[1].item() == 20.0
+
+
+def test_defaults_of_a_step_may_change():
+    def step(x, h, *, scale=1.0):
+        return h + x * scale
+
+    x, h = mg.ones((2, 1, 1)), mg.zeros((1, 1))
+    assert scan(step, x, h)[1].item() == 2.0
+    step.__kwdefaults__["scale"] = 10.0
     assert scan(step, x, h)[1].item() == 20.0
 
 
