@@ -136,7 +136,9 @@ def _replayed(g: Sequence[Tensor], arguments: Sequence[Tensor], loop: Loop) -> t
     with enable_grad():
         # one node for each argument, also where the same tensor was given twice
         own = [t.clone() if i in loop.wanted else t for i, t in enumerate(arguments)]
-        results = _eager_loop(loop.step, loop.names, len(inputs), len(states), own, loop.reverse)
+        results = _eager_loop(
+            loop.traced.on_tensors, loop.names, len(inputs), len(states), own, loop.reverse
+        )
         pairs = [(r, c) for r, c in zip(results, g, strict=False) if r.requires_grad]
         found = backpropagate(
             [r for r, _ in pairs],

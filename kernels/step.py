@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from minigrad.dispatch import apply
 from minigrad.graph import Graph, Node, Var
 from minigrad.kernels.differentiate import differentiate
 from minigrad.kernels.simplify import apart, live_nodes
@@ -61,6 +62,16 @@ class TracedStep:
         """Split values for all arguments into those for inputs, states and parameters."""
         first, second = len(self.inputs), len(self.inputs) + len(self.states)
         return values[:first], values[first:second], values[second:]
+
+    def on_tensors(self, *values: Any, **parameters: Any) -> tuple[Any, ...]:
+        """Run the graph of the step op by op, as the step ran when it was traced."""
+        of = dict(zip(self.graph.inputs, (*values, *parameters.values()), strict=True))
+        for node in self.graph.nodes:
+            args = tuple(of[i] if isinstance(i, Var) else i for i in node.inputs)
+            result = apply(node.op, args, node.attributes)
+            several = isinstance(result, tuple)
+            of.update(zip(node.outputs, result if several else (result,), strict=True))
+        return tuple(of[output] for output in self.graph.outputs)
 
     def _backward(self, wanted: tuple[int, ...]) -> Backward:
         """Return how to get the cotangents of the states and of the arguments ``wanted``."""

@@ -535,6 +535,18 @@ def test_what_a_step_reads_from_outside_in_other_ways_may_change(make):
     assert scan(step, x, h)[1].item() == 20.0
 
 
+def test_a_recorded_backward_pass_is_that_of_the_step_as_it_ran():
+    scale = 1.0
+
+    def step(x, h):
+        return h + x * x * scale
+
+    x = mg.tensor([[[2.0]], [[3.0]]], requires_grad=True)
+    y = scan(step, x, mg.zeros((1, 1)))[1]
+    scale = 10.0
+    assert mg.grad(y, x, create_graph=True)[0].tolist() == [[[4.0]], [[6.0]]]
+
+
 def test_defaults_of_a_step_may_change():
     def step(x, h, *, scale=1.0):
         return h + x * scale
