@@ -25,6 +25,9 @@ from minigrad.errors import ArgumentError, suggestion
 
 Rule = Callable[..., Any]
 Sharp = Literal["complex", "linear"]
+Arguments = tuple[
+    tuple[Any, ...], dict[str, Any]
+]  # of one call: arrays in order, attributes by name
 Saves = Literal["touched", "inputs", "all"]
 
 
@@ -81,7 +84,7 @@ class Domain:
     low: float = -2.0
     high: float = 2.0
     sharp: Sharp | None = None
-    arguments: Callable[[Draw], tuple[tuple[Any, ...], dict[str, Any]]] | None = None
+    arguments: Callable[[Draw], Arguments] | None = None
     strict: str | None = None
 
 
@@ -205,9 +208,7 @@ class Op:
                 args, attrs = self.bind(args, attrs)
         return dispatch.apply(self, args, attrs)
 
-    def bind(
-        self, args: tuple[Any, ...], given: Mapping[str, Any]
-    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    def bind(self, args: tuple[Any, ...], given: Mapping[str, Any]) -> Arguments:
         """Sort a call's arguments into arrays and attributes, defaults filled in.
 
         Raises

@@ -15,11 +15,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from minigrad.errors import ArgumentError, ShapeError, suggestion
-from minigrad.op import Domain, Draw, composite, define_op
+from minigrad.op import Arguments, Domain, Draw, composite, define_op
 from minigrad.ops import reduce
 from minigrad.ops.shape import expand_dims, pad, reshape, squeeze
 
-Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 Sizes = tuple[int, ...]
 
 _COLUMNS = 2**18  # how many elements of columns to make at a time: 1 MiB of float32

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from minigrad.op import Domain, Draw, elementwise
+from minigrad.op import Arguments, Domain, Draw, elementwise
 
 ANALYTIC = Domain(sharp="complex")
 LINEAR = Domain(sharp="linear")
@@ -19,7 +19,7 @@ POSITIVE = Domain(0.3, 3.0, sharp="complex")
 def _with(**choices: tuple[Any, ...]) -> Any:
     """Arguments for a function of one array that has options."""
 
-    def arguments(draw: Draw) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    def arguments(draw: Draw) -> Arguments:
         return (draw.array(*draw.shape()),), {k: draw.choice(v) for k, v in choices.items()}
 
     return arguments
@@ -430,7 +430,7 @@ def _clip_max_rule(m: Any, g: Any, y: Any, x: Any, min: Any, max: Any) -> Any:
     return m.where((x if min is None else m.maximum(x, min)) > max, g, 0.0)
 
 
-def _clip_arguments(draw: Draw) -> tuple[tuple[Any, ...], dict[str, Any]]:
+def _clip_arguments(draw: Draw) -> Arguments:
     bounds = draw.choice([(-1.0, 1.0), (None, 0.5), (-0.5, None), (draw.array(1), 3.0)])
     return (draw.array(*draw.shape()), *bounds), {}
 
@@ -442,7 +442,7 @@ clip = elementwise(
 )  # fmt: skip
 
 
-def _where_arguments(draw: Draw) -> tuple[tuple[Any, ...], dict[str, Any]]:
+def _where_arguments(draw: Draw) -> Arguments:
     shape = draw.shape()
     return (draw.booleans(*shape), draw.array(*shape), draw.array(*shape[-1:])), {}
 
@@ -474,7 +474,7 @@ isfinite = elementwise(
 
 
 def _truths(count: int) -> Domain:
-    def arguments(draw: Draw) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    def arguments(draw: Draw) -> Arguments:
         shape = draw.shape()
         return tuple(draw.booleans(*shape) for _ in range(count)), {}
 

@@ -16,10 +16,9 @@ import numpy
 from minigrad.backends import backend_of
 from minigrad.dispatch import apply
 from minigrad.errors import DtypeError, IndexingError, TraceError
-from minigrad.op import Domain, Draw, EachArgument, composite, define_op
+from minigrad.op import Arguments, Domain, Draw, EachArgument, composite, define_op
 from minigrad.ops.shape import broadcast_to, normal_axis
 
-Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 _STRICT = "the standard has no assignment through integer arrays"
 
 

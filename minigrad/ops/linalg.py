@@ -8,11 +8,9 @@ from typing import Any
 
 from minigrad.dispatch import apply
 from minigrad.errors import ShapeError
-from minigrad.op import Domain, Draw, EachArgument, composite, define_op
+from minigrad.op import Arguments, Domain, Draw, EachArgument, composite, define_op
 from minigrad.ops import reduce
 from minigrad.ops.shape import normal_axes, normal_axis, permute_dims, reshape
-
-Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 
 
 def _bilinear(arguments: Any) -> Domain:

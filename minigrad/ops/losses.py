@@ -7,7 +7,7 @@ from typing import Any
 
 from minigrad.dtypes import is_floating
 from minigrad.errors import ArgumentError, DtypeError, IndexingError, ShapeError, suggestion
-from minigrad.op import Domain, Draw, composite, define_op
+from minigrad.op import Arguments, Domain, Draw, composite, define_op
 from minigrad.ops import reduce
 from minigrad.ops.elementwise import (
     abs,
@@ -22,8 +22,6 @@ from minigrad.ops.elementwise import (
 from minigrad.ops.index import put_along_axis
 from minigrad.ops.network import log_softmax
 from minigrad.ops.shape import astype, broadcast_to, reshape
-
-Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 
 REDUCTIONS = ("none", "mean", "sum")
 

@@ -11,14 +11,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from minigrad.errors import ArgumentError, DtypeError, IndexingError, ShapeError
-from minigrad.op import Domain, Draw, composite, define_op
+from minigrad.op import Arguments, Domain, Draw, composite, define_op
 from minigrad.ops import reduce
 from minigrad.ops.elementwise import sqrt, square
 from minigrad.ops.index import ARRAY
 from minigrad.ops.reduce import reduction_arguments
 from minigrad.ops.shape import normal_axis
-
-Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 
 # softmax
 

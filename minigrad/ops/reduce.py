@@ -7,11 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from minigrad.errors import ShapeError
-from minigrad.op import Domain, Draw, composite, define_op
+from minigrad.op import Arguments, Domain, Draw, composite, define_op
 from minigrad.ops.index import gather
 from minigrad.ops.shape import concat, normal_axes, normal_axis, permute_dims, reshape
-
-Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 
 
 def reduced_axes(axis: int | Sequence[int] | None, ndim: int) -> tuple[int, ...]:

@@ -11,9 +11,7 @@ from typing import Any
 from minigrad.backends import backend_named, backend_of, parse_device
 from minigrad.dispatch import apply
 from minigrad.errors import ShapeError
-from minigrad.op import Domain, Draw, EachArgument, composite, define_op
-
-Arguments = tuple[tuple[Any, ...], dict[str, Any]]
+from minigrad.op import Arguments, Domain, Draw, EachArgument, composite, define_op
 
 
 def normal_axis(axis: int, ndim: int, of: str) -> int:

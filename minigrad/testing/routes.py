@@ -8,7 +8,7 @@ from typing import Any
 from minigrad.dispatch import apply, interpreting
 from minigrad.dtypes import as_dtype, is_floating
 from minigrad.graph import Graph, Recorder, Var
-from minigrad.op import Composite, Op
+from minigrad.op import Arguments, Composite, Op
 
 
 def is_array(value: Any) -> bool:
@@ -21,9 +21,7 @@ def is_differentiable(value: Any) -> bool:
     return is_array(value) and is_floating(value.dtype)
 
 
-def bound(
-    op: Op, args: Sequence[Any], attrs: Mapping[str, Any]
-) -> tuple[tuple[Any, ...], dict[str, Any]]:
+def bound(op: Op, args: Sequence[Any], attrs: Mapping[str, Any]) -> Arguments:
     """Return arguments and attributes as the formula of ``op`` takes them, with defaults filled in."""
     return op.bind((list(args),) if op.variadic else tuple(args), attrs)
 

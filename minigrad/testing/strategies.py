@@ -14,7 +14,7 @@ except ImportError:
         "minigrad.testing.strategies draws with Hypothesis; run 'pip install hypothesis'"
     ) from None
 
-from minigrad.op import Composite, Domain, Op
+from minigrad.op import Arguments, Composite, Domain, Op
 
 _GRID = 2**16
 _LONGEST_SIDE = 4
@@ -95,7 +95,7 @@ def _broadcasting(draw: HypothesisDraw, count: int) -> tuple[Any, ...]:
 
 
 @st.composite
-def arguments(draw: Any, row: Op | Composite) -> tuple[tuple[Any, ...], dict[str, Any]]:
+def arguments(draw: Any, row: Op | Composite) -> Arguments:
     """Arguments and attributes for an op or a composite: NumPy arrays (float64) and Python values.
 
     Parameters
