@@ -62,6 +62,18 @@ class Var(Operators):
     def _convert(self) -> NoReturn:
         self._refuse("turns a value into a Python number", "keep it a tensor")
 
+    @property
+    def device(self) -> NoReturn:
+        """Is not known: a graph runs on any device."""
+        self._refuse(
+            "asks for a device, as ones_like and zeros_like do",
+            "a number such as 1.0 broadcasts; or make the tensor outside and pass it to the step",
+        )
+
+    def detach(self) -> NoReturn:
+        """Is refused: a graph has no place where gradients end."""
+        self._refuse("detaches a value", "pass the detached tensor to the step")
+
     __bool__ = _branch
     __float__ = __int__ = __index__ = item = _convert
 

@@ -91,6 +91,14 @@ def switches_gradients(x, h):
         return h + x
 
 
+def makes_ones(x, h):
+    return h + mg.ones_like(x)  # here
+
+
+def detaches(x, h):
+    return h + x.detach()  # here
+
+
 def wrong_op(x, h):
     return h @ x  # here
 
@@ -98,6 +106,8 @@ def wrong_op(x, h):
 BROKEN = {
     branches: (TraceError, "the step branches on a value", "use minigrad.where(condition, a, b)"),
     reads_number: (TraceError, "turns a value into a Python number", "keep it a tensor"),
+    makes_ones: (TraceError, "asks for a device, as ones_like", "a number such as 1.0 broadcasts"),
+    detaches: (TraceError, "the step detaches a value", "pass the detached tensor to the step"),
     uses_numpy: (TraceError, "TypeError: ", "__array_ufunc__"),
     uses_outside_tensor: (
         TraceError,
