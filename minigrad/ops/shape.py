@@ -418,13 +418,13 @@ def _repeat_arguments(draw: Draw) -> Arguments:
 
 
 @composite(domain=_linear(_repeat_arguments))
-def repeat(x: Any, repeats: int | Sequence[int], axis: int | None = None) -> Any:
+def repeat(x: Any, repeats: Any, axis: int | None = None) -> Any:
     """Repeat each element along an axis; without an axis the tensor is flattened first.
 
     Parameters
     ----------
     x : Tensor
-    repeats : int or sequence of int
+    repeats : int, or sequence or tensor of int
         How often; one number for each element of the axis, or the same for all.
     axis : int, optional
 
@@ -435,6 +435,8 @@ def repeat(x: Any, repeats: int | Sequence[int], axis: int | None = None) -> Any
     """
     if axis is None:
         return repeat(flatten(x), repeats, 0)
+    if hasattr(repeats, "tolist"):  # a tensor or an array
+        repeats = repeats.tolist()
     position = normal_axis(axis, x.ndim, "repeat")
     if any(count < 0 for count in (repeats if isinstance(repeats, Sequence) else (repeats,))):
         raise ShapeError(f"repeat: an element cannot come {repeats} times; give counts from 0 on")

@@ -271,3 +271,11 @@ def test_positive_and_clone_keep_the_gradient():
     assert mg.grad(x.clone().sum(), x)[0].tolist() == [1, 1]
     assert mg.tensor([True]).clone().tolist() == [True]
     assert x.detach().clone().is_leaf
+
+
+@pytest.mark.parametrize("counts", [mg.tensor([2, 0, 1]), numpy.array([2, 0, 1]), [2, 0, 1]])
+def test_counts_of_repeat_may_be_a_tensor_or_an_array(counts):
+    x = mg.tensor([1.0, 2.0, 3.0], requires_grad=True)
+    y = mg.repeat(x, counts)
+    assert y.tolist() == [1.0, 1.0, 3.0]
+    assert mg.grad(y.sum(), x)[0].tolist() == [2.0, 0.0, 1.0]
