@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from minigrad.creation import zeros
-from minigrad.errors import ShapeError
+from minigrad.dtypes import is_floating
+from minigrad.errors import DtypeError, ShapeError
 from minigrad.kernels import scan
 from minigrad.nn import cells, init
 from minigrad.nn.module import Module, Parameter
@@ -88,11 +89,18 @@ class LSTM(Module):
         ------
         ShapeError
             If ``x`` or ``state`` has another shape.
+        DtypeError
+            If ``x`` holds integers.
         """
         if x.ndim != 3 or x.shape[-1] != self.input_size:
             order = "N, T" if self.batch_first else "T, N"
             raise ShapeError(
                 f"LSTM: the input has shape {x.shape}; it must be ({order}, {self.input_size})"
+            )
+        if not is_floating(x.dtype):
+            raise DtypeError(
+                f"LSTM: the input has dtype {x.dtype}; convert it with .astype('float32'), or give "
+                "numbers of words to an Embedding first"
             )
         if self.batch_first:
             x = swapaxes(x, 0, 1)

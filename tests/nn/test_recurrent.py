@@ -5,7 +5,7 @@ import pytest
 
 import minigrad as mg
 from minigrad import nn
-from minigrad.errors import ShapeError
+from minigrad.errors import DtypeError, ShapeError
 
 
 def naive_lstm(x, weights, layers, h, c):
@@ -120,3 +120,8 @@ def test_wrong_shapes(batch_first, shape, state, text):
     layer = nn.LSTM(3, 4, batch_first=batch_first)
     with pytest.raises(ShapeError, match=text):
         layer(mg.zeros(shape), None if state is None else (mg.zeros(state), mg.zeros(state)))
+
+
+def test_an_input_of_integers_is_refused():
+    with pytest.raises(DtypeError, match=r"LSTM: the input has dtype int64; convert it"):
+        nn.LSTM(3, 4)(mg.ones((5, 2, 3), dtype="int64"))
