@@ -434,10 +434,10 @@ class Tensor(Operators):
             self.register_hook(store)
         return self
 
-    def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> Callable[[], None]:
-        """Call ``hook(gradient)`` when this tensor's gradient is known; return a function to undo it.
+    def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> HookHandle:
+        """Call ``hook(gradient)`` when this tensor's gradient is known.
 
-        A tensor that the hook returns takes the place of the gradient.
+        The result has a method ``remove``. A tensor that the hook returns takes the place of the gradient.
 
         Raises
         ------
@@ -456,9 +456,20 @@ class Tensor(Operators):
             if record.hooks is None:
                 record.hooks = {}
             hooks = record.hooks.setdefault(getattr(self._node, "position", 0), {})
-        number = _hook_numbers()
-        hooks[number] = hook
-        return lambda: hooks.pop(number, None) and None
+        return HookHandle(hooks, hook)
+
+
+class HookHandle:
+    """A hook in place, until ``remove`` is called."""
+
+    def __init__(self, hooks: dict[int, Callable[..., Any]], hook: Callable[..., Any]) -> None:
+        self._hooks = hooks
+        self._number = _hook_numbers()
+        hooks[self._number] = hook
+
+    def remove(self) -> None:
+        """Call the hook no more."""
+        self._hooks.pop(self._number, None)
 
 
 def _copied(array: Any) -> Any:

@@ -213,13 +213,13 @@ def test_a_failing_hook_changes_no_grad():
     def fail(g):
         raise Boom
 
-    undo = x.register_hook(fail)
+    handle = x.register_hook(fail)
     y = (x * w).sum()
     with pytest.raises(Boom):
         y.backward()
     assert x.grad is None
     assert w.grad is None
-    undo()
+    handle.remove()
     y.backward()
     assert equal(x.grad, 2)
     assert equal(w.grad, 1)
@@ -525,12 +525,12 @@ def test_a_hook_of_a_leaf_sees_its_whole_gradient_and_can_replace_it():
     seen = []
     x = leaf(3.0)
     x.register_hook(seen.append)
-    undo = x.register_hook(lambda g: g * 10)
+    handle = x.register_hook(lambda g: g * 10)
     (x * x).sum().backward()
     assert [g.tolist() for g in seen] == [[6]]
     assert equal(x.grad, 60)
-    undo()
-    undo()
+    handle.remove()
+    handle.remove()
     (x * x).sum().backward()
     assert equal(x.grad, 66)
 
