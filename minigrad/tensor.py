@@ -437,7 +437,7 @@ class Tensor(Operators):
     def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> HookHandle:
         """Call ``hook(gradient)`` when this tensor's gradient is known.
 
-        The result has a method ``remove``. A tensor that the hook returns takes the place of the gradient.
+        The result has a method ``remove``. A tensor that the hook returns replaces the gradient.
 
         Raises
         ------
