@@ -49,11 +49,18 @@ def differentiate(graph: Graph, wanted: Sequence[Var]) -> Graph:
         for node in reversed(graph.nodes):
             if not any(o in cotangents for o in node.outputs):
                 continue
-            doubtful = selecting and node.op.elementwise and not node.op.linear
             g = _gathered(node, cotangents)
-            for position, part in _parts(node, g, active):
+            before = len(recorder.nodes)
+            parts = _parts(node, g, active)
+            doubtful = (
+                selecting
+                and node.op.elementwise
+                and not node.op.selects
+                and not _inputs(recorder.nodes[before:]).isdisjoint((*node.inputs, *node.outputs))
+            )
+            for position, part in parts:
                 argument = node.inputs[position]
-                if doubtful:
+                if doubtful:  # 0 * inf is NaN, but a dropped element has no influence at all
                     part = ops.where(g == 0, 0.0, part)
                 if part.shape != argument.shape:
                     part = ops.sum_to(part, shape=argument.shape)
@@ -74,6 +81,11 @@ def _influenced(graph: Graph, wanted: Sequence[Var]) -> set[Var]:
         ):
             active.update(o for o in node.outputs if is_floating(o.dtype))
     return active
+
+
+def _inputs(nodes: Sequence[Node]) -> set[Var]:
+    """Return the variables that ``nodes`` read."""
+    return {i for node in nodes for i in node.inputs if isinstance(i, Var)}
 
 
 def _gathered(node: Node, cotangents: dict[Var, Any]) -> Any:

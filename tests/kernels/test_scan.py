@@ -625,3 +625,19 @@ def test_a_cell_must_end_with_its_states(states):
         @cell(state=states)
         def wrong(x, h):
             return h
+
+
+@pytest.mark.parametrize(
+    ("function", "slopes"),
+    [
+        (lambda x: mg.where(x > 0, mg.log(x), 0.0), [0.0, 0.5]),
+        (lambda x: mg.where(x > 0, x * mg.log(x), 0.0), [0.0, 1 + np.log(2.0)]),
+        (lambda x: mg.relu(mg.log(x)), [0.0, 0.5]),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:divide by zero", "ignore:invalid value")
+def test_an_element_that_a_step_drops_has_a_gradient_of_zero(function, slopes):
+    x = mg.tensor(np.array([[[0.0, 2.0]]]), requires_grad=True)
+    _, h = scan(lambda x, h: h + function(x), x, mg.zeros((1, 2), dtype="float64"))
+    (found,) = mg.grad(h.sum(), x)
+    np.testing.assert_allclose(found.numpy(), [[slopes]], rtol=1e-15)
