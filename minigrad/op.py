@@ -132,7 +132,6 @@ class Op:
         self.selects = selects
         self.joint = joint
         self.saves: Saves = saves
-        self.linear = domain.sharp == "linear"
         self.saving: dict[Any, tuple[tuple[int, ...], bool]] = {}
         self._read_signature()
         self.__doc__ = self._documentation(doc)
