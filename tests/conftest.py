@@ -24,7 +24,7 @@ def pytest_addoption(parser):
         "--backend",
         choices=("numpy", "cupy"),
         default="numpy",
-        help="the array library that the tests run on",
+        help="where the op tables are compared with NumPy: on a stand-in for CuPy, or on a GPU",
     )
     group.addoption(
         "--parity",
@@ -54,7 +54,7 @@ def is_installed(module):
 
 @pytest.fixture(scope="session")
 def backend_name(request):
-    """Name the backend that the tests run on: "numpy" or "cupy"."""
+    """Name the backend that was chosen: "numpy" (the default) or "cupy"."""
     return request.config.getoption("--backend")
 
 
