@@ -1,15 +1,18 @@
-"""A cell: a plain function of one time step, and the names of its states."""
+"""A cell: a plain function of one time step, the names of its states, and what its parameters look like."""
 
 from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from minigrad.errors import ArgumentError
+from minigrad.errors import ArgumentError, suggestion
+from minigrad.tensor import Tensor
 
 Step = Callable[..., Any]
+Params = Callable[..., Mapping[str, Any]]
+Widths = Callable[..., Mapping[str, int]]
 
 
 class Cell:
@@ -21,11 +24,21 @@ class Cell:
         The function itself; calling the cell calls it.
     inputs, states, parameters : tuple of str
         The names of its inputs, its states and its keyword-only parameters.
+    params, widths : callable or None
+        What `cell` was given.
     """
 
-    def __init__(self, step: Step, states: Sequence[str]) -> None:
+    def __init__(
+        self,
+        step: Step,
+        states: Sequence[str],
+        params: Params | None = None,
+        widths: Widths | None = None,
+    ) -> None:
         self.step = step
         self.states = tuple(states)
+        self.params = params
+        self.widths = widths
         given = inspect.signature(step).parameters.values()
         positional = tuple(p.name for p in given if p.kind is p.POSITIONAL_OR_KEYWORD)
         first = len(positional) - len(self.states)
@@ -36,7 +49,9 @@ class Cell:
                 "this order, and the parameters after a *"
             )
         self.inputs = positional[:first]
-        self.parameters = tuple(p.name for p in given if p.kind is p.KEYWORD_ONLY)
+        keywords = [p for p in given if p.kind is p.KEYWORD_ONLY]
+        self.parameters = tuple(p.name for p in keywords)
+        self._needed = tuple(p.name for p in keywords if p.default is p.empty)
         functools.update_wrapper(self, step)
 
     def __call__(self, *args: Any, **parameters: Any) -> Any:
@@ -45,8 +60,71 @@ class Cell:
     def __repr__(self) -> str:
         return f"<cell {self.step.__name__}{inspect.signature(self.step)}>"
 
+    def __reduce__(self) -> str:
+        """Copy and pickle a cell as the function that it is: by its name."""
+        return str(self.__qualname__)
 
-def cell(*, state: Sequence[str]) -> Callable[[Step], Cell]:
+    @property
+    def options(self) -> tuple[str, ...]:
+        """The names of the options that ``params`` takes."""
+        return _names(self.params)[2:] if self.params else ()
+
+    def initial_parameters(
+        self, input_size: int, hidden_size: int, **options: Any
+    ) -> dict[str, tuple[int, ...] | Tensor]:
+        """Return how the parameters begin: by name a shape, or a tensor of the values.
+
+        Raises
+        ------
+        ArgumentError
+            If the cell was made without ``params``, or they do not fit the step.
+        """
+        name = self.step.__name__
+        if self.params is None:
+            raise ArgumentError(
+                f"cell {name!r} does not say what its parameters look like; make it with "
+                "@cell(state=..., params=...), where params(input_size, hidden_size) returns their shapes"
+            )
+        found = dict(self.params(input_size, hidden_size, **options))
+        for given in found:
+            if given not in self.parameters:
+                raise ArgumentError(
+                    f"cell {name!r}: params give {given!r}, which the step does not take; it takes "
+                    f"{_listed(self.parameters)}{suggestion(given, self.parameters)}"
+                )
+        missing = [needed for needed in self._needed if needed not in found]
+        if missing:
+            raise ArgumentError(
+                f"cell {name!r}: params give no {_listed(missing)}, which the step needs; add it to "
+                "what params returns, or give it a default in the step"
+            )
+        return found
+
+    def state_widths(self, hidden_size: int, **options: Any) -> tuple[int, ...]:
+        """Return the width of each state: ``hidden_size``, unless ``widths`` says something else.
+
+        Raises
+        ------
+        ArgumentError
+            If ``widths`` names a state that the cell does not have.
+        """
+        if self.widths is None:
+            return (hidden_size,) * len(self.states)
+        taken = _names(self.widths)
+        given = {name: value for name, value in options.items() if name in taken}
+        special = self.widths(hidden_size, **given)
+        for name in special:
+            if name not in self.states:
+                raise ArgumentError(
+                    f"cell {self.step.__name__!r}: widths name a state {name!r}, but the states are "
+                    f"{_listed(self.states)}{suggestion(name, self.states)}"
+                )
+        return tuple(special.get(state, hidden_size) for state in self.states)
+
+
+def cell(
+    *, state: Sequence[str], params: Params | None = None, widths: Widths | None = None
+) -> Callable[[Step], Cell]:
     """Make a cell of the function below: ``@cell(state=("h", "c"))``.
 
     The function takes its inputs, then its states, and its parameters as keyword-only arguments. It
@@ -56,10 +134,26 @@ def cell(*, state: Sequence[str]) -> Callable[[Step], Cell]:
     ----------
     state : sequence of str
         The names of the states: the last positional arguments of the function.
+    params : callable, optional
+        What a layer needs to make the parameters: ``params(input_size, hidden_size, **options)``
+        returns a dict from the name of each to its shape (the values are then drawn evenly between
+        plus and minus ``1 / sqrt(hidden_size)``), or to a tensor of its first values.
+    widths : callable, optional
+        ``widths(hidden_size, **options)`` returns the widths of those states that are not
+        ``hidden_size`` wide, by name. It gets the options of ``params`` that it has arguments for.
 
     Raises
     ------
     ArgumentError
         If the function does not have these arguments.
     """
-    return lambda step: Cell(step, (state,) if isinstance(state, str) else state)
+    states = (state,) if isinstance(state, str) else state
+    return lambda step: Cell(step, states, params, widths)
+
+
+def _names(function: Callable[..., Any]) -> tuple[str, ...]:
+    return tuple(inspect.signature(function).parameters)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(map(repr, names)) or "nothing"

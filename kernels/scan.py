@@ -5,16 +5,25 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 from weakref import WeakKeyDictionary
 
 from minigrad import dispatch
 from minigrad.backends.base import by_type
 from minigrad.backpropagation import backpropagate, node_key
 from minigrad.creation import zeros
-from minigrad.errors import AnomalyError, ShapeError, TraceError, user_line
-from minigrad.graph import Var
+from minigrad.errors import (
+    AnomalyError,
+    ArgumentError,
+    KernelError,
+    ShapeError,
+    TraceError,
+    suggestion,
+    user_line,
+)
+from minigrad.graph import Var, ops
 from minigrad.kernels.cell import Cell
+from minigrad.kernels.rows import Rows, rows_of
 from minigrad.kernels.step import Backward, TracedStep
 from minigrad.kernels.targets import reference
 from minigrad.kernels.trace import argument_names, name_of, trace
@@ -24,6 +33,7 @@ from minigrad.tape import enable_grad, is_grad_enabled
 from minigrad.tensor import Tensor
 
 Step = Callable[..., Any]
+Compile = Literal["auto", "require", "never"]
 
 _traces: WeakKeyDictionary[Any, dict[Any, TracedStep]] = WeakKeyDictionary()
 
@@ -37,6 +47,7 @@ class Loop:
     names: tuple[str, ...]
     wanted: tuple[int, ...]
     reverse: bool
+    rows: Rows | None
 
     @property
     def backward(self) -> Backward | None:
@@ -53,13 +64,19 @@ def scan(
     state: Tensor | Sequence[Tensor],
     params: Mapping[str, Tensor] | None = None,
     *,
+    lengths: Any = None,
+    mask: Any = None,
+    reset: Any = None,
     reverse: bool = False,
+    compile: Compile = "auto",
 ) -> tuple[Tensor, Any]:
     """Run ``state = step(x[t], *state, **params)`` for every time step.
 
     The step is run on variables once for each combination of shapes and dtypes, and turned into a
     graph; its backward pass is derived from the graph. The whole loop is one record on the tape.
     Second derivatives go through a loop of tensors.
+
+    Each row of the batch is a sequence of its own: a step must not mix rows (axis 0).
 
     Parameters
     ----------
@@ -72,8 +89,20 @@ def scan(
         The initial states, shape (N, ...).
     params : dict of Tensor, optional
         What the step takes by name.
+    lengths : sequence or Tensor of int, optional
+        Shape (N,): how many steps each row has, from 0 to T, in any order. Behind its length a row
+        is as if masked, and resets there do nothing.
+    mask : Tensor or array of bool, optional
+        Shape (T, N). Where it is false, the state is carried and the output is zero; the input is
+        not read.
+    reset : Tensor or array of bool, optional
+        Shape (T, N). Where it is true, the state before the step is the initial one, also at masked
+        steps.
     reverse : bool
-        Begin at the last time step. Outputs stay in the order of ``xs``.
+        Begin at the last time step (of each row). Outputs stay in the order of ``xs``.
+    compile : {"auto", "require", "never"}
+        "auto": the fastest way there is; "require": an error if the loop cannot be compiled; "never":
+        run the step on tensors, operation by operation, so that it may branch on values.
 
     Returns
     -------
@@ -87,24 +116,35 @@ def scan(
     TypeError
         If an argument is not a tensor.
     ShapeError
-        If inputs differ in T, or inputs and states in N.
+        If inputs differ in T, or inputs and states in N, or lengths, mask or reset have other shapes.
+    DtypeError
+        If lengths are no integers, or mask or reset are not bool.
+    ArgumentError
+        If a length is negative or larger than T, or ``compile`` is something else.
     TraceError
         If the step cannot be turned into a graph; see `minigrad.kernels.trace.trace`.
+    KernelError
+        If compilation is required and not possible.
     """
+    where = f"scan of step {name_of(step)!r}"
     inputs = _tensors(step, xs, "input")
     states = _tensors(step, state, "state")
     parameters = dict(params or {})
     _tensors(step, tuple(parameters.values()), "parameter")
-    _check_shapes(step, inputs, states)
+    _check_shapes(where, inputs, states)
+    _check_compile(where, compile)
+    steps, count = inputs[0].shape[:2]
+    rows = rows_of(where, steps, count, inputs[0].device, lengths, mask, reset)
     arguments = (*inputs, *states, *parameters.values())
     names = tuple(parameters)
-    if getattr(dispatch.current(), "checking", False):  # anomaly(): look at each op of each step
-        results = _eager_loop(step, names, len(inputs), len(states), arguments, reverse)
+    checking = getattr(dispatch.current(), "checking", False)  # anomaly(): look at each op
+    if compile == "never" or checking:
+        results = _eager_loop(step, names, len(inputs), len(states), arguments, reverse, rows)
     else:
         traced = _traced(step, inputs, states, parameters)
         tracked = is_grad_enabled()
         wanted = tuple(i for i, t in enumerate(arguments) if tracked and t.requires_grad)
-        loop = Loop(step, traced, names, wanted, reverse)
+        loop = Loop(step, traced, names, wanted, reverse, rows)
         results = dispatch.apply(_SCAN, arguments, {"loop": loop})
     finals = tuple(results[1 : 1 + len(states)])
     return results[0], finals[0] if isinstance(state, Tensor) else finals
@@ -114,7 +154,8 @@ def scan(
 
 
 def _formula(m: Any, *arrays: Any, loop: Loop) -> tuple[Any, ...]:
-    return reference.forward(m, loop.traced, arrays, loop.backward, loop.reverse)
+    rows = loop.rows and loop.rows.as_arrays()
+    return reference.forward(m, loop.traced, arrays, loop.backward, loop.reverse, rows)
 
 
 def _rule(m: Any, g: Any, y: Any, *arguments: Any, loop: Loop) -> tuple[Any, ...]:
@@ -123,7 +164,8 @@ def _rule(m: Any, g: Any, y: Any, *arguments: Any, loop: Loop) -> tuple[Any, ...
     namespace = by_type[type(arguments[0])].namespace
     backward = loop.backward
     assert backward is not None  # there is no record without a tensor to differentiate by
-    found = reference.adjoint(namespace, loop.traced, arguments, y, g, backward, loop.reverse)
+    rows = loop.rows and loop.rows.as_arrays()
+    found = reference.adjoint(namespace, loop.traced, arguments, y, g, backward, loop.reverse, rows)
     return tuple(found.get(i) for i in range(len(arguments)))
 
 
@@ -136,9 +178,8 @@ def _replayed(g: Sequence[Tensor], arguments: Sequence[Tensor], loop: Loop) -> t
     with enable_grad():
         # one node for each argument, also where the same tensor was given twice
         own = [t.clone() if i in loop.wanted else t for i, t in enumerate(arguments)]
-        results = _eager_loop(
-            loop.traced.on_tensors, loop.names, len(inputs), len(states), own, loop.reverse
-        )
+        step, sizes = loop.traced.on_tensors, (len(inputs), len(states))
+        results = _eager_loop(step, loop.names, *sizes, own, loop.reverse, loop.rows)
         pairs = [(r, c) for r, c in zip(results, g, strict=False) if r.requires_grad]
         found = backpropagate(
             [r for r, _ in pairs],
@@ -160,19 +201,29 @@ def _eager_loop(
     states: int,
     arguments: Sequence[Tensor],
     reverse: bool,
+    rows: Rows | None,
 ) -> tuple[Tensor, ...]:
     """Run the step on tensors; return the outputs and the final states."""
-    rows = list(zip(*(tuple(x) for x in arguments[:inputs]), strict=True))
-    current = tuple(arguments[inputs : inputs + states])
+    xs = list(zip(*(tuple(x) for x in arguments[:inputs]), strict=True))
+    initial = tuple(arguments[inputs : inputs + states])
     parameters = dict(zip(names, arguments[inputs + states :], strict=True))
+
+    def compute(given: Sequence[Tensor], before: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        result = step(*given, *before, **parameters)
+        return tuple(result) if isinstance(result, (tuple, list)) else (result,)
+
     outputs: list[Tensor] = []
-    for t in reversed(range(len(rows))) if reverse else range(len(rows)):
+    current: Sequence[Tensor] = initial
+    for t in reversed(range(len(xs))) if reverse else range(len(xs)):
         try:
-            result = step(*rows[t], *current, **parameters)
+            if rows is None:
+                current = compute(xs[t], current)
+                output = current[0]
+            else:
+                output, current = rows.advance(ops, t, compute, xs[t], current, initial)
         except AnomalyError as error:
             raise AnomalyError(f"at time step {t} of step {name_of(step)!r}: {error}") from error
-        current = tuple(result) if isinstance(result, (tuple, list)) else (result,)
-        outputs.append(current[0])
+        outputs.append(output)
     if not outputs:
         first = current[0]
         return (zeros((0, *first.shape), dtype=first.dtype, device=first.device), *current)
@@ -260,8 +311,21 @@ def _tensors(step: Step, given: Any, what: str) -> tuple[Tensor, ...]:
     return listed
 
 
-def _check_shapes(step: Step, inputs: Sequence[Tensor], states: Sequence[Tensor]) -> None:
-    where = f"scan of step {name_of(step)!r}"
+def _check_compile(where: str, compile: str) -> None:
+    known = get_args(Compile)
+    if compile not in known:
+        raise ArgumentError(
+            f"{where}: compile must be one of {', '.join(map(repr, known))}, not {compile!r}"
+            f"{suggestion(str(compile), known)}"
+        )
+    if compile == "require":
+        raise KernelError(
+            f"{where}: there is no compiled loop yet, only the reference loop that interprets the "
+            "step; use compile='auto'"
+        )
+
+
+def _check_shapes(where: str, inputs: Sequence[Tensor], states: Sequence[Tensor]) -> None:
     if not inputs or not states:
         raise ShapeError(f"{where}: a loop needs at least one input and one state")
     for position, x in enumerate(inputs):

@@ -27,8 +27,8 @@ class Backward:
         The part of the graph that reads parameters only, and the part that runs at each step.
     prepare : tuple of Node
         The part of the forward graph that is made of parameters only and that ``graph`` reads.
-    kept : tuple of Var
-        What of the forward graph is kept at each step.
+    kept_between, kept_within : tuple of Var
+        See `kept`.
     """
 
     graph: Graph
@@ -36,7 +36,16 @@ class Backward:
     once: list[Node]
     each: list[Node]
     prepare: tuple[Node, ...]
-    kept: tuple[Var, ...]
+    kept_between: tuple[Var, ...]
+    kept_within: tuple[Var, ...]
+
+    def kept(self, broken: bool) -> tuple[Var, ...]:
+        """Return what of the forward graph is kept at each step.
+
+        Usually the states before a step are what the step before it returned, and the outputs are
+        at hand. ``broken`` says that this does not hold, because rows are absent or begin anew.
+        """
+        return self.kept_within if broken else self.kept_between
 
 
 class TracedStep:
@@ -85,9 +94,12 @@ class TracedStep:
         history = [
             new for old, new in zip(self.states, self.graph.outputs, strict=True) if old in read
         ]
-        at_hand = {*self.inputs, *self.states, *fixed, self.graph.outputs[0]}
-        kept = [v for v in read if v not in at_hand]
-        kept += [v for v in history if v is not self.graph.outputs[0]]
+        output, before = self.graph.outputs[0], set(self.states)
+        given = fixed.union(self.inputs)
+        within = [v for v in read if v not in given]
+        between = [v for v in within if v not in before and v is not output]
+        between += [v for v in history if v is not output]
+        prepare = live_nodes(self.once, read)
         return Backward(
-            graph, others, once, each, live_nodes(self.once, read), tuple(dict.fromkeys(kept))
+            graph, others, once, each, prepare, tuple(dict.fromkeys(between)), tuple(within)
         )

@@ -48,6 +48,10 @@ class TraceError(MinigradError, TypeError):
     """A step does something that cannot be recorded as a graph."""
 
 
+class KernelError(MinigradError, RuntimeError):
+    """A loop cannot be compiled although that was required."""
+
+
 def suggestion(name: str, known: Iterable[str]) -> str:
     """Return ``"; did you mean 'x'?"`` for the nearest known name, or an empty string."""
     close = difflib.get_close_matches(name, list(known), n=1)
