@@ -1,4 +1,4 @@
-"""A cell: a plain function of one time step, the names of its states, and what its parameters look like."""
+"""A cell: a plain function of one time step, its states, and what its parameters look like."""
 
 from __future__ import annotations
 
@@ -27,6 +27,9 @@ class Cell:
     params, widths : callable or None
         What `cell` was given.
     """
+
+    __name__: str
+    __qualname__: str
 
     def __init__(
         self,
@@ -58,11 +61,11 @@ class Cell:
         return self.step(*args, **parameters)
 
     def __repr__(self) -> str:
-        return f"<cell {self.step.__name__}{inspect.signature(self.step)}>"
+        return f"<cell {self.__name__}{inspect.signature(self.step)}>"
 
     def __reduce__(self) -> str:
         """Copy and pickle a cell as the function that it is: by its name."""
-        return str(self.__qualname__)
+        return self.__qualname__
 
     @property
     def options(self) -> tuple[str, ...]:
@@ -79,7 +82,7 @@ class Cell:
         ArgumentError
             If the cell was made without ``params``, or they do not fit the step.
         """
-        name = self.step.__name__
+        name = self.__name__
         if self.params is None:
             raise ArgumentError(
                 f"cell {name!r} does not say what its parameters look like; make it with "
@@ -116,7 +119,7 @@ class Cell:
         for name in special:
             if name not in self.states:
                 raise ArgumentError(
-                    f"cell {self.step.__name__!r}: widths name a state {name!r}, but the states are "
+                    f"cell {self.__name__!r}: widths name a state {name!r}, but the states are "
                     f"{_listed(self.states)}{suggestion(name, self.states)}"
                 )
         return tuple(special.get(state, hidden_size) for state in self.states)

@@ -13,7 +13,7 @@ padding is never read: it may be NaN, or an index out of range.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy
@@ -48,8 +48,8 @@ class Rows:
 
     def as_arrays(self) -> Rows:
         """Return the same with arrays in the place of tensors."""
-        arrays = (t._array for t in (self.present, self.fresh, self.stand_in))
-        return Rows(*arrays, self.all_present, self.any_present, self.any_fresh)
+        names = ("present", "fresh", "stand_in")
+        return replace(self, **{name: getattr(self, name)._array for name in names})
 
     def refreshed(self, m: Any, t: int, states: Values, initial: Values) -> Values:
         """Return the states before step ``t``: the initial ones in fresh rows."""
@@ -129,8 +129,8 @@ def rows_of(
     ArgumentError
         If a length is negative or larger than T.
     """
-    present = numpy.ones((steps, count), dtype=bool)
-    fresh = numpy.zeros((steps, count), dtype=bool)
+    present: Any = numpy.ones((steps, count), dtype=bool)
+    fresh: Any = numpy.zeros((steps, count), dtype=bool)
     if lengths is not None:
         present = numpy.arange(steps)[:, None] < _lengths(where, steps, count, lengths)
     if reset is not None:
@@ -143,9 +143,14 @@ def rows_of(
     # without any row there is no step either, and no row to stand in
     others = present.argmax(axis=1)[:, None] if count else own
     stand_in = numpy.where(present, own, others)
-    on_device = (tensor(a, device=device) for a in (present, fresh, stand_in))
-    flags = (present.all(axis=1), present.any(axis=1), fresh.any(axis=1))
-    return Rows(*on_device, *(tuple(f.tolist()) for f in flags))
+    return Rows(
+        present=tensor(present, device=device),
+        fresh=tensor(fresh, device=device),
+        stand_in=tensor(stand_in, device=device),
+        all_present=tuple(present.all(axis=1).tolist()),
+        any_present=tuple(present.any(axis=1).tolist()),
+        any_fresh=tuple(fresh.any(axis=1).tolist()),
+    )
 
 
 def _lengths(where: str, steps: int, count: int, lengths: Any) -> Any:

@@ -27,6 +27,7 @@ from minigrad.kernels.rows import Rows, rows_of
 from minigrad.kernels.step import Backward, TracedStep
 from minigrad.kernels.targets import reference
 from minigrad.kernels.trace import argument_names, name_of, trace
+from minigrad.kernels.verify import verify
 from minigrad.op import Composite, Domain, Op
 from minigrad.ops.shape import stack
 from minigrad.tape import enable_grad, is_grad_enabled
@@ -257,6 +258,7 @@ def _traced(
             given[len(inputs) :],
             {name: Var(p.shape, p.dtype, name) for name, p in parameters.items()},
         )
+        verify(step, graph, len(inputs), len(states))
         known[key] = TracedStep(graph, len(inputs), len(states))
     return known[key]
 

@@ -127,7 +127,7 @@ def adjoint(
         olds = zip(found[:count], initial, strict=True)
         return [m.zeros_like(old) if g is None else g for g, old in olds], found[count:]
 
-    carried = list(cotangents[1 : 1 + count])
+    carried: Sequence[Any] = list(cotangents[1 : 1 + count])
     from_resets = [m.zeros_like(g) for g in carried]
     totals: list[Any] = [None] * len(backward.wanted)  # summed over time, or a slice for each step
     zero = [0] * count

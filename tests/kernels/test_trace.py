@@ -290,3 +290,40 @@ def test_evaluating_a_graph_and_its_backward_graph():
         evaluate(backward, arrays, NUMPY), (slope, g * gate, slope.sum(0)), strict=True
     ):
         np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("step", "state"),
+    [
+        (lambda x, h: h - mg.mean(h, axis=0), "h"),
+        (lambda x, h: mg.tanh(h + mg.flip(x, axis=0)), "h"),
+        (lambda x, h: h + mg.max(x, axis=0, keepdims=True), "h"),
+        (lambda x, h: mg.softmax(x, axis=0) * h, "h"),
+        (lambda x, h: mg.where(x > 0, h, mg.sum(x)), "h"),
+        (lambda x, h: h + mg.roll(mg.sign(x), 1, axis=0), "h"),
+    ],
+)
+def test_a_step_must_not_mix_rows(step, state):
+    with pytest.raises(
+        TraceError, match=rf"it mixes rows of the batch: the new state '{state}' of"
+    ):
+        scan(step, mg.ones((2, 3, 4)), mg.ones((3, 4)))
+    assert scan(step, mg.ones((2, 3, 4)), mg.ones((3, 4)), compile="never")[0].shape == (2, 3, 4)
+
+
+def test_rows_may_be_turned_to_columns_and_back():
+    def step(x, h, *, w):
+        return mg.tanh((w @ (x + h).T).T)
+
+    w = mg.rand(4, 4)
+    outputs, _ = scan(step, mg.ones((2, 3, 4)), mg.ones((3, 4)), {"w": w})
+    assert outputs.shape == (2, 3, 4)
+
+
+def test_a_step_that_made_up_numbers_do_not_suit_is_not_refused():
+    def step(tokens, h, *, table):
+        return h + mg.embedding(tokens - 1, table)
+
+    tokens = mg.ones((2, 3), dtype="int64")
+    outputs, _ = scan(step, tokens, mg.zeros((3, 4)), {"table": mg.rand(2, 4)})
+    assert outputs.shape == (2, 3, 4)

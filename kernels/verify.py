@@ -1,0 +1,69 @@
+"""Refuse a step whose rows mix: each row of the batch is a sequence of its own.
+
+Otherwise padding would change results, and a loop could not be divided between threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy
+
+from minigrad.backends import backend_named
+from minigrad.errors import TraceError
+from minigrad.evaluate import evaluate
+from minigrad.graph import Graph, Var
+from minigrad.kernels.trace import definition, name_of
+
+_NOISE = numpy.random.default_rng(0).uniform(-1, 1, size=8191)
+
+
+def verify(step: Callable[..., Any], graph: Graph, inputs: int, states: int) -> None:
+    """Run the graph of a step twice, with another first row, and look at the other rows.
+
+    Products of matrices of one shape compute each row in the same way, so that rows which do not
+    depend on the first one stay the same to the last bit.
+
+    Parameters
+    ----------
+    step : callable
+        For the message.
+    graph : Graph
+    inputs, states : int
+        How many of the graph's inputs have the batch as their first axis.
+
+    Raises
+    ------
+    TraceError
+        If a row of a new state depends on another row of the inputs or of the states.
+    """
+    batched = graph.inputs[: inputs + states]
+    names = [var.name for var in graph.inputs[inputs : inputs + states]]
+    values = [_noise(var, start) for start, var in enumerate(graph.inputs)]
+    changed = [value.copy() for value in values]
+    for var, value in zip(batched, changed, strict=False):
+        if var.dtype.kind not in "iu":  # another index might be out of range
+            value[:1] = _noise(Var((1, *var.shape[1:]), var.dtype), 99)
+    m = backend_named("numpy").namespace
+    with numpy.errstate(all="ignore"):
+        try:
+            before, after = evaluate(graph, values, m), evaluate(graph, changed, m)
+        except (IndexError, ValueError):  # made-up numbers do not suit every step
+            return
+    for name, first, second in zip(names, before, after, strict=True):
+        if not numpy.array_equal(first[1:], second[1:], equal_nan=first.dtype.kind == "f"):
+            raise TraceError(
+                f"in step {name_of(step)!r}, at {definition(step)}: it mixes rows of the batch: the "
+                f"new state {name!r} of one row depends on another row\n"
+                "  let reductions, splits and products work on the last axis, not on axis 0; or run "
+                "it on tensors with compile='never'"
+            )
+
+
+def _noise(var: Var, start: int) -> Any:
+    """Return made-up values; zeros for integers, which may be indices."""
+    if var.dtype.kind in "iu":
+        return numpy.zeros(var.shape, var.dtype)
+    values = numpy.resize(_NOISE[start:], var.shape)
+    return values > 0 if var.dtype.kind == "b" else values.astype(var.dtype)
