@@ -26,11 +26,16 @@ _COLUMNS = 2**18  # how many elements of columns to make at a time: 1 MiB of flo
 # windows
 
 
+def _spans(kernel: Sizes, dilation: Sizes) -> Sizes:
+    """Return how far a window reaches along each spatial axis."""
+    return tuple(d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True))
+
+
 def _counts(
     size: Sequence[int], kernel: Sizes, stride: Sizes, dilation: Sizes, of: str = "windows"
 ) -> Sizes:
     """Return how many windows fit along each spatial axis."""
-    spans = tuple(d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True))
+    spans = _spans(kernel, dilation)
     if any(n < span for n, span in zip(size, spans, strict=True)):
         raise ShapeError(
             f"{of}: a kernel that spans {spans} does not fit an input of size {tuple(size)}; "
@@ -236,7 +241,7 @@ convolution_weight = define_op(
 _AXES = {1: "(N, C, L), or (C, L)", 2: "(N, C, H, W), or (C, H, W)"}
 
 
-def _sizes(of: str, name: str, given: Any, rank: int, least: int) -> Sizes:
+def axis_sizes(of: str, name: str, given: Any, rank: int, least: int) -> Sizes:
     """Return ``given``, one integer or one for each spatial axis, as a tuple."""
     values = tuple(given) if isinstance(given, Sequence) else (given,) * rank
     try:
@@ -267,13 +272,13 @@ def _padded(x: Any, widths: Sequence[tuple[int, int]], value: float = 0.0) -> An
     return pad(x, ((0, 0), (0, 0), *widths), value=value) if any(map(any, widths)) else x
 
 
-def _margins(
+def margins(
     of: str, padding: Any, kernel: Sizes, stride: Sizes, dilation: Sizes
 ) -> list[tuple[int, int]]:
     """Return the width of the border before and after each spatial axis."""
     rank = len(kernel)
     if not isinstance(padding, str):
-        return [(n, n) for n in _sizes(of, "padding", padding, rank, 0)]
+        return [(n, n) for n in axis_sizes(of, "padding", padding, rank, 0)]
     if padding == "valid":
         return [(0, 0)] * rank
     if padding != "same":
@@ -285,7 +290,7 @@ def _margins(
         raise ArgumentError(
             f"{of}: padding='same' needs stride 1, not {stride}; give the padding in numbers"
         )
-    totals = [d * (k - 1) for k, d in zip(kernel, dilation, strict=True)]
+    totals = [span - 1 for span in _spans(kernel, dilation)]
     return [(total // 2, total - total // 2) for total in totals]
 
 
@@ -300,9 +305,9 @@ def _convolve(
     dilation: Any,
     groups: int,
 ) -> Any:
-    stride = _sizes(of, "stride", stride, rank, 1)
-    dilation = _sizes(of, "dilation", dilation, rank, 1)
-    (groups,) = _sizes(of, "groups", groups, 1, 1)
+    stride = axis_sizes(of, "stride", stride, rank, 1)
+    dilation = axis_sizes(of, "dilation", dilation, rank, 1)
+    (groups,) = axis_sizes(of, "groups", groups, 1, 1)
     batch = _batched(of, x, rank)
     shape = tuple(weight.shape)
     if len(shape) != rank + 2 or 0 in shape[2:]:
@@ -320,7 +325,7 @@ def _convolve(
         raise ShapeError(
             f"{of}: bias has shape {tuple(bias.shape)}; it must be {shape[:1]}, one for each output"
         )
-    batch = _padded(batch, _margins(of, padding, shape[2:], stride, dilation))
+    batch = _padded(batch, margins(of, padding, shape[2:], stride, dilation))
     _counts(batch.shape[2:], shape[2:], stride, dilation, of)
     y = convolution(batch, weight, stride=stride, dilation=dilation, groups=groups)
     if bias is not None:
@@ -426,28 +431,48 @@ def conv2d(
 
 
 def _pool_windows(
-    of: str, rank: int, x: Any, kernel_size: Any, stride: Any, padding: Any, border: float
+    of: str,
+    rank: int,
+    x: Any,
+    kernel_size: Any,
+    stride: Any,
+    padding: Any,
+    border: float,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
 ) -> Any:
-    kernel = _sizes(of, "kernel_size", kernel_size, rank, 1)
-    steps = kernel if stride is None else _sizes(of, "stride", stride, rank, 1)
-    widths = _sizes(of, "padding", padding, rank, 0)
+    kernel = axis_sizes(of, "kernel_size", kernel_size, rank, 1)
+    steps = kernel if stride is None else axis_sizes(of, "stride", stride, rank, 1)
+    widths = axis_sizes(of, "padding", padding, rank, 0)
+    dilation = axis_sizes(of, "dilation", dilation, rank, 1)
     if any(2 * n > k for n, k in zip(widths, kernel, strict=True)):
         raise ArgumentError(
             f"{of}: padding {padding} is more than half of kernel_size {kernel_size}; use less"
         )
-    batch = _padded(_batched(of, x, rank), [(n, n) for n in widths], border)
-    ones = (1,) * rank
-    _counts(batch.shape[2:], kernel, steps, ones, of)
-    return windows(batch, kernel=kernel, stride=steps, dilation=ones)
+    batch = _batched(of, x, rank)
+    borders = [(n, n) for n in widths]
+    if ceil_mode:
+        axes = zip(batch.shape[2:], widths, _spans(kernel, dilation), steps, strict=True)
+        borders = [(n, n + _partial(size, n, span, step)) for size, n, span, step in axes]
+    batch = _padded(batch, borders, border)
+    _counts(batch.shape[2:], kernel, steps, dilation, of)
+    return windows(batch, kernel=kernel, stride=steps, dilation=dilation)
 
 
-def _max_pool(of: str, rank: int, x: Any, kernel_size: Any, stride: Any, padding: Any) -> Any:
-    views = _pool_windows(of, rank, x, kernel_size, stride, padding, -math.inf)
+def _partial(size: int, width: int, span: int, step: int) -> int:
+    """Return by how much a last window sticks out, if it still begins on the input or before it."""
+    room = size + 2 * width - span
+    extra = -room % step
+    return extra if room + extra < size + width else 0
+
+
+def _max_pool(of: str, rank: int, x: Any, *options: Any, **named: Any) -> Any:
+    views = _pool_windows(of, rank, x, *options, border=-math.inf, **named)
     return _as_given(reduce.max(views, axis=2), x)
 
 
-def _avg_pool(of: str, rank: int, x: Any, kernel_size: Any, stride: Any, padding: Any) -> Any:
-    views = _pool_windows(of, rank, x, kernel_size, stride, padding, 0.0)
+def _avg_pool(of: str, rank: int, x: Any, *options: Any) -> Any:
+    views = _pool_windows(of, rank, x, *options, border=0.0)
     return _as_given(reduce.mean(views, axis=2), x)
 
 
@@ -464,23 +489,47 @@ def _pool_arguments(rank: int) -> Any:
     return arguments
 
 
-@composite(domain=Domain(arguments=_pool_arguments(1)))
+def _max_pool_arguments(rank: int) -> Any:
+    def arguments(draw: Draw) -> Arguments:
+        (x, kernel), attrs = _pool_arguments(rank)(draw)
+        if draw.boolean():
+            x = draw.distinct(*x.shape[:-rank], *(2 * n for n in x.shape[-rank:]))
+            attrs["dilation"] = 2
+        return (x, kernel), {**attrs, "ceil_mode": draw.boolean()}
+
+    return arguments
+
+
+@composite(domain=Domain(arguments=_max_pool_arguments(1)))
 def max_pool1d(
     x: Any,
     kernel_size: int | Sequence[int],
     stride: int | Sequence[int] | None = None,
     padding: int | Sequence[int] = 0,
+    dilation: int | Sequence[int] = 1,
+    ceil_mode: bool = False,
 ) -> Any:
     """Return the largest element of each window of (N, C, L) or (C, L); see `max_pool2d`."""
-    return _max_pool("max_pool1d", 1, x, kernel_size, stride, padding)
+    return _max_pool(
+        "max_pool1d",
+        1,
+        x,
+        kernel_size,
+        stride,
+        padding,
+        dilation=dilation,
+        ceil_mode=ceil_mode,
+    )
 
 
-@composite(domain=Domain(arguments=_pool_arguments(2)))
+@composite(domain=Domain(arguments=_max_pool_arguments(2)))
 def max_pool2d(
     x: Any,
     kernel_size: int | Sequence[int],
     stride: int | Sequence[int] | None = None,
     padding: int | Sequence[int] = 0,
+    dilation: int | Sequence[int] = 1,
+    ceil_mode: bool = False,
 ) -> Any:
     """Return the largest element of each window; equal largest elements share the gradient.
 
@@ -494,6 +543,10 @@ def max_pool2d(
         How far each window is from the next; by default ``kernel_size``.
     padding : int or pair of int
         How much of minus infinity to put on either side; at most half of ``kernel_size``.
+    dilation : int or pair of int
+        How far the elements of a window are from each other.
+    ceil_mode : bool
+        Whether a last window may stick out of the padded input, if it begins before its end.
 
     Raises
     ------
@@ -502,7 +555,16 @@ def max_pool2d(
     ArgumentError
         If a number is too small or ``padding`` too large.
     """
-    return _max_pool("max_pool2d", 2, x, kernel_size, stride, padding)
+    return _max_pool(
+        "max_pool2d",
+        2,
+        x,
+        kernel_size,
+        stride,
+        padding,
+        dilation=dilation,
+        ceil_mode=ceil_mode,
+    )
 
 
 @composite(domain=Domain(sharp="linear", arguments=_pool_arguments(1)))

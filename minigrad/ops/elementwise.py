@@ -374,8 +374,13 @@ hard_sigmoid = elementwise(
     doc="``clip(x / 6 + 1 / 2, 0, 1)``, as PyTorch.",
 )  # fmt: skip
 hard_tanh = elementwise(
-    "hard_tanh", lambda m, x: m.clip(x, -1, 1),
-    lambda m, g, y, x: m.where(m.abs(x) < 1, g, 0.0), selects=True, doc="``clip(x, -1, 1)``.",
+    "hard_tanh",
+    lambda m, x, /, min_val=-1.0, max_val=1.0: m.clip(x, min_val, max_val),
+    lambda m, g, y, x, min_val, max_val: m.where(
+        x > min_val, m.where(x < max_val, g, 0.0), 0.0
+    ),
+    domain=Domain(arguments=_with(min_val=(-1.0, -0.5), max_val=(0.25, 1.0))), selects=True,
+    doc="``clip(x, min_val, max_val)``. The gradient at the bounds is 0.",
 )  # fmt: skip
 softsign = elementwise(
     "softsign", lambda m, x: x / (1 + m.abs(x)),

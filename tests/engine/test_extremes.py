@@ -595,11 +595,19 @@ def conv(x, weight, bias, stride, padding, dilation, groups):
 
 
 def pool(reduce, border):
-    def pooled(x, kernel, stride, padding):
+    def pooled(x, kernel, stride, padding, dilation=1, ceil_mode=False):
         rank = len(kernel)
-        widths = [(n, n) for n in each_axis(padding, rank)]
+        stride, dilation = stride or kernel, each_axis(dilation, rank)
+        widths = []
+        axes = (x.shape[-rank:], each_axis(padding, rank), kernel, stride, dilation)
+        for size, width, k, step, d in zip(*axes, strict=True):
+            end, start = size + 2 * width - d * (k - 1) - 1, 0
+            while start < end:  # the first window that reaches the end
+                start += step
+            may_stick_out = ceil_mode and start < size + width
+            widths.append((width, width + start - end if may_stick_out else width))
         wide = bordered(x, rank, widths, border)
-        y = reduce(windows(wide, kernel, stride or kernel, (1,) * rank), axis=2)
+        y = reduce(windows(wide, kernel, stride, dilation), axis=2)
         return y if x.ndim == rank + 2 else y[0]
 
     return pooled

@@ -592,7 +592,10 @@ PEERS = {
     "hard_sigmoid": Peer(
         lambda x: functional.relu6(x + 3) / 6, unary(-4.0, 4.0, points=(-3.0, 3.0, 0.0))
     ),
-    "hard_tanh": Peer(functional.hardtanh, unary(points=(-1.0, 1.0, 0.0))),
+    "hard_tanh": Peer(
+        functional.hardtanh,
+        unary(points=(-1.0, 1.0, 0.5, 0.0), min_val=(-1.0, 0.5), max_val=(1.0, 1.5)),
+    ),
     "softsign": Peer(functional.softsign, unary(points=(0.0,))),
     # choosing
     **{
@@ -1045,6 +1048,11 @@ PEERS = {
         f"max_pool{rank}d": Peer(
             theirs,
             [*pooled(rank, distinct),
+             *(S(distinct(2, 3, *((n,) * rank)), kernel, stride, padding, dilation, ceil_mode)
+               for n, kernel, stride, padding, dilation in
+               ((7, 2, 2, 0, 1), (8, 3, 2, 1, 2), (9, 2, 3, 1, 3), (5, 2, 5, 0, 1), (4, 3, 4, 1, 1),
+                (6, 2, 3, 1, 1))
+               for ceil_mode in (False, True)),
              but(S(numpy.ones((1, 1, *((4,) * rank))), 2), gradients=_TIES, second=_TIES)],
             ties=False,
         )
