@@ -15,4 +15,10 @@ from minigrad.nn.linear import Embedding as Embedding
 from minigrad.nn.linear import Linear as Linear
 from minigrad.nn.module import Module as Module
 from minigrad.nn.module import Parameter as Parameter
-from minigrad.nn.recurrent import LSTM as LSTM
+from minigrad.nn.recurrent import Recurrent as Recurrent
+from minigrad.nn.recurrent_cells import GRUCell as GRUCell
+from minigrad.nn.recurrent_cells import LSTMCell as LSTMCell
+from minigrad.nn.recurrent_cells import RNNCell as RNNCell
+from minigrad.nn.recurrent_layers import GRU as GRU
+from minigrad.nn.recurrent_layers import LSTM as LSTM
+from minigrad.nn.recurrent_layers import RNN as RNN

@@ -1,126 +1,221 @@
-"""Layers that run a cell over time."""
+"""Layers that run a cell over sequences."""
 
 from __future__ import annotations
 
-from minigrad.creation import zeros
-from minigrad.dtypes import is_floating
-from minigrad.errors import DtypeError, ShapeError
-from minigrad.kernels import scan
-from minigrad.nn import cells, init
-from minigrad.nn.module import Module, Parameter
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from minigrad.creation import asarray, zeros
+from minigrad.errors import ArgumentError, ShapeError
+from minigrad.kernels import Cell, scan
+from minigrad.nn.cell_layer import CellLayer
+from minigrad.nn.dropout import Dropout
 from minigrad.nn.sizes import check_sizes
-from minigrad.ops.shape import stack, swapaxes
+from minigrad.ops.shape import concat, expand_dims, squeeze, stack, swapaxes
 from minigrad.tensor import Tensor
 
-State = tuple[Tensor, Tensor]
 
-
-class LSTM(Module):
-    """Layers of long short-term memory, with PyTorch's parameters and results.
+class Recurrent(CellLayer):
+    """Layers of any cell over sequences, with PyTorch's names of parameters.
 
     Parameters
     ----------
+    cell : Cell
+        With ``params``; see `minigrad.kernels.cell`.
     input_size, hidden_size : int
     num_layers : int
         Each further layer reads the outputs of the one before.
-    bias : bool
-        Whether the gates have biases: two, as PyTorch has them.
     batch_first : bool
-        Whether inputs and outputs are (N, T, ...) instead of (T, N, ...).
+        Whether inputs, outputs, ``mask`` and ``reset`` are (N, T, ...) instead of (T, N, ...).
+    dropout : float
+        Probability that an output of a layer, other than the last, is dropped in training.
+    bidirectional : bool
+        Whether each layer also has a cell that runs backwards in time. Its outputs stand behind the
+        others on the last axis.
+    device : str, optional
+    dtype : dtype, optional
+    **options : Any
+        Passed to ``params`` of the cell.
 
     Attributes
     ----------
-    weight_ih_l0, weight_hh_l0, bias_ih_l0, bias_hh_l0 : Parameter
-        Of layer 0: shapes (4 hidden, input), (4 hidden, hidden) and twice (4 hidden,). The four parts
-        are the gates i, f, g and o. In further layers (``weight_ih_l1``) the input is ``hidden_size``.
+    weight_ih_l0, weight_ih_l0_reverse, ... : Parameter
+        The parameters of the cell, with the number of the layer, and of the direction back in time.
+
+    Raises
+    ------
+    ArgumentError
+        If a size is not positive, ``dropout`` is no probability or has no effect, or the cell has no
+        ``params`` or does not take an option.
     """
+
+    _shows_cell: ClassVar[bool] = True
 
     def __init__(
         self,
+        cell: Cell,
         input_size: int,
         hidden_size: int,
         num_layers: int = 1,
-        bias: bool = True,
+        *,
         batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        device: str | None = None,
+        dtype: Any = None,
+        **options: Any,
     ) -> None:
-        check_sizes("LSTM", input_size=input_size, hidden_size=hidden_size, num_layers=num_layers)
-        self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
-        self.bias, self.batch_first = bias, batch_first
-        bound = init.width_bound(hidden_size)
-        for layer in range(num_layers):
-            width = hidden_size if layer else input_size
-            shapes: dict[str, tuple[int, ...]] = {
-                "weight_ih": (width,),
-                "weight_hh": (hidden_size,),
-            }
-            if bias:
-                shapes.update(bias_ih=(), bias_hh=())
-            for name, rest in shapes.items():
-                value = init.uniform(4 * hidden_size, *rest, bound=bound)
-                setattr(self, f"{name}_l{layer}", value)
+        super().__init__(cell, input_size, hidden_size, options)
+        name = type(self).__name__
+        check_sizes(name, num_layers=num_layers)
+        number = isinstance(dropout, (int, float)) and not isinstance(dropout, bool)
+        if not number or not 0 <= dropout <= 1:
+            raise ArgumentError(
+                f"{name}: dropout is the probability to drop an element and must lie between 0 and "
+                f"1, not {dropout!r}"
+            )
+        if dropout and num_layers == 1:
+            raise ArgumentError(
+                f"{name}: dropout={dropout} acts between layers, and there is only one; set "
+                "num_layers=2 or more, or apply a Dropout to the output"
+            )
+        self.num_layers, self.batch_first = num_layers, batch_first
+        self.dropout, self.bidirectional = dropout, bidirectional
+        self._directions = ("", "_reverse") if bidirectional else ("",)
+        inner = self._widths[0] * len(self._directions)
+        self._make_parameters(
+            {
+                f"_l{layer}{direction}": inner if layer else input_size
+                for layer in range(num_layers)
+                for direction in self._directions
+            },
+            device,
+            dtype,
+        )
 
-    def layer_parameters(self, layer: int) -> dict[str, Parameter]:
-        """Return the parameters of one layer by the names that the cell uses."""
-        ending = f"_l{layer}"
-        return {
-            name.removesuffix(ending): value
-            for name, value in vars(self).items()
-            if isinstance(value, Parameter) and name.endswith(ending)
-        }
-
-    def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        """Run over a sequence.
+    def forward(
+        self,
+        input: Tensor,
+        hx: Any = None,
+        *,
+        lengths: Any = None,
+        mask: Any = None,
+        reset: Any = None,
+    ) -> tuple[Tensor, Any]:
+        """Run over a batch of sequences, or over a single one.
 
         Parameters
         ----------
-        x : Tensor
-            Shape (T, N, input_size), or (N, T, input_size) with ``batch_first``.
-        state : pair of Tensor, optional
-            Initial h and c, each (num_layers, N, hidden_size); zeros by default.
+        input : Tensor
+            Shape (T, N, input_size), or (N, T, input_size) with ``batch_first``; of a single sequence
+            (T, input_size).
+        hx : Tensor or tuple of Tensor, optional
+            The initial state, or all of them if the cell has several; zeros by default. Each has the
+            shape (num_layers * directions, N, width), of a single sequence without N. The width is
+            ``hidden_size`` unless the cell says otherwise.
+        lengths : sequence or tensor of int, optional
+            Shape (N,), in any order: how many steps of each sequence are real. What stands behind them
+            is never read. Outputs are zero there, final states are those of the last real step, and
+            the direction back in time begins there.
+        mask : tensor of bool, optional
+            Shape (T, N): where it is false the state is carried and the output is zero.
+        reset : tensor of bool, optional
+            Shape (T, N): where it is true another sequence begins, from the initial state.
 
         Returns
         -------
         output : Tensor
-            The h of the last layer at each step: as ``x``, with ``hidden_size`` last.
-        state : pair of Tensor
-            Final h and c, each (num_layers, N, hidden_size).
+            As ``input``, with (width of the first state) * directions last: that state of the last
+            layer at each step.
+        state : Tensor or tuple of Tensor
+            The final state or states, as ``hx``.
 
         Raises
         ------
         ShapeError
-            If ``x`` or ``state`` has another shape.
+            If ``input``, a state, ``lengths``, ``mask`` or ``reset`` has another shape.
         DtypeError
-            If ``x`` holds integers.
+            If ``input`` holds integers, or its dtype is not that of the weights and states; if
+            lengths are no integers, or flags are not bool.
+        ArgumentError
+            If there are more or fewer states than the cell has, or a length is negative or beyond T.
         """
-        if x.ndim != 3 or x.shape[-1] != self.input_size:
-            order = "N, T" if self.batch_first else "T, N"
-            raise ShapeError(
-                f"LSTM: the input has shape {x.shape}; it must be ({order}, {self.input_size})"
+        name = type(self).__name__
+        self._check_input(input, ("N", "T") if self.batch_first else ("T", "N"))
+        batched = input.ndim == 3
+        if not batched and lengths is not None:
+            raise ArgumentError(
+                f"{name}: lengths are for a batch, and the input is a single sequence of shape "
+                f"{input.shape}; cut it instead: input[:length]"
             )
-        if not is_floating(x.dtype):
-            raise DtypeError(
-                f"LSTM: the input has dtype {x.dtype}; convert it with .astype('float32'), or give "
-                "numbers of words to an Embedding first"
-            )
-        if self.batch_first:
-            x = swapaxes(x, 0, 1)
-        shape = (self.num_layers, x.shape[1], self.hidden_size)
-        if state is None:
-            initial = zeros(shape, dtype=x.dtype, device=x.device)
-            state = (initial, initial)
-        for name, part in zip("hc", state, strict=True):
-            if part.shape != shape:
-                raise ShapeError(f"LSTM: state {name} has shape {part.shape}; it must be {shape}")
+        given = {"mask": mask, "reset": reset}
+        flags = {key: asarray(flag) for key, flag in given.items() if flag is not None}
+        for key, flag in flags.items():
+            if flag.shape != input.shape[:-1]:
+                raise ShapeError(
+                    f"{name}: {key} has shape {flag.shape}; it must be {input.shape[:-1]}, one flag "
+                    "for each step of the input"
+                )
+
+        def time_first(t: Tensor) -> Tensor:
+            first: Tensor = self._swapped(t) if batched else expand_dims(t, 1)
+            return first
+
+        x = time_first(input)
+        flags = {key: time_first(flag) for key, flag in flags.items()}
+        runs = self.num_layers * len(self._directions)
+        initial = self._checked_states(hx, input, (runs, x.shape[1]) if batched else (runs,))
+        if batched:
+            output, finals = self._run(x, initial, lengths, **flags)
+            output = self._swapped(output)
+        else:
+            output, finals = self._run(x, [expand_dims(s, 1) for s in initial], **flags)
+            output, finals = squeeze(output, 1), tuple(squeeze(s, 1) for s in finals)
+        return output, finals if len(finals) > 1 else finals[0]
+
+    def _swapped(self, t: Any) -> Any:
+        """Return ``t`` with time first, or the other way round."""
+        return swapaxes(t, 0, 1) if self.batch_first else t
+
+    def _run(
+        self,
+        x: Tensor,
+        initial: Sequence[Tensor],
+        lengths: Any = None,
+        mask: Tensor | None = None,
+        reset: Tensor | None = None,
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Run all layers over ``x`` (T, N, width), from states (layers * directions, N, width)."""
+        starts = zip(*initial, strict=True)
         finals = []
         for layer in range(self.num_layers):
-            starts = tuple(part[layer] for part in state)
-            x, final = scan(cells.lstm, x, starts, self.layer_parameters(layer))
-            finals.append(final)
-        h, c = (stack(parts) for parts in zip(*finals, strict=True))
-        return swapaxes(x, 0, 1) if self.batch_first else x, (h, c)
+            if layer and self.training:
+                x = Dropout(self.dropout)(x)
+            outputs = []
+            for direction in self._directions:
+                back = direction == "_reverse"
+                output, final = scan(
+                    self.cell,
+                    x,
+                    next(starts),
+                    self._cell_parameters(f"_l{layer}{direction}"),
+                    lengths=lengths,
+                    mask=mask,
+                    reset=_last_steps(reset) if back and reset is not None else reset,
+                    reverse=back,
+                )
+                outputs.append(output)
+                finals.append(final)
+            x = concat(outputs, axis=-1) if len(outputs) > 1 else outputs[0]
+        return x, tuple(stack(parts) for parts in zip(*finals, strict=True))
 
     def extra_repr(self) -> str:
-        options = {"num_layers": (self.num_layers, 1), "bias": (self.bias, True),
-                   "batch_first": (self.batch_first, False)}  # fmt: skip
-        given = [f"{name}={value}" for name, (value, usual) in options.items() if value != usual]
-        return ", ".join([str(self.input_size), str(self.hidden_size), *given])
+        sizes = super().extra_repr()
+        return f"{self.cell.__name__}, {sizes}" if self._shows_cell else sizes
+
+
+def _last_steps(reset: Tensor) -> Tensor:
+    """Return where a sequence ends: there it begins for the direction back in time."""
+    none = zeros((1, *reset.shape[1:]), dtype=reset.dtype, device=reset.device)
+    last: Tensor = concat([reset, none], axis=0)[1:]
+    return last

@@ -111,7 +111,12 @@ def test_the_names_and_shapes_are_pytorchs():
 @pytest.mark.parametrize(
     ("batch_first", "shape", "state", "text"),
     [
-        (False, (5, 3), None, r"LSTM: the input has shape \(5, 3\); it must be \(T, N, 3\)"),
+        (
+            False,
+            (5, 4),
+            None,
+            r"LSTM: the input has shape \(5, 4\); it must be \(T, N, 3\), or \(T, 3\)",
+        ),
         (True, (5, 2, 4), None, r"shape \(5, 2, 4\); it must be \(N, T, 3\)"),
         (False, (5, 2, 3), (1, 5, 4), r"state h has shape \(1, 5, 4\); it must be \(1, 2, 4\)"),
     ],

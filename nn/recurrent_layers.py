@@ -1,0 +1,166 @@
+"""The recurrent layers that PyTorch has: `Recurrent` with one of our cells."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from minigrad.errors import ArgumentError, suggestion
+from minigrad.kernels import Cell
+from minigrad.nn import cells
+from minigrad.nn.recurrent import Recurrent
+
+_RNN_CELLS = {"tanh": cells.rnn_tanh, "relu": cells.rnn_relu}
+
+
+def rnn_cell(of: str, nonlinearity: str) -> Cell:
+    """Return the cell of the simple recurrent network with this nonlinearity.
+
+    Raises
+    ------
+    ArgumentError
+        If there is none.
+    """
+    if nonlinearity not in _RNN_CELLS:
+        raise ArgumentError(
+            f"{of}: nonlinearity must be 'tanh' or 'relu', not {nonlinearity!r}"
+            f"{suggestion(str(nonlinearity), _RNN_CELLS)}"
+        )
+    return _RNN_CELLS[nonlinearity]
+
+
+class RNN(Recurrent):
+    """Simple recurrent layers: ``h = tanh(weight_ih @ x + bias_ih + weight_hh @ h + bias_hh)``.
+
+    See `Recurrent` for the other arguments, and for how to call it.
+
+    Parameters
+    ----------
+    nonlinearity : {"tanh", "relu"}
+    bias : bool
+        Whether there are biases: two, as PyTorch has them.
+
+    Attributes
+    ----------
+    weight_ih_l0, weight_hh_l0, bias_ih_l0, bias_hh_l0 : Parameter
+        Of layer 0: shapes (hidden, input), (hidden, hidden) and twice (hidden,).
+
+    Raises
+    ------
+    ArgumentError
+        If an argument has a value that makes no sense.
+    """
+
+    _shows_cell: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        nonlinearity: str = "tanh",
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        device: str | None = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(
+            rnn_cell(type(self).__name__, nonlinearity), input_size, hidden_size, num_layers,
+            batch_first=batch_first, dropout=dropout, bidirectional=bidirectional,
+            device=device, dtype=dtype, bias=bias,
+        )  # fmt: skip
+        self.nonlinearity, self.bias = nonlinearity, bias
+
+
+class LSTM(Recurrent):
+    """Layers of long short-term memory, see `minigrad.nn.cells.lstm`.
+
+    See `Recurrent` for the other arguments, and for how to call it. The states are h and c.
+
+    Parameters
+    ----------
+    bias : bool
+        Whether the gates have biases: two, as PyTorch has them.
+    proj_size : int
+        If not 0, the width that h is projected to: smaller than ``hidden_size``.
+
+    Attributes
+    ----------
+    weight_ih_l0, weight_hh_l0, bias_ih_l0, bias_hh_l0 : Parameter
+        Of layer 0: shapes (4 hidden, input), (4 hidden, width of h) and twice (4 hidden,). The four
+        parts are the gates i, f, g and o.
+    weight_hr_l0 : Parameter
+        Only with ``proj_size``: shape (proj_size, hidden).
+
+    Raises
+    ------
+    ArgumentError
+        If an argument has a value that makes no sense.
+    """
+
+    _shows_cell: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        proj_size: int = 0,
+        device: str | None = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(
+            cells.lstm, input_size, hidden_size, num_layers,
+            batch_first=batch_first, dropout=dropout, bidirectional=bidirectional,
+            device=device, dtype=dtype, bias=bias, proj_size=proj_size,
+        )  # fmt: skip
+        self.bias, self.proj_size = bias, proj_size
+
+
+class GRU(Recurrent):
+    """Layers of gated recurrent units, see `minigrad.nn.cells.gru`.
+
+    See `Recurrent` for the other arguments, and for how to call it.
+
+    Parameters
+    ----------
+    bias : bool
+        Whether there are biases: two, as PyTorch has them.
+
+    Attributes
+    ----------
+    weight_ih_l0, weight_hh_l0, bias_ih_l0, bias_hh_l0 : Parameter
+        Of layer 0: shapes (3 hidden, input), (3 hidden, hidden) and twice (3 hidden,). The three parts
+        are the gates r, z and n.
+
+    Raises
+    ------
+    ArgumentError
+        If an argument has a value that makes no sense.
+    """
+
+    _shows_cell: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        device: str | None = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(
+            cells.gru, input_size, hidden_size, num_layers,
+            batch_first=batch_first, dropout=dropout, bidirectional=bidirectional,
+            device=device, dtype=dtype, bias=bias,
+        )  # fmt: skip
+        self.bias = bias
