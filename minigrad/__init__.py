@@ -150,6 +150,7 @@ from minigrad.ops.losses import huber_loss as huber_loss
 from minigrad.ops.losses import l1_loss as l1_loss
 from minigrad.ops.losses import mse_loss as mse_loss
 from minigrad.ops.losses import nll_loss as nll_loss
+from minigrad.ops.losses import smooth_l1_loss as smooth_l1_loss
 from minigrad.ops.network import dropout as dropout
 from minigrad.ops.network import embedding as embedding
 from minigrad.ops.network import layer_norm as layer_norm

@@ -242,7 +242,13 @@ _AXES = {1: "(N, C, L), or (C, L)", 2: "(N, C, H, W), or (C, H, W)"}
 
 
 def axis_sizes(of: str, name: str, given: Any, rank: int, least: int) -> Sizes:
-    """Return ``given``, one integer or one for each spatial axis, as a tuple."""
+    """Return ``given``, one integer or one for each spatial axis, as a tuple.
+
+    Raises
+    ------
+    ArgumentError
+        If it is something else, or a number is smaller than ``least``.
+    """
     values = tuple(given) if isinstance(given, Sequence) else (given,) * rank
     try:
         sizes = tuple(map(operator.index, values))
@@ -275,7 +281,13 @@ def _padded(x: Any, widths: Sequence[tuple[int, int]], value: float = 0.0) -> An
 def margins(
     of: str, padding: Any, kernel: Sizes, stride: Sizes, dilation: Sizes
 ) -> list[tuple[int, int]]:
-    """Return the width of the border before and after each spatial axis."""
+    """Return the width of the border before and after each spatial axis.
+
+    Raises
+    ------
+    ArgumentError
+        If ``padding`` is no number and not "valid" or "same", or "same" with a stride.
+    """
     rank = len(kernel)
     if not isinstance(padding, str):
         return [(n, n) for n in axis_sizes(of, "padding", padding, rank, 0)]
@@ -430,25 +442,30 @@ def conv2d(
     return _convolve("conv2d", 2, x, weight, bias, stride, padding, dilation, groups)
 
 
-def _pool_windows(
-    of: str,
-    rank: int,
-    x: Any,
-    kernel_size: Any,
-    stride: Any,
-    padding: Any,
-    border: float,
-    dilation: Any = 1,
-    ceil_mode: bool = False,
-) -> Any:
+def pool_sizes(
+    of: str, rank: int, kernel_size: Any, stride: Any, padding: Any, dilation: Any = 1
+) -> tuple[Sizes, Sizes, Sizes, Sizes]:
+    """Return kernel, stride, padding and dilation of a pooling for each spatial axis.
+
+    Raises
+    ------
+    ArgumentError
+        If one is no integer or too small, or the padding too large.
+    """
     kernel = axis_sizes(of, "kernel_size", kernel_size, rank, 1)
     steps = kernel if stride is None else axis_sizes(of, "stride", stride, rank, 1)
     widths = axis_sizes(of, "padding", padding, rank, 0)
-    dilation = axis_sizes(of, "dilation", dilation, rank, 1)
     if any(2 * n > k for n, k in zip(widths, kernel, strict=True)):
         raise ArgumentError(
             f"{of}: padding {padding} is more than half of kernel_size {kernel_size}; use less"
         )
+    return kernel, steps, widths, axis_sizes(of, "dilation", dilation, rank, 1)
+
+
+def _pool_windows(
+    of: str, rank: int, x: Any, *sizes: Any, border: float, ceil_mode: bool = False
+) -> Any:
+    kernel, steps, widths, dilation = pool_sizes(of, rank, *sizes)
     batch = _batched(of, x, rank)
     borders = [(n, n) for n in widths]
     if ceil_mode:
@@ -466,13 +483,13 @@ def _partial(size: int, width: int, span: int, step: int) -> int:
     return extra if room + extra < size + width else 0
 
 
-def _max_pool(of: str, rank: int, x: Any, *options: Any, **named: Any) -> Any:
-    views = _pool_windows(of, rank, x, *options, border=-math.inf, **named)
+def _max_pool(of: str, rank: int, x: Any, *sizes: Any, ceil_mode: bool) -> Any:
+    views = _pool_windows(of, rank, x, *sizes, border=-math.inf, ceil_mode=ceil_mode)
     return _as_given(reduce.max(views, axis=2), x)
 
 
-def _avg_pool(of: str, rank: int, x: Any, *options: Any) -> Any:
-    views = _pool_windows(of, rank, x, *options, border=0.0)
+def _avg_pool(of: str, rank: int, x: Any, *sizes: Any) -> Any:
+    views = _pool_windows(of, rank, x, *sizes, border=0.0)
     return _as_given(reduce.mean(views, axis=2), x)
 
 
@@ -510,16 +527,8 @@ def max_pool1d(
     ceil_mode: bool = False,
 ) -> Any:
     """Return the largest element of each window of (N, C, L) or (C, L); see `max_pool2d`."""
-    return _max_pool(
-        "max_pool1d",
-        1,
-        x,
-        kernel_size,
-        stride,
-        padding,
-        dilation=dilation,
-        ceil_mode=ceil_mode,
-    )
+    sizes = (kernel_size, stride, padding, dilation)
+    return _max_pool("max_pool1d", 1, x, *sizes, ceil_mode=ceil_mode)
 
 
 @composite(domain=Domain(arguments=_max_pool_arguments(2)))
@@ -555,16 +564,8 @@ def max_pool2d(
     ArgumentError
         If a number is too small or ``padding`` too large.
     """
-    return _max_pool(
-        "max_pool2d",
-        2,
-        x,
-        kernel_size,
-        stride,
-        padding,
-        dilation=dilation,
-        ceil_mode=ceil_mode,
-    )
+    sizes = (kernel_size, stride, padding, dilation)
+    return _max_pool("max_pool2d", 2, x, *sizes, ceil_mode=ceil_mode)
 
 
 @composite(domain=Domain(sharp="linear", arguments=_pool_arguments(1)))

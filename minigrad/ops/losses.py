@@ -26,7 +26,13 @@ from minigrad.ops.shape import astype, broadcast_to, reshape
 REDUCTIONS = ("none", "mean", "sum")
 
 
-def _check_reduction(of: str, reduction: str) -> None:
+def check_reduction(of: str, reduction: str) -> None:
+    """Refuse a reduction that is not "none", "mean" or "sum".
+
+    Raises
+    ------
+    ArgumentError
+    """
     if reduction not in REDUCTIONS:
         raise ArgumentError(
             f"{of}: reduction must be 'none', 'mean' or 'sum', not {reduction!r}"
@@ -238,7 +244,7 @@ def nll_loss(
     ShapeError, IndexingError, ArgumentError
         As for `cross_entropy`.
     """
-    _check_reduction("nll_loss", reduction)
+    check_reduction("nll_loss", reduction)
     _check_classes("nll_loss", input, target, weight)
     if is_floating(target.dtype):
         raise DtypeError(
@@ -304,7 +310,7 @@ def cross_entropy(
     ArgumentError
         If ``reduction`` or ``label_smoothing`` has another value.
     """
-    _check_reduction("cross_entropy", reduction)
+    check_reduction("cross_entropy", reduction)
     _check_classes("cross_entropy", input, target, weight)
     if not 0 <= label_smoothing <= 1:
         raise ArgumentError(
@@ -335,7 +341,7 @@ def _binary_arguments(draw: Draw) -> Arguments:
 
 
 def _check_pair(of: str, input: Any, target: Any, reduction: str) -> None:
-    _check_reduction(of, reduction)
+    check_reduction(of, reduction)
     _check_arrays(of, input=input, target=target)
     if tuple(input.shape) != tuple(target.shape):
         raise ShapeError(
@@ -445,3 +451,30 @@ def huber_loss(input: Any, target: Any, *, reduction: str = "mean", delta: float
     d = subtract(input, target)
     near = clip(d, -delta, delta)
     return _reduced(near * (d - 0.5 * near), reduction)
+
+
+def _smooth_l1_arguments(draw: Draw) -> Arguments:
+    pair, attrs = _pair_arguments(draw)
+    return pair, {**attrs, "beta": draw.choice([0.0, 0.3, 1.0, 2.5])}
+
+
+@composite(domain=Domain(arguments=_smooth_l1_arguments))
+def smooth_l1_loss(input: Any, target: Any, *, reduction: str = "mean", beta: float = 1.0) -> Any:
+    """Mean of the absolute differences, made smooth at 0 (Girshick 2015): `huber_loss` over ``beta``.
+
+    ``0.5 * d ** 2 / beta`` where ``abs(d) < beta``, else ``abs(d) - 0.5 * beta``; with ``beta=0`` it is
+    `l1_loss`.
+
+    Raises
+    ------
+    ShapeError
+        If the shapes differ.
+    ArgumentError
+        If ``reduction`` is not "mean", "sum" or "none", or ``beta`` is negative.
+    """
+    _check_pair("smooth_l1_loss", input, target, reduction)
+    if not beta >= 0:
+        raise ArgumentError(f"smooth_l1_loss: beta must be 0 or more, not {beta}")
+    if beta == 0:
+        return l1_loss(input, target, reduction=reduction)
+    return huber_loss(input, target, reduction=reduction, delta=beta) / beta

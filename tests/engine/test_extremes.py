@@ -686,6 +686,12 @@ def huber_loss(x, target, delta, reduction):
     return reduced(numpy.where(d <= delta, d * d / 2, delta * (d - delta / 2)), reduction)
 
 
+def smooth_l1_loss(x, target, beta, reduction):
+    d = abs(x - target)
+    small = d < beta
+    return reduced(numpy.where(small, d * d / (2 * beta or 1), d - beta / 2), reduction)
+
+
 def layer_norm(x, shape, weight, bias, eps):
     axes = tuple(range(-len(shape), 0))
     y = x - x.mean(axis=axes, keepdims=True)
@@ -749,6 +755,7 @@ WRITTEN_OUT = {
         numpy.zeros(shape), values, *arrays, key=key
     ),
     "scatter_add": added_along,
+    "smooth_l1_loss": smooth_l1_loss,
     "softmax": softmax,
     "sum_to": sum_to,
     "windows": windows,

@@ -1018,6 +1018,11 @@ PEERS = {
         [*paired(reduction=_REDUCTIONS, delta=(0.3, 1.0, 2.5)),
         S(numpy.array([0.0, 2.0]), numpy.array([0.0, 0.5]))],
     ),
+    "smooth_l1_loss": Peer(
+        functional.smooth_l1_loss,
+        [*paired(reduction=_REDUCTIONS, beta=(0.0, 0.3, 1.0, 2.5)),
+        S(numpy.array([0.0, 2.0]), numpy.array([0.0, 0.5]))],
+    ),
     "windows": Peer(
         torch_windows,
         [S(real(*x), kernel=k, stride=s, dilation=d) for x, k, s, d in _WINDOWS if x[0]],
