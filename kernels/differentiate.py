@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from minigrad.adjoint import fitted, without_dropped
 from minigrad.dispatch import interpreting
 from minigrad.dtypes import is_floating
 from minigrad.errors import GradientError
@@ -60,12 +61,9 @@ def differentiate(graph: Graph, wanted: Sequence[Var]) -> Graph:
             )
             for position, part in parts:
                 argument = node.inputs[position]
-                if doubtful:  # 0 * inf is NaN, but a dropped element has no influence at all
-                    part = ops.where(g == 0, 0.0, part)
-                if part.shape != argument.shape:
-                    part = ops.sum_to(part, shape=argument.shape)
-                if part.dtype != argument.dtype:
-                    part = ops.astype(part, dtype=argument.dtype)
+                if doubtful:
+                    part = without_dropped(ops, g, part, differentiable=False)
+                part = fitted(ops, part, argument.shape, argument.dtype)
                 accumulate(argument, part)
     outputs = tuple(cotangents.get(var) for var in wanted)
     nodes = live_nodes(recorder.nodes, outputs)

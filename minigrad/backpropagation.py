@@ -14,9 +14,9 @@ from typing import Any
 import numpy
 
 from minigrad import dispatch, memory
+from minigrad.adjoint import fitted, without_dropped
 from minigrad.backends.base import by_type
 from minigrad.dispatch import interpreting
-from minigrad.dtypes import as_dtype
 from minigrad.errors import AnomalyError, BackendError, DtypeError, GradientError
 from minigrad.failures import describe
 from minigrad.graph import ops
@@ -277,18 +277,11 @@ def _run(
             else:
                 part = rules[position](m, g, output, *saved)
             if doubtful:
-                # 0 * inf is NaN, but an element that was not chosen has no influence at all
-                nothing = g == 0
-                if create_graph:
-                    # where 0 * slope is a number, the slope is still to be differentiated
-                    nothing = m.logical_and(nothing, m.isnan(part))
-                part = m.where(nothing, 0.0, part)
+                part = without_dropped(m, g, part, differentiable=create_graph)
             like = parent._array if isinstance(parent, Tensor) else parent
-            if part.shape != like.shape:
-                part = m.sum_to(part, shape=like.shape)
             dtype = part._array.dtype if create_graph else part.dtype
-            if dtype is not like.dtype and dtype != like.dtype:
-                part = m.astype(part, dtype=as_dtype(like.dtype))
+            if part.shape != like.shape or (dtype is not like.dtype and dtype != like.dtype):
+                part = fitted(m, part, like.shape, like.dtype)
             if checking:
                 _check_backward(record, g, part)
             if moving:

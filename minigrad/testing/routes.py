@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from minigrad.adjoint import fitted
 from minigrad.dispatch import apply, interpreting
 from minigrad.dtypes import as_dtype, is_floating
 from minigrad.graph import Graph, Recorder, Var
@@ -74,12 +75,7 @@ def adjoint(
     else:
         rules = {i: op.rules[i] for i in positions}
         parts = {i: r(m, g, y, *args, **attrs) for i, r in rules.items() if r is not None}
-    for i, part in parts.items():
-        x = args[i]
-        if tuple(part.shape) != tuple(x.shape):
-            part = m.sum_to(part, shape=tuple(x.shape))
-        parts[i] = part if part.dtype == x.dtype else m.astype(part, dtype=x.dtype)
-    return parts
+    return {i: fitted(m, p, tuple(args[i].shape), args[i].dtype) for i, p in parts.items()}
 
 
 def trace(function: Callable[..., Any], *arrays: Any) -> Graph:
