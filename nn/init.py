@@ -13,7 +13,6 @@ import numpy
 
 from minigrad import dtypes, random
 from minigrad.errors import ArgumentError, DtypeError, ShapeError, suggestion
-from minigrad.nn.module import Parameter
 from minigrad.random import Generator
 from minigrad.tensor import Tensor
 
@@ -45,7 +44,8 @@ def eye_(tensor: Tensor) -> Tensor:
     """
     if tensor.ndim != 2:
         raise ShapeError(f"eye_: the tensor has shape {tensor.shape}; it must have two axes")
-    return tensor.copy_(numpy.eye(*tensor.shape))
+    rows, columns = tensor.shape
+    return tensor.copy_(numpy.eye(rows, columns))
 
 
 # plain distributions
@@ -266,6 +266,14 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     return _GAINS[nonlinearity]
 
 
+def by_fan_in_(weight: Tensor, bias: Tensor | None) -> None:
+    """Fill a weight and its bias evenly between ``±1 / sqrt(fan_in)``: PyTorch's default."""
+    bound = width_bound(fans(weight)[0])
+    for parameter in (weight, bias):
+        if parameter is not None:
+            uniform_(parameter, -bound, bound)
+
+
 def width_bound(width: int) -> float:
     """Return ``1 / sqrt(width)``, the bound of PyTorch's default initialisation."""
     return width**-0.5 if width else 0.0
@@ -309,16 +317,3 @@ def _kaiming_std(of: str, tensor: Tensor, a: float, mode: str, nonlinearity: str
             f"{of}: mode must be 'fan_in' or 'fan_out', not {mode!r}{suggestion(str(mode), modes)}"
         )
     return calculate_gain(nonlinearity, a) * width_bound(fans(tensor)[modes.index(mode)])
-
-
-# the old names, until every layer fills its parameters in place
-
-
-def uniform(*shape: int, bound: float) -> Parameter:
-    """Return a parameter with numbers evenly distributed between ``-bound`` and ``bound``."""
-    return Parameter(random.default_generator.uniform(shape, -bound, bound))
-
-
-def normal(*shape: int) -> Parameter:
-    """Return a parameter with numbers from the standard normal distribution."""
-    return Parameter(random.default_generator.normal(shape))

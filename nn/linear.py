@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from minigrad.creation import zeros
+from minigrad.errors import ArgumentError, ShapeError
 from minigrad.nn import init
 from minigrad.nn.module import Module, Parameter
-from minigrad.nn.sizes import check_sizes
+from minigrad.nn.sizes import check_axis_size, check_sizes
 from minigrad.ops.linalg import linear
 from minigrad.ops.network import embedding
+from minigrad.tensor import Tensor
 
 
 class Linear(Module):
@@ -19,28 +22,58 @@ class Linear(Module):
     in_features, out_features : int
     bias : bool
         Whether there is a bias.
+    device : str, optional
+    dtype : dtype, optional
 
     Attributes
     ----------
     weight : Parameter
-        Shape (out_features, in_features).
+        Shape (out_features, in_features); at first evenly distributed between
+        ``±1 / sqrt(in_features)``, as ``bias``.
     bias : Parameter or None
         Shape (out_features,).
+
+    Raises
+    ------
+    ArgumentError
+        If a size is not a positive integer.
     """
 
-    def __init__(self, in_features: int, out_features: int, bias: bool = True) -> None:
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        bias: bool = True,
+        device: str | None = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__()
         check_sizes("Linear", in_features=in_features, out_features=out_features)
-        bound = init.width_bound(in_features)
-        self.weight = init.uniform(out_features, in_features, bound=bound)
-        self.bias: Parameter | None = init.uniform(out_features, bound=bound) if bias else None
+        self.in_features, self.out_features = in_features, out_features
+        self.weight = Parameter(zeros((out_features, in_features), dtype=dtype, device=device))
+        self.bias = Parameter(zeros(out_features, dtype=dtype, device=device)) if bias else None
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw the parameters anew."""
+        init.by_fan_in_(self.weight, self.bias)
 
     def forward(self, x: Any) -> Any:
-        """Map ``x`` of shape (..., in_features) to (..., out_features)."""
+        """Map ``x`` of shape (..., in_features) to (..., out_features).
+
+        Raises
+        ------
+        ShapeError
+            If the last axis of ``x`` has another size.
+        DtypeError
+            If ``x`` does not hold floating-point numbers.
+        """
+        check_axis_size("Linear", x, -1, "in_features", self.in_features, "(..., in_features)")
         return linear(x, self.weight, self.bias)
 
     def extra_repr(self) -> str:
-        outputs, inputs = self.weight.shape
-        return f"{inputs}, {outputs}{'' if self.bias is not None else ', bias=False'}"
+        sizes = f"in_features={self.in_features}, out_features={self.out_features}"
+        return f"{sizes}, bias={self.bias is not None}"
 
 
 class Embedding(Module):
@@ -52,20 +85,98 @@ class Embedding(Module):
         How many rows there are.
     embedding_dim : int
         The width of a row.
+    padding_idx : int, optional
+        A row that is never trained: zeros at first, and without a gradient. May be negative, to count
+        from the end.
+    device : str, optional
+    dtype : dtype, optional
 
     Attributes
     ----------
     weight : Parameter
-        Shape (num_embeddings, embedding_dim).
+        Shape (num_embeddings, embedding_dim); at first from the standard normal distribution.
+
+    Raises
+    ------
+    ArgumentError
+        If a size is not a positive integer, or there is no row ``padding_idx``.
     """
 
-    def __init__(self, num_embeddings: int, embedding_dim: int) -> None:
+    def __init__(
+        self,
+        num_embeddings: int,
+        embedding_dim: int,
+        padding_idx: int | None = None,
+        *,
+        _weight: Tensor | None = None,
+        device: str | None = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__()
         check_sizes("Embedding", num_embeddings=num_embeddings, embedding_dim=embedding_dim)
-        self.weight = init.normal(num_embeddings, embedding_dim)
+        if padding_idx is not None:
+            if not -num_embeddings <= padding_idx < num_embeddings:
+                raise ArgumentError(
+                    f"Embedding: padding_idx is {padding_idx}, but there are {num_embeddings} rows"
+                )
+            padding_idx %= num_embeddings
+        self.num_embeddings, self.embedding_dim = num_embeddings, embedding_dim
+        self.padding_idx = padding_idx
+        if _weight is None:
+            sizes = (num_embeddings, embedding_dim)
+            self.weight = Parameter(zeros(sizes, dtype=dtype, device=device))
+            self.reset_parameters()
+        else:
+            self.weight = Parameter(_weight.detach())
+
+    @classmethod
+    def from_pretrained(
+        cls, embeddings: Tensor, freeze: bool = True, padding_idx: int | None = None
+    ) -> Embedding:
+        """Return a layer with a copy of ``embeddings`` as its weight.
+
+        Parameters
+        ----------
+        embeddings : Tensor
+            Shape (num_embeddings, embedding_dim).
+        freeze : bool
+            Whether the weight is not to be trained.
+        padding_idx : int, optional
+            A row that gets no gradient; its values are kept.
+
+        Raises
+        ------
+        ShapeError
+            If ``embeddings`` does not have two axes.
+        """
+        if embeddings.ndim != 2:
+            raise ShapeError(
+                f"Embedding.from_pretrained: embeddings has shape {embeddings.shape}; "
+                "it must be (num_embeddings, embedding_dim)"
+            )
+        rows, width = embeddings.shape
+        layer = cls(rows, width, padding_idx, _weight=embeddings)
+        layer.weight.requires_grad_(not freeze)
+        return layer
+
+    def reset_parameters(self) -> None:
+        """Draw the weight anew; the row of ``padding_idx`` is zero."""
+        init.normal_(self.weight)
+        if self.padding_idx is not None:
+            self.weight.data[self.padding_idx] = 0
 
     def forward(self, indices: Any) -> Any:
-        """Map integers of any shape to rows: shape (..., embedding_dim)."""
-        return embedding(indices, self.weight)
+        """Map integers of any shape to rows: shape (..., embedding_dim).
+
+        Raises
+        ------
+        DtypeError
+            If ``indices`` are not integers.
+        IndexingError
+            If an index is negative or too large.
+        """
+        return embedding(indices, self.weight, padding_idx=self.padding_idx)
 
     def extra_repr(self) -> str:
-        return ", ".join(map(str, self.weight.shape))
+        padding = "" if self.padding_idx is None else f", padding_idx={self.padding_idx}"
+        return f"{self.num_embeddings}, {self.embedding_dim}{padding}"

@@ -1,8 +1,11 @@
-"""Checking the sizes that layers are made with."""
+"""Checking the sizes that layers are made with, and the inputs that they are given."""
 
 from __future__ import annotations
 
-from minigrad.errors import ArgumentError
+from typing import Any
+
+from minigrad.dtypes import is_floating
+from minigrad.errors import ArgumentError, DtypeError, ShapeError
 
 
 def check_sizes(of: str, **sizes: int) -> None:
@@ -15,3 +18,55 @@ def check_sizes(of: str, **sizes: int) -> None:
     for name, size in sizes.items():
         if not isinstance(size, int) or isinstance(size, bool) or size < 1:
             raise ArgumentError(f"{of}: {name} must be a positive integer, not {size!r}")
+
+
+def check_input(of: str, x: Any) -> None:
+    """Refuse an input that is no tensor (or array) of floating-point numbers.
+
+    Raises
+    ------
+    TypeError
+        If it has no shape and dtype.
+    DtypeError
+        If it holds integers or bool.
+    """
+    if not (hasattr(x, "shape") and hasattr(x, "dtype")):
+        raise TypeError(
+            f"{of}: the input must be a tensor, not a {type(x).__name__}; "
+            "convert it with minigrad.tensor(...)"
+        )
+    if not is_floating(x.dtype):
+        raise DtypeError(
+            f"{of}: the input has dtype {x.dtype}; it must hold floating-point numbers, "
+            "convert it with .astype('float32')"
+        )
+
+
+def check_axis_size(of: str, x: Any, axis: int, name: str, size: int, layout: str) -> None:
+    """Refuse an input of floating-point numbers in which one axis has another size.
+
+    Parameters
+    ----------
+    of : str
+        The layer.
+    x : Tensor
+    axis : int
+        Which axis, counted from the end.
+    name, size : str, int
+        What the layer calls the size of the axis, and the size.
+    layout : str
+        The shape that the layer takes, for the message.
+
+    Raises
+    ------
+    ShapeError
+        If ``x`` has no such axis, or it has another size.
+    TypeError, DtypeError
+        As `check_input`.
+    """
+    check_input(of, x)
+    shape = tuple(x.shape)
+    if len(shape) < -axis or shape[axis] != size:
+        raise ShapeError(
+            f"{of}: the input has shape {shape}; it must be {layout} with {name}={size}"
+        )

@@ -83,10 +83,10 @@ def test_every_mismatch_is_listed_and_nothing_changes():
     state = {**before, "first.weight": mg.zeros((3, 4)), "first.wieght": mg.zeros(1)}
     state["rest.0.weight"] = mg.zeros((4, 4))
     del state["first.bias"], state["scale"]
-    with pytest.raises(ShapeError) as caught:
+    with pytest.raises(ArgumentError) as caught:
         model.load_state_dict(state)
     assert str(caught.value).splitlines() == [
-        "load_state_dict into Two:",
+        "load_state_dict into Two; nothing was changed:",
         "  missing: scale",
         "  missing: first.bias",
         "  not in this module: first.wieght",
@@ -111,14 +111,18 @@ def test_weights_that_are_no_numbers_change_nothing():
 def test_repr():
     assert repr(Two()) == (
         "Two(\n"
-        "  (first): Linear(3, 4)\n"
-        "  (rest.0): Linear(4, 4, bias=False)\n"
-        "  (rest.1.0): Linear(4, 2)\n"
+        "  (first): Linear(in_features=3, out_features=4, bias=True)\n"
+        "  (rest.0): Linear(in_features=4, out_features=4, bias=False)\n"
+        "  (rest.1.0): Linear(in_features=4, out_features=2, bias=True)\n"
         ")"
     )
     nested = Pair()
     nested.a = Pair()
-    assert repr(nested).splitlines()[:3] == ["Pair(", "  (a): Pair(", "    (a): Linear(2, 2)"]
+    assert repr(nested).splitlines()[:3] == [
+        "Pair(",
+        "  (a): Pair(",
+        "    (a): Linear(in_features=2, out_features=2, bias=True)",
+    ]
     assert repr(nn.Embedding(5, 2)) == "Embedding(5, 2)"
     assert repr(nn.LSTM(3, 4, 2, batch_first=True)) == "LSTM(3, 4, num_layers=2, batch_first=True)"
 

@@ -1,0 +1,264 @@
+"""Functions of each element, or of rows, as layers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from minigrad.creation import zeros
+from minigrad.errors import ArgumentError, ShapeError
+from minigrad.nn import init
+from minigrad.nn.module import Module, Parameter
+from minigrad.nn.sizes import check_input, check_sizes
+from minigrad.ops import elementwise, network
+from minigrad.ops.elementwise import where
+from minigrad.ops.shape import reshape
+
+
+class Activation(Module):
+    """The base: a function of the table of ops as a layer, its options as attributes.
+
+    Attributes
+    ----------
+    function : callable
+    options : tuple of str
+        The names of the attributes that are options of the function.
+    """
+
+    function: ClassVar[Callable[..., Any]]
+    options: ClassVar[tuple[str, ...]] = ()
+
+    def forward(self, x: Any) -> Any:
+        """Return the function of ``x``.
+
+        Raises
+        ------
+        DtypeError
+            If ``x`` does not hold floating-point numbers.
+        """
+        check_input(type(self).__name__, x)
+        return type(self).function(x, **{name: getattr(self, name) for name in self.options})
+
+    def extra_repr(self) -> str:
+        return ", ".join(f"{name}={getattr(self, name)!r}" for name in self.options)
+
+
+class ReLU(Activation):
+    """``max(x, 0)``. The gradient at 0 is 0."""
+
+    function = elementwise.relu
+
+
+class Sigmoid(Activation):
+    """``1 / (1 + exp(-x))``."""
+
+    function = elementwise.sigmoid
+
+
+class Tanh(Activation):
+    """The hyperbolic tangent."""
+
+    function = elementwise.tanh
+
+
+class SiLU(Activation):
+    """``x * sigmoid(x)``, also called swish."""
+
+    function = elementwise.silu
+
+
+class Softsign(Activation):
+    """``x / (1 + abs(x))``."""
+
+    function = elementwise.softsign
+
+
+class Hardsigmoid(Activation):
+    """``clip(x / 6 + 1 / 2, 0, 1)``."""
+
+    function = elementwise.hard_sigmoid
+
+
+class LeakyReLU(Activation):
+    """``x`` where positive, else ``negative_slope * x`` (Maas 2013)."""
+
+    function = elementwise.leaky_relu
+    options = ("negative_slope",)
+
+    def __init__(self, negative_slope: float = 0.01) -> None:
+        super().__init__()
+        self.negative_slope = negative_slope
+
+
+class ELU(Activation):
+    """``x`` where positive, else ``alpha * (exp(x) - 1)`` (Clevert 2016)."""
+
+    function = elementwise.elu
+    options = ("alpha",)
+
+    def __init__(self, alpha: float = 1.0) -> None:
+        super().__init__()
+        self.alpha = alpha
+
+
+class GELU(Activation):
+    """Gaussian error linear unit (Hendrycks 2016): "none" is exact, "tanh" a formula near it.
+
+    Raises
+    ------
+    ArgumentError
+        If ``approximate`` is neither.
+    """
+
+    function = elementwise.gelu
+    options = ("approximate",)
+
+    def __init__(self, approximate: str = "none") -> None:
+        super().__init__()
+        if approximate not in ("none", "tanh"):
+            raise ArgumentError(f"GELU: approximate must be 'none' or 'tanh', not {approximate!r}")
+        self.approximate = approximate
+
+
+class Hardtanh(Activation):
+    """``clip(x, min_val, max_val)``. The gradient at the bounds is 0.
+
+    Raises
+    ------
+    ArgumentError
+        If ``min_val`` is not smaller than ``max_val``.
+    """
+
+    function = elementwise.hard_tanh
+    options = ("min_val", "max_val")
+
+    def __init__(self, min_val: float = -1.0, max_val: float = 1.0) -> None:
+        super().__init__()
+        if not min_val < max_val:
+            raise ArgumentError(
+                f"Hardtanh: min_val={min_val} must be smaller than max_val={max_val}"
+            )
+        self.min_val, self.max_val = min_val, max_val
+
+
+def _softplus(x: Any, beta: float, threshold: float) -> Any:
+    scaled = x * beta
+    return where(scaled > threshold, x, elementwise.softplus(scaled) / beta)
+
+
+class Softplus(Activation):
+    """``log(1 + exp(beta * x)) / beta``, and ``x`` where ``beta * x`` is above ``threshold``.
+
+    Raises
+    ------
+    ArgumentError
+        If ``beta`` is zero.
+    """
+
+    function = _softplus
+    options = ("beta", "threshold")
+
+    def __init__(self, beta: float = 1.0, threshold: float = 20.0) -> None:
+        super().__init__()
+        if beta == 0:
+            raise ArgumentError("Softplus: beta must not be 0")
+        self.beta, self.threshold = beta, threshold
+
+
+class _AlongAxis(Activation):
+    options = ("dim",)
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.dim = dim
+
+    def forward(self, x: Any) -> Any:
+        """Return the function of ``x`` along the axis ``dim``.
+
+        Raises
+        ------
+        ShapeError
+            If ``x`` has no such axis.
+        DtypeError
+            If ``x`` does not hold floating-point numbers.
+        """
+        check_input(type(self).__name__, x)
+        return type(self).function(x, axis=self.dim)
+
+
+class Softmax(_AlongAxis):
+    """``exp(x) / sum(exp(x))`` along the axis ``dim``, without overflow."""
+
+    function = network.softmax
+
+
+class LogSoftmax(_AlongAxis):
+    """The logarithm of the softmax along the axis ``dim``, accurate where the softmax is tiny."""
+
+    function = network.log_softmax
+
+
+class PReLU(Module):
+    """``x`` where positive, else ``weight * x``: a leaky ReLU that learns its slope (He 2015).
+
+    Parameters
+    ----------
+    num_parameters : int
+        1, or the number of channels: the size of axis 1 of the input.
+    init : float
+        What the slopes are at first.
+    device : str, optional
+    dtype : dtype, optional
+
+    Attributes
+    ----------
+    weight : Parameter
+        Shape (num_parameters,).
+
+    Raises
+    ------
+    ArgumentError
+        If ``num_parameters`` is not a positive integer.
+    """
+
+    def __init__(
+        self,
+        num_parameters: int = 1,
+        init: float = 0.25,
+        device: str | None = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__()
+        check_sizes("PReLU", num_parameters=num_parameters)
+        self.num_parameters, self.init = num_parameters, init
+        self.weight = Parameter(zeros(num_parameters, dtype=dtype, device=device))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Set the slopes to what they were at first."""
+        init.constant_(self.weight, self.init)
+
+    def forward(self, x: Any) -> Any:
+        """Return the function of ``x``: any shape, or (N, num_parameters, ...).
+
+        Raises
+        ------
+        ShapeError
+            If there are several slopes and ``x`` does not have as many channels.
+        DtypeError
+            If ``x`` does not hold floating-point numbers.
+        """
+        check_input("PReLU", x)
+        slope = self.weight
+        if self.num_parameters > 1:
+            shape = tuple(x.shape)
+            if len(shape) < 2 or shape[1] != self.num_parameters:
+                raise ShapeError(
+                    f"PReLU: the input has shape {shape}; it must be (N, num_parameters, ...) with "
+                    f"num_parameters={self.num_parameters}"
+                )
+            slope = reshape(slope, (self.num_parameters, *(1,) * (len(shape) - 2)))
+        return where(x > 0, x, slope * x)
+
+    def extra_repr(self) -> str:
+        return f"num_parameters={self.num_parameters}"

@@ -1,0 +1,155 @@
+"""Layers that convolve along one axis or two."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
+
+from minigrad.creation import zeros
+from minigrad.errors import ArgumentError, ShapeError
+from minigrad.nn import init
+from minigrad.nn.module import Module, Parameter
+from minigrad.nn.sizes import check_input, check_sizes
+from minigrad.ops.convolution import axis_sizes, conv1d, conv2d, margins
+
+Sizes = int | Sequence[int]
+
+
+class _Convolution(Module):
+    rank: ClassVar[int]
+    layout: ClassVar[str]
+    function: ClassVar[Callable[..., Any]]
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Sizes,
+        stride: Sizes = 1,
+        padding: Sizes | str = 0,
+        dilation: Sizes = 1,
+        groups: int = 1,
+        bias: bool = True,
+        *,
+        device: str | None = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__()
+        name = type(self).__name__
+        check_sizes(name, in_channels=in_channels, out_channels=out_channels, groups=groups)
+        if in_channels % groups or out_channels % groups:
+            raise ArgumentError(
+                f"{name}: groups={groups} must divide in_channels={in_channels} and "
+                f"out_channels={out_channels}"
+            )
+        self.in_channels, self.out_channels, self.groups = in_channels, out_channels, groups
+        self.kernel_size = axis_sizes(name, "kernel_size", kernel_size, self.rank, 1)
+        self.stride = axis_sizes(name, "stride", stride, self.rank, 1)
+        self.dilation = axis_sizes(name, "dilation", dilation, self.rank, 1)
+        borders = margins(name, padding, self.kernel_size, self.stride, self.dilation)
+        self.padding = padding if isinstance(padding, str) else tuple(n for n, _ in borders)
+        shape = (out_channels, in_channels // groups, *self.kernel_size)
+        self.weight = Parameter(zeros(shape, dtype=dtype, device=device))
+        self.bias = Parameter(zeros(out_channels, dtype=dtype, device=device)) if bias else None
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw the parameters anew."""
+        init.by_fan_in_(self.weight, self.bias)
+
+    def forward(self, x: Any) -> Any:
+        """Convolve ``x`` of shape (N, in_channels, *sizes), or that without N.
+
+        Raises
+        ------
+        ShapeError
+            If ``x`` has another shape, or is smaller than the kernel.
+        DtypeError
+            If ``x`` does not hold floating-point numbers.
+        """
+        name = type(self).__name__
+        check_input(name, x)
+        shape, axes = tuple(x.shape), self.rank + 1
+        if len(shape) not in (axes, axes + 1) or shape[-axes] != self.in_channels:
+            raise ShapeError(
+                f"{name}: the input has shape {shape}; it must be {self.layout} without a batch, "
+                f"with in_channels={self.in_channels}"
+            )
+        return type(self).function(
+            x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups
+        )
+
+    def extra_repr(self) -> str:
+        parts = [str(self.in_channels), str(self.out_channels)]
+        parts += [f"kernel_size={self.kernel_size}", f"stride={self.stride}"]
+        ones, zeros = (1,) * self.rank, (0,) * self.rank
+        options = (("padding", zeros), ("dilation", ones), ("groups", 1))
+        parts += [
+            f"{name}={value}" for name, usual in options if (value := getattr(self, name)) != usual
+        ]
+        return ", ".join(parts if self.bias is not None else [*parts, "bias=False"])
+
+
+class Conv1d(_Convolution):
+    """Convolve along one axis, without flipping the weight: cross-correlation, as PyTorch.
+
+    Parameters
+    ----------
+    in_channels, out_channels : int
+    kernel_size, stride, padding, dilation, groups
+        See `minigrad.conv1d`; ``padding`` may be "same" or "valid".
+    bias : bool
+        Whether there is a bias.
+    device : str, optional
+    dtype : dtype, optional
+
+    Attributes
+    ----------
+    weight : Parameter
+        Shape (out_channels, in_channels / groups, kernel_size); at first evenly distributed between
+        ``±1 / sqrt(fan_in)``, as ``bias``. The fan-in is the number of weights of one output.
+    bias : Parameter or None
+        Shape (out_channels,).
+
+    Raises
+    ------
+    ArgumentError
+        If a number is too small, ``groups`` does not divide the channels, or ``padding`` is unknown.
+    """
+
+    rank = 1
+    layout = "(N, in_channels, L), or (in_channels, L)"
+    function = staticmethod(conv1d)
+
+
+class Conv2d(_Convolution):
+    """Convolve along two axes, without flipping the weight: cross-correlation, as PyTorch.
+
+    Parameters
+    ----------
+    in_channels, out_channels : int
+    kernel_size, stride, padding, dilation : int or pair of int
+    groups : int
+        See `minigrad.conv2d`; ``padding`` may be "same" or "valid".
+    bias : bool
+        Whether there is a bias.
+    device : str, optional
+    dtype : dtype, optional
+
+    Attributes
+    ----------
+    weight : Parameter
+        Shape (out_channels, in_channels / groups, *kernel_size); at first evenly distributed between
+        ``±1 / sqrt(fan_in)``, as ``bias``. The fan-in is the number of weights of one output.
+    bias : Parameter or None
+        Shape (out_channels,).
+
+    Raises
+    ------
+    ArgumentError
+        If a number is too small, ``groups`` does not divide the channels, or ``padding`` is unknown.
+    """
+
+    rank = 2
+    layout = "(N, in_channels, H, W), or (in_channels, H, W)"
+    function = staticmethod(conv2d)

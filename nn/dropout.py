@@ -1,0 +1,57 @@
+"""Layers that drop part of their input while a model is trained."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from minigrad import random
+from minigrad.errors import ArgumentError
+from minigrad.nn.module import Module
+from minigrad.nn.sizes import check_input
+from minigrad.ops.network import dropout
+from minigrad.random import Generator
+
+
+class Dropout(Module):
+    """Set each element to zero with probability ``p`` in training, and scale the rest (Srivastava 2014).
+
+    The rest is divided by ``1 - p``, so that the mean stays. In evaluation the input is returned.
+
+    Parameters
+    ----------
+    p : float
+        The probability to drop an element.
+    generator : Generator, optional
+        What draws the elements; by default the global one.
+
+    Raises
+    ------
+    ArgumentError
+        If ``p`` does not lie between 0 and 1.
+    """
+
+    def __init__(self, p: float = 0.5, *, generator: Generator | None = None) -> None:
+        super().__init__()
+        if not 0 <= p <= 1:
+            raise ArgumentError(
+                f"Dropout: p is the probability to drop and must lie between 0 and 1, not {p}"
+            )
+        self.p, self.generator = p, generator
+
+    def forward(self, x: Any) -> Any:
+        """Return ``x`` with elements dropped if the layer is being trained.
+
+        Raises
+        ------
+        DtypeError
+            If ``x`` does not hold floating-point numbers.
+        """
+        check_input("Dropout", x)
+        if not self.training or self.p == 0:
+            return x
+        generator = self.generator or random.default_generator
+        kept = generator.bernoulli(1 - self.p, x.shape, device=x.device)
+        return dropout(x, kept, p=self.p)
+
+    def extra_repr(self) -> str:
+        return f"p={self.p}"

@@ -1,0 +1,96 @@
+"""Layers that give their input a fixed mean and spread."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from minigrad.creation import zeros
+from minigrad.errors import ArgumentError
+from minigrad.nn import init
+from minigrad.nn.module import Module, Parameter
+from minigrad.nn.sizes import check_input, check_sizes
+from minigrad.ops.network import layer_norm
+
+
+class LayerNorm(Module):
+    """Give the last axes mean 0 and variance 1, then scale and shift (Ba 2016).
+
+    ``y = (x - mean) / sqrt(variance + eps) * weight + bias``
+
+    Parameters
+    ----------
+    normalized_shape : int or sequence of int
+        The shape of the last axes, which mean and variance are taken over.
+    eps : float
+        Keeps the root away from 0.
+    elementwise_affine : bool
+        Whether there are ``weight`` and ``bias``.
+    bias : bool
+        Whether there is a bias, if ``elementwise_affine``.
+    device : str, optional
+    dtype : dtype, optional
+
+    Attributes
+    ----------
+    weight, bias : Parameter or None
+        Shape ``normalized_shape``; at first ones and zeros.
+
+    Raises
+    ------
+    ArgumentError
+        If a size is not a positive integer, or ``eps`` is negative.
+    """
+
+    def __init__(
+        self,
+        normalized_shape: int | Sequence[int],
+        eps: float = 1e-5,
+        elementwise_affine: bool = True,
+        bias: bool = True,
+        device: str | None = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__()
+        if not isinstance(normalized_shape, Sequence):
+            normalized_shape = (normalized_shape,)
+        sizes = tuple(normalized_shape)
+        if not sizes:
+            raise ArgumentError("LayerNorm: normalized_shape is empty; give one size or more")
+        for size in sizes:
+            check_sizes("LayerNorm", normalized_shape=size)
+        if not eps >= 0:
+            raise ArgumentError(f"LayerNorm: eps must be 0 or more, not {eps}")
+        self.normalized_shape = sizes
+        self.eps, self.elementwise_affine = eps, elementwise_affine
+
+        def parameter(wanted: bool) -> Parameter | None:
+            return Parameter(zeros(sizes, dtype=dtype, device=device)) if wanted else None
+
+        self.weight = parameter(elementwise_affine)
+        self.bias = parameter(elementwise_affine and bias)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Let ``weight`` and ``bias`` change nothing."""
+        if self.weight is not None:
+            init.ones_(self.weight)
+        if self.bias is not None:
+            init.zeros_(self.bias)
+
+    def forward(self, x: Any) -> Any:
+        """Normalise ``x`` of shape (..., *normalized_shape).
+
+        Raises
+        ------
+        ShapeError
+            If ``x`` does not end in ``normalized_shape``.
+        DtypeError
+            If ``x`` does not hold floating-point numbers.
+        """
+        check_input("LayerNorm", x)
+        return layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
+
+    def extra_repr(self) -> str:
+        options = f"eps={self.eps}, elementwise_affine={self.elementwise_affine}"
+        return f"{self.normalized_shape}, {options}, bias={self.bias is not None}"

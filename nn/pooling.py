@@ -1,0 +1,118 @@
+"""Layers that reduce windows of their input to one number each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
+
+from minigrad.nn.module import Module
+from minigrad.nn.sizes import check_input
+from minigrad.ops.convolution import avg_pool1d, avg_pool2d, max_pool1d, max_pool2d, pool_sizes
+
+Sizes = int | Sequence[int]
+
+
+class _Pool(Module):
+    rank: ClassVar[int]
+    function: ClassVar[Callable[..., Any]]
+    options: ClassVar[tuple[str, ...]]
+
+    def __init__(
+        self, kernel_size: Sizes, stride: Sizes | None, padding: Sizes, dilation: Sizes = 1
+    ) -> None:
+        super().__init__()
+        pool_sizes(type(self).__name__, self.rank, kernel_size, stride, padding, dilation)
+        self.kernel_size = kernel_size
+        self.stride = kernel_size if stride is None else stride
+        self.padding = padding
+
+    def forward(self, x: Any) -> Any:
+        """Reduce each window of ``x``, of shape (N, C, *sizes) or (C, *sizes).
+
+        Raises
+        ------
+        ShapeError
+            If ``x`` has another number of axes, or no window fits it.
+        DtypeError
+            If ``x`` does not hold floating-point numbers.
+        """
+        check_input(type(self).__name__, x)
+        return type(self).function(x, **{name: getattr(self, name) for name in self.options})
+
+    def extra_repr(self) -> str:
+        return ", ".join(f"{name}={getattr(self, name)}" for name in self.options)
+
+
+class _MaxPool(_Pool):
+    options = ("kernel_size", "stride", "padding", "dilation", "ceil_mode")
+
+    def __init__(
+        self,
+        kernel_size: Sizes,
+        stride: Sizes | None = None,
+        padding: Sizes = 0,
+        dilation: Sizes = 1,
+        *,
+        ceil_mode: bool = False,
+    ) -> None:
+        super().__init__(kernel_size, stride, padding, dilation)
+        self.dilation, self.ceil_mode = dilation, ceil_mode
+
+
+class _AvgPool(_Pool):
+    options = ("kernel_size", "stride", "padding")
+
+    def __init__(self, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0) -> None:
+        super().__init__(kernel_size, stride, padding)
+
+
+class MaxPool1d(_MaxPool):
+    """The largest element of each window along one axis; the options are those of `minigrad.max_pool1d`.
+
+    Raises
+    ------
+    ArgumentError
+        If a number is too small, or ``padding`` more than half of ``kernel_size``.
+    """
+
+    rank = 1
+    function = staticmethod(max_pool1d)
+
+
+class MaxPool2d(_MaxPool):
+    """The largest element of each window along two axes; the options are those of `minigrad.max_pool2d`.
+
+    Raises
+    ------
+    ArgumentError
+        If a number is too small, or ``padding`` more than half of ``kernel_size``.
+    """
+
+    rank = 2
+    function = staticmethod(max_pool2d)
+
+
+class AvgPool1d(_AvgPool):
+    """The mean of each window along one axis; the options are those of `minigrad.avg_pool1d`.
+
+    Raises
+    ------
+    ArgumentError
+        If a number is too small, or ``padding`` more than half of ``kernel_size``.
+    """
+
+    rank = 1
+    function = staticmethod(avg_pool1d)
+
+
+class AvgPool2d(_AvgPool):
+    """The mean of each window along two axes; the options are those of `minigrad.avg_pool2d`.
+
+    Raises
+    ------
+    ArgumentError
+        If a number is too small, or ``padding`` more than half of ``kernel_size``.
+    """
+
+    rank = 2
+    function = staticmethod(avg_pool2d)

@@ -1,0 +1,98 @@
+"""Layers that compute nothing: the identity, and changes of shape."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from minigrad.errors import ShapeError
+from minigrad.nn.module import Module
+from minigrad.ops.shape import normal_axis, reshape
+
+
+class Identity(Module):
+    """Return the input. It takes any arguments when it is made, to stand in for another layer."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__()
+
+    def forward(self, x: Any) -> Any:
+        """Return ``x``."""
+        return x
+
+
+class Flatten(Module):
+    """Make one axis of several that lie side by side.
+
+    Parameters
+    ----------
+    start_dim, end_dim : int
+        The first and the last of these axes; negative ones count from the end.
+    """
+
+    def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
+        super().__init__()
+        self.start_dim, self.end_dim = start_dim, end_dim
+
+    def forward(self, x: Any) -> Any:
+        """Return ``x`` with the axes joined.
+
+        Raises
+        ------
+        ShapeError
+            If ``x`` has no such axes, or the last comes before the first.
+        """
+        shape = tuple(x.shape) or (1,)
+        start = normal_axis(self.start_dim, len(shape), "Flatten")
+        end = normal_axis(self.end_dim, len(shape), "Flatten")
+        if start > end:
+            raise ShapeError(
+                f"Flatten: start_dim={self.start_dim} comes after end_dim={self.end_dim} in an input "
+                f"of shape {tuple(x.shape)}"
+            )
+        joined = math.prod(shape[start : end + 1])
+        return reshape(x, (*shape[:start], joined, *shape[end + 1 :]))
+
+    def extra_repr(self) -> str:
+        return f"start_dim={self.start_dim}, end_dim={self.end_dim}"
+
+
+class Unflatten(Module):
+    """Make several axes of one.
+
+    Parameters
+    ----------
+    dim : int
+        The axis; a negative one counts from the end.
+    unflattened_size : sequence of int
+        The sizes to make of it. One of them may be -1: whatever is left.
+    """
+
+    def __init__(self, dim: int, unflattened_size: Sequence[int]) -> None:
+        super().__init__()
+        self.dim, self.unflattened_size = dim, tuple(unflattened_size)
+
+    def forward(self, x: Any) -> Any:
+        """Return ``x`` with the axis split up.
+
+        Raises
+        ------
+        ShapeError
+            If ``x`` has no such axis, or the sizes do not multiply to its size.
+        """
+        shape = tuple(x.shape)
+        axis = normal_axis(self.dim, len(shape), "Unflatten")
+        known = math.prod(n for n in self.unflattened_size if n != -1)
+        sizes = tuple(
+            shape[axis] // known if n == -1 and known else n for n in self.unflattened_size
+        )
+        if math.prod(sizes) != shape[axis] or min(sizes, default=-1) < 0:
+            raise ShapeError(
+                f"Unflatten: axis {self.dim} of an input of shape {shape} has size {shape[axis]}, "
+                f"which cannot be split into {self.unflattened_size}"
+            )
+        return reshape(x, (*shape[:axis], *sizes, *shape[axis + 1 :]))
+
+    def extra_repr(self) -> str:
+        return f"dim={self.dim}, unflattened_size={self.unflattened_size}"
