@@ -100,11 +100,9 @@ class CellLayer(Module):
                 "minigrad.tensor(...)"
             )
         if x.ndim not in (len(order), len(order) + 1) or x.shape[-1] != self.input_size:
-            batch = f"({', '.join(order)}, {self.input_size})"
-            single = f"({', '.join(n for n in order if n != 'N')}, {self.input_size})"
+            batch = ", ".join([*order, str(self.input_size)])
             raise ShapeError(
-                f"{name}: the input has shape {x.shape}; it must be {batch}, or {single} for a "
-                "single sequence"
+                f"{name}: the input has shape {x.shape}; it must be ({batch}), or the same without N"
             )
         if not is_floating(x.dtype):
             raise DtypeError(
@@ -128,7 +126,7 @@ class CellLayer(Module):
         single = len(names) == 1
         states = (hx,) if single else tuple(hx) if isinstance(hx, (tuple, list)) else None
         if states is None or len(states) != len(names):
-            found = type(hx).__name__ if states is None else f"{len(states)} of them"
+            found = f"a {type(hx).__name__}" if states is None else f"{len(states)} of them"
             raise ArgumentError(
                 f"{name}: hx must be a tuple of {len(names)} states, {', '.join(names)}, not {found}"
             )

@@ -115,7 +115,7 @@ def test_the_names_and_shapes_are_pytorchs():
             False,
             (5, 4),
             None,
-            r"LSTM: the input has shape \(5, 4\); it must be \(T, N, 3\), or \(T, 3\)",
+            r"LSTM: the input has shape \(5, 4\); it must be \(T, N, 3\), or the same without N",
         ),
         (True, (5, 2, 4), None, r"shape \(5, 2, 4\); it must be \(N, T, 3\)"),
         (False, (5, 2, 3), (1, 5, 4), r"state h has shape \(1, 5, 4\); it must be \(1, 2, 4\)"),

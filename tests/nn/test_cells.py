@@ -1,0 +1,277 @@
+"""The cells against their equations in NumPy, what stands beside a cell, and layers of one step."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+
+import minigrad as mg
+from minigrad import nn
+from minigrad.errors import ArgumentError, DtypeError, ShapeError
+from minigrad.kernels import Cell, cell
+from minigrad.nn import cells
+from minigrad.testing import gradcheck
+
+D, H, N = 3, 4, 2
+
+
+def sigmoid(z):
+    return 1 / (1 + np.exp(-z))
+
+
+def affine(x, weight, bias):
+    """One row at a time, one unit at a time: the sums written out."""
+    rows = [[sum(w * v for w, v in zip(unit, row, strict=True)) for unit in weight] for row in x]
+    return np.array(rows) + bias
+
+
+def both(x, h, p, gate, count):
+    """Return the contributions of the input and of the state to one of ``count`` gates."""
+    found = []
+    for value, name in ((x, "ih"), (h, "hh")):
+        weight = p[f"weight_{name}"]
+        size = len(weight) // count
+        part = slice(gate * size, (gate + 1) * size)
+        bias = p[f"bias_{name}"][part] if f"bias_{name}" in p else 0
+        found.append(affine(value, weight[part], bias))
+    return found
+
+
+def equations_of_rnn_tanh(p, x, h):
+    return (np.tanh(sum(both(x, h, p, 0, 1))),)
+
+
+def equations_of_rnn_relu(p, x, h):
+    return (np.maximum(sum(both(x, h, p, 0, 1)), 0),)
+
+
+def equations_of_gru(p, x, h):
+    r, z = (sigmoid(sum(both(x, h, p, gate, 3))) for gate in (0, 1))
+    from_input, from_state = both(x, h, p, 2, 3)
+    return (z * h + (1 - z) * np.tanh(from_input + r * from_state),)
+
+
+def equations_of_lstm(p, x, h, c):
+    i, f, o = (sigmoid(sum(both(x, h, p, gate, 4))) for gate in (0, 1, 3))
+    c = f * c + i * np.tanh(sum(both(x, h, p, 2, 4)))
+    h = o * np.tanh(c)
+    return (affine(h, p["weight_hr"], 0) if "weight_hr" in p else h), c
+
+
+EQUATIONS = {
+    "rnn_tanh": equations_of_rnn_tanh,
+    "rnn_relu": equations_of_rnn_relu,
+    "lstm": equations_of_lstm,
+    "gru": equations_of_gru,
+}
+OPTIONS = [(name, {"bias": bias}) for name in EQUATIONS for bias in (True, False)]
+OPTIONS += [("lstm", {"bias": bias, "proj_size": 2}) for bias in (True, False)]
+
+
+def arguments(of, options):
+    """Return random parameters by name, and an input and states."""
+    rng = np.random.default_rng(0)
+    shapes = of.initial_parameters(D, H, **options)
+    parameters = {name: rng.standard_normal(shape) for name, shape in shapes.items()}
+    widths = (D, *of.state_widths(H, **options))
+    return parameters, [rng.standard_normal((N, width)) for width in widths]
+
+
+def test_every_cell_has_equations():
+    found = {name for name, value in vars(cells).items() if isinstance(value, Cell)}
+    assert found == set(EQUATIONS)
+
+
+@pytest.mark.parametrize(("name", "options"), OPTIONS)
+def test_a_cell_computes_its_equations(name, options):
+    of = getattr(cells, name)
+    parameters, values = arguments(of, options)
+    tensors = {key: mg.tensor(value) for key, value in parameters.items()}
+    found = of(*map(mg.tensor, values), **tensors)
+    found = found if isinstance(found, tuple) else (found,)
+    for state, expected in zip(found, EQUATIONS[name](parameters, *values), strict=True):
+        np.testing.assert_allclose(state.numpy(), expected, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize(("name", "options"), OPTIONS)
+def test_gradients_of_a_cell(name, options):
+    of = getattr(cells, name)
+    parameters, values = arguments(of, options)
+
+    def step(*given):
+        return of(*given[: len(values)], **dict(zip(parameters, given[len(values) :], strict=True)))
+
+    gradcheck(step, *map(mg.tensor, (*values, *parameters.values())))
+
+
+# what stands beside a cell
+
+
+def shifted_params(input_size, hidden_size, *, start=0.5, extra=1):
+    return {
+        "w": (hidden_size, input_size),
+        "u": (hidden_size, extra),
+        "v": mg.full((extra,), start),
+    }
+
+
+@cell(state=("h", "m"), params=shifted_params, widths=lambda hidden_size, extra=1: {"m": extra})
+def shifted(x, h, m, *, w, u, v, unused=None):
+    return mg.tanh(mg.linear(x, w) + mg.linear(m, u) + h), m * v
+
+
+def test_a_cell_tells_its_parameters_and_widths():
+    assert shifted.parameters == ("w", "u", "v", "unused")
+    assert shifted.options == ("start", "extra")
+    starts = shifted.initial_parameters(3, 4, extra=2, start=7)
+    assert (starts["w"], starts["u"]) == ((4, 3), (4, 2))
+    assert starts["v"].tolist() == [7.0, 7.0]
+    assert shifted.state_widths(4) == (4, 1)
+    assert shifted.state_widths(4, extra=2, start=7) == (4, 2)
+    assert cells.lstm.state_widths(4, proj_size=2, bias=False) == (2, 4)
+    assert cells.gru.state_widths(4) == (4,)
+    assert cells.gru.options == ("bias",)
+
+
+def test_a_cell_keeps_its_name_and_is_copied_and_pickled_by_it():
+    assert cells.lstm.__name__ == "lstm"
+    assert copy.deepcopy(nn.LSTM(3, 4)).cell is cells.lstm
+    assert pickle.loads(pickle.dumps(cells.gru)) is cells.gru
+
+
+def bare(x, h, *, w):
+    return mg.tanh(x + h * w)
+
+
+@pytest.mark.parametrize(
+    ("made", "text"),
+    [
+        (
+            lambda: cell(state="h")(bare).initial_parameters(3, 4),
+            "cell 'bare' does not say what its parameters look like; make it with @cell",
+        ),
+        (
+            lambda: cell(state="h", params=lambda d, h: {"ww": (h,)})(bare).initial_parameters(
+                3, 4
+            ),
+            "cell 'bare': params give 'ww', which the step does not take; it takes 'w'; did you mean 'w'",
+        ),
+        (
+            lambda: cell(state="h", params=lambda d, h: {})(bare).initial_parameters(3, 4),
+            "cell 'bare': params give no 'w', which the step needs; add it to what params returns",
+        ),
+        (
+            lambda: cell(state="h", widths=lambda h: {"hh": h})(bare).state_widths(4),
+            "cell 'bare': widths name a state 'hh', but the states are 'h'; did you mean 'h'",
+        ),
+        (
+            lambda: cells.lstm.initial_parameters(3, 4, proj_size=4),
+            "lstm: proj_size is 4 with a hidden_size of 4; it must be a smaller positive integer, or 0",
+        ),
+        (lambda: cells.lstm.initial_parameters(3, 4, proj_size=-1), "proj_size is -1"),
+        (lambda: cells.lstm.initial_parameters(3, 4, proj_size=1.0), "proj_size is 1.0"),
+    ],
+)
+def test_what_stands_beside_a_cell_must_fit_it(made, text):
+    with pytest.raises(ArgumentError, match=text):
+        made()
+
+
+# layers of one step
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize(
+    ("layer", "name"),
+    [
+        (nn.RNNCell, "rnn_tanh"),
+        (lambda *sizes, **o: nn.RNNCell(*sizes, nonlinearity="relu", **o), "rnn_relu"),
+        (nn.LSTMCell, "lstm"),
+        (nn.GRUCell, "gru"),
+    ],
+)
+def test_a_layer_of_one_step_takes_that_step(layer, name, bias):
+    made = layer(D, H, bias=bias, dtype="float64")
+    assert made.cell is getattr(cells, name)
+    parameters = {key: value.detach().numpy() for key, value in made.named_parameters()}
+    _, (x, *states) = arguments(made.cell, {"bias": bias})
+    single = len(states) == 1
+
+    def check(x, given, states):
+        found = made(mg.tensor(x), given)
+        assert isinstance(found, mg.Tensor) if single else isinstance(found, tuple)
+        found = (found,) if single else found
+        rows = [np.atleast_2d(value) for value in (x, *states)]
+        for state, expected in zip(found, EQUATIONS[name](parameters, *rows), strict=True):
+            np.testing.assert_allclose(
+                state.detach().numpy(), expected.reshape(state.shape), rtol=1e-12, atol=1e-14
+            )
+
+    tensors = tuple(map(mg.tensor, states))
+    check(x, tensors[0] if single else tensors, states)
+    check(x, None, [np.zeros_like(s) for s in states])
+    rows = tuple(mg.tensor(s[0]) for s in states)
+    check(x[0], rows[0] if single else rows, [s[0] for s in states])
+    check(x[0], None, [np.zeros_like(s[0]) for s in states])
+
+
+def test_a_layer_of_one_step_has_the_parameters_of_its_cell():
+    layer = nn.LSTMCell(3, 4, dtype="float32")
+    assert {name: p.shape for name, p in layer.named_parameters()} == {
+        "weight_ih": (16, 3), "weight_hh": (16, 4), "bias_ih": (16,), "bias_hh": (16,),
+    }  # fmt: skip
+    assert repr(layer) == "LSTMCell(3, 4)"
+    assert repr(nn.RNNCell(3, 4, False, "relu")) == "RNNCell(3, 4, bias=False, nonlinearity=relu)"
+    assert {p.dtype.name for p in layer.parameters()} == {"float32"}
+
+
+@pytest.mark.parametrize(
+    ("run", "error", "text"),
+    [
+        (
+            lambda: nn.GRUCell(3, 4)(mg.zeros((2, 4))),
+            ShapeError,
+            r"GRUCell: the input has shape \(2, 4\); it must be \(N, 3\), or the same without N",
+        ),
+        (
+            lambda: nn.GRUCell(3, 4)(mg.zeros((5, 2, 3))),
+            ShapeError,
+            r"GRUCell: the input has shape \(5, 2, 3\); it must be \(N, 3\)",
+        ),
+        (
+            lambda: nn.LSTMCell(3, 4)(mg.zeros((2, 3)), mg.zeros((2, 4))),
+            ArgumentError,
+            "LSTMCell: hx must be a tuple of 2 states, h, c, not a Tensor",
+        ),
+        (
+            lambda: nn.LSTMCell(3, 4)(mg.zeros((2, 3)), (mg.zeros((2, 4)), mg.zeros(4))),
+            ShapeError,
+            r"LSTMCell: state c has shape \(4,\); it must be \(2, 4\)",
+        ),
+        (
+            lambda: nn.RNNCell(3, 4)(mg.zeros((2, 3), dtype="float64")),
+            DtypeError,
+            r"RNNCell: the input has dtype float64 and the weights float32; convert the input with \.as"
+            + r"type\('float32'\), or the layer with \.to\('float64'\)",
+        ),
+        (
+            lambda: nn.RNNCell(3, 4)(np.zeros((2, 3))),
+            TypeError,
+            r"RNNCell: the input must be a tensor, not a ndarray; convert it with minigrad.tensor\(",
+        ),
+        (
+            lambda: nn.RNNCell(3, 4, nonlinearity="tanhh"),
+            ArgumentError,
+            "RNNCell: nonlinearity must be 'tanh' or 'relu', not 'tanhh'; did you mean 'tanh'",
+        ),
+        (
+            lambda: nn.GRUCell(0, 4),
+            ArgumentError,
+            "GRUCell: input_size must be a positive integer, not 0",
+        ),
+    ],
+)
+def test_mistakes_with_layers_of_one_step(run, error, text):
+    with pytest.raises(error, match=text):
+        run()
