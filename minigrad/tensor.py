@@ -216,8 +216,8 @@ class Tensor(Operators):
 
         Parameters
         ----------
-        target : str or dtype
-            "cpu", "cuda", "cuda:1", or a dtype.
+        target : str, dtype or Tensor
+            "cpu", "cuda", "cuda:1", a dtype, or a tensor that has both.
 
         Raises
         ------
@@ -226,24 +226,17 @@ class Tensor(Operators):
         BackendError
             If there is no such device.
         """
-        if isinstance(target, str) and (target == "cpu" or target.partition(":")[0] == "cuda"):
-            name, number = parse_device(target)
-            wanted = "cpu" if name == "numpy" else f"cuda:{number}"
-            if self.device == wanted:
-                return self
-            moved: Tensor = apply(
-                shape.transfer, (self,), {"device": wanted, "source": self.device}
-            )
-            return moved
-        if isinstance(target, Tensor):
-            return self.to(target.device).astype(target.dtype)
-        try:
-            dtype = dtypes.as_dtype(target)
-        except DtypeError:
-            raise ArgumentError(
-                f'to(): {target!r} is neither a device ("cpu", "cuda", "cuda:1") nor a dtype'
-            ) from None
-        return self.astype(dtype)
+        device, dtype = destination(target)
+        moved = self if device is None else self._moved(device)
+        return moved if dtype is None else moved.astype(dtype)
+
+    def _moved(self, device: str) -> Tensor:
+        name, number = parse_device(device)
+        wanted = "cpu" if name == "numpy" else f"cuda:{number}"
+        if self.device == wanted:
+            return self
+        moved: Tensor = apply(shape.transfer, (self,), {"device": wanted, "source": self.device})
+        return moved
 
     def cpu(self) -> Tensor:
         """Return this tensor on the CPU."""
@@ -472,6 +465,28 @@ class HookHandle:
         self._hooks.pop(self._number, None)
 
 
+def destination(target: Any) -> tuple[str | None, np.dtype[Any] | None]:
+    """Return the device and the dtype that ``to(target)`` leads to; None is the present one.
+
+    Raises
+    ------
+    ArgumentError
+        If ``target`` is neither a device nor a dtype nor a tensor that has both.
+    """
+    if target is None:
+        return None, None
+    if isinstance(target, Tensor):
+        return target.device, target.dtype
+    if isinstance(target, str) and (target == "cpu" or target.partition(":")[0] == "cuda"):
+        return target, None
+    try:
+        return None, dtypes.as_dtype(target)
+    except DtypeError:
+        raise ArgumentError(
+            f'to(): {target!r} is neither a device ("cpu", "cuda", "cuda:1") nor a dtype'
+        ) from None
+
+
 def _copied(array: Any) -> Any:
     return by_type[type(array)].copy(array)
 
@@ -603,4 +618,4 @@ def _lists(data: Any) -> Any:
     return data
 
 
-__all__ = ["Tensor", "leaf", "make", "tensor"]
+__all__ = ["Tensor", "destination", "leaf", "make", "tensor"]

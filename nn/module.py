@@ -1,38 +1,32 @@
-"""The base of all layers, and the tensors that are trained."""
+"""The base of all layers."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from itertools import chain
+from reprlib import recursive_repr
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from minigrad.errors import ShapeError
-from minigrad.tensor import Tensor, tensor
+from minigrad import memory
+from minigrad.backends import parse_device
+from minigrad.creation import zeros_like
+from minigrad.dtypes import as_dtype, is_floating
+from minigrad.errors import ArgumentError, DtypeError, GradientError, suggestion
+from minigrad.nn.hooks import Hook, ModuleHooks, add_hook
+from minigrad.nn.parameter import Buffer, Parameter
+from minigrad.nn.state import IncompatibleKeys, load
+from minigrad.tensor import HookHandle, Tensor, destination
 
-
-class Parameter(Tensor):
-    """A tensor to be trained: a leaf that requires a gradient.
-
-    Parameters
-    ----------
-    data : array_like
-        Is copied.
-    dtype : dtype, optional
-    """
-
-    __slots__ = ()
-
-    def __init__(self, data: Any, dtype: Any = None) -> None:
-        source = tensor(data, dtype=dtype, requires_grad=True)
-        for name in Tensor.__slots__:
-            if name != "__weakref__":
-                setattr(self, name, getattr(source, name))
+_T = TypeVar("_T", bound=Tensor)
 
 
 class Module:
-    """A layer: parameters and other layers as attributes, and a method ``forward``.
+    """A layer: parameters, buffers and other layers as attributes, and a method ``forward``.
 
-    What is assigned to an attribute belongs to the module, also in lists and tuples. Calling the
-    module calls ``forward``.
+    What is assigned to an attribute belongs to the module; ``super().__init__()`` need not be called.
+    Lists, tuples and dicts are followed: ``self.layers = [a, b]`` has the names "layers.0" and
+    "layers.1", as a `ModuleList` has. What is also an attribute of its own is named by that alone.
+    Calling the module calls ``forward``, with the hooks around it.
 
     Attributes
     ----------
@@ -41,114 +35,436 @@ class Module:
     """
 
     training: bool = True
+    _hooks: ModuleHooks | None = None
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        for name, value in vars(cls).items():
+            if isinstance(value, (Parameter, Buffer)):
+                raise ArgumentError(
+                    f"{cls.__name__}.{name} is a {type(value).__name__} of the class, which belongs to "
+                    "no module and would not be trained; assign it to self in __init__"
+                )
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Compute the result of the layer; every layer defines its own."""
-        raise NotImplementedError(f"{type(self).__name__} has no method forward; define it")
+        own = [name for name in dir(self) if not hasattr(Module, name)]
+        raise NotImplementedError(
+            f"{type(self).__name__} has no method forward; define it{suggestion('forward', own)}"
+        )
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self.forward(*args, **kwargs)
+        if self._hooks is None:
+            return self.forward(*args, **kwargs)
+        return self._hooks.call(self, args, kwargs)
+
+    # attributes
+
+    if not TYPE_CHECKING:  # so that type checkers, too, notice unknown attributes
+
+        def __getattr__(self, name: str) -> Any:
+            if hasattr(type(self), name):  # a property that raised AttributeError: raise that one
+                return object.__getattribute__(self, name)
+            hint = "" if name.startswith("__") else suggestion(name, dir(self))
+            raise AttributeError(f"{type(self).__name__} has no attribute {name!r}{hint}")
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        present = vars(self).get(name)
+        if isinstance(present, Buffer) and type(value) is Tensor:
+            value = self._kept(name, present, value)
+        for kind in (Parameter, Module):
+            if isinstance(present, kind) and value is not None and not isinstance(value, kind):
+                way = f" or write {name}.copy_(value)" if kind is Parameter else ""
+                raise ArgumentError(
+                    f"{type(self).__name__}.{name} is a {kind.__name__} and would be lost by assigning "
+                    f"a {type(value).__name__}; assign a {kind.__name__}{way}, or delete it first"
+                )
+        object.__setattr__(self, name, value)
+
+    def _kept(self, name: str, present: Buffer, value: Tensor) -> Buffer:
+        if value.requires_grad:
+            raise GradientError(
+                f"{type(self).__name__}.{name} is a Buffer and cannot hold a tensor that requires a "
+                "gradient, which would be lost; assign value.detach()"
+            )
+        return Buffer(value, persistent=present.persistent)
+
+    def register_buffer(self, name: str, tensor: Any, persistent: bool = True) -> None:
+        """Assign a `Buffer` with the content of ``tensor`` (None: nothing yet) by name.
+
+        Raises
+        ------
+        ArgumentError
+            If the name is empty or has a dot.
+        """
+        check_name("register_buffer", name)
+        setattr(self, name, None if tensor is None else Buffer(tensor, persistent=persistent))
+
+    def register_parameter(self, name: str, param: Parameter | None) -> None:
+        """Assign a parameter by name; None stands for "there is none".
+
+        Raises
+        ------
+        ArgumentError
+            If the name is empty or has a dot, or ``param`` is something else.
+        """
+        self._register("register_parameter", Parameter, name, param)
+
+    def add_module(self, name: str, module: Module | None) -> None:
+        """Assign a module by name; None stands for "there is none".
+
+        Raises
+        ------
+        ArgumentError
+            If the name is empty or has a dot, or ``module`` is something else.
+        """
+        self._register("add_module", Module, name, module)
+
+    def _register(self, doing: str, kind: type, name: str, value: Any) -> None:
+        check_name(doing, name)
+        if value is not None and not isinstance(value, kind):
+            raise ArgumentError(
+                f"{doing}: {name!r} must be a {kind.__name__} or None, not {describe(value)}"
+            )
+        setattr(self, name, value)
 
     # what it is made of
 
     def _members(self) -> Iterator[tuple[str, Any]]:
-        """Yield the parameters and modules right inside this one, with their names."""
-
-        def members(name: str, value: Any) -> Iterator[tuple[str, Any]]:
-            if isinstance(value, (Parameter, Module)):
+        """Yield the parameters, buffers and modules right inside this one, with their names."""
+        attributes = tuple(vars(self).items())  # a loop over modules may set attributes
+        named = {id(value) for _, value in attributes}
+        for name, value in attributes:
+            if isinstance(value, _MEMBERS):
                 yield name, value
-            elif isinstance(value, (list, tuple)):
-                for i, item in enumerate(value):
-                    yield from members(f"{name}.{i}", item)
+            elif isinstance(value, (list, tuple, dict)):
+                for inner, member in _followed(value, name, ()):
+                    if id(member) not in named:
+                        yield inner, member
 
-        for name, value in vars(self).items():
-            yield from members(name, value)
-
-    def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
-        """Yield this module and those inside, with their names: "", "lstm", "layers.0"."""
-        yield prefix, self
-        for name, member in self._members():
-            if isinstance(member, Module):
-                yield from member.named_modules(f"{prefix}.{name}" if prefix else name)
-
-    def modules(self) -> Iterator[Module]:
-        """Yield this module and those inside."""
-        return (module for _, module in self.named_modules())
-
-    def _named_places(self) -> Iterator[tuple[str, Parameter]]:
-        """Yield each parameter under every name it has."""
-        for prefix, module in self.named_modules():
-            for name, member in module._members():
-                if isinstance(member, Parameter):
-                    yield f"{prefix}.{name}" if prefix else name, member
-
-    def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
-        """Yield the parameters with their names, a shared one only once."""
-        seen: set[int] = set()
-        for name, parameter in self._named_places():
-            if id(parameter) not in seen:
-                seen.add(id(parameter))
-                yield name, parameter
-
-    def parameters(self) -> Iterator[Parameter]:
-        """Yield the parameters, a shared one only once."""
-        return (parameter for _, parameter in self.named_parameters())
-
-    # weights in and out
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """Return a copy of each parameter by name; training goes on without changing it."""
-        return {name: parameter.detach().clone() for name, parameter in self._named_places()}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Write tensors or arrays into the parameters of the same names.
+    def named_modules(
+        self, prefix: str = "", remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Module]]:
+        """Yield this module and those inside, with their names: "", "lstm", "layers.0".
 
         Parameters
         ----------
-        state : mapping
-            From the names that `state_dict` gives to tensors or arrays.
+        prefix : str
+            What the names begin with.
+        remove_duplicate : bool
+            Whether a module that is at several places is yielded once only.
 
         Raises
         ------
-        ShapeError
-            If names are missing or unknown, or shapes differ. The message lists them all, and nothing
-            has changed.
+        ArgumentError
+            If a module contains itself.
         """
-        places = dict(self._named_places())
-        wrong = [f"missing: {name}" for name in places if name not in state]
-        wrong += [f"not in this module: {name}" for name in state if name not in places]
-        values = {
-            name: (value if isinstance(value, Tensor) else tensor(value)).detach()
-            for name, value in state.items()
-            if name in places
-        }
-        wrong += [
-            f"{name}: shape {value.shape} does not fit {places[name].shape}"
-            for name, value in values.items()
-            if value.shape != places[name].shape
-        ]
-        if wrong:
-            listed = "\n  ".join(wrong)
-            raise ShapeError(f"load_state_dict into {type(self).__name__}:\n  {listed}")
-        for name, parameter in places.items():
-            parameter.copy_(values[name])
+        return _walk(self, prefix, set() if remove_duplicate else None, ())
+
+    def modules(self) -> Iterator[Module]:
+        """Yield this module and those inside, each once."""
+        return (module for _, module in self.named_modules())
+
+    def named_children(self) -> Iterator[tuple[str, Module]]:
+        """Yield the modules right inside this one, each once, with their names."""
+        return _once((name, m) for name, m in self._members() if isinstance(m, Module))
+
+    def children(self) -> Iterator[Module]:
+        """Yield the modules right inside this one, each once."""
+        return (module for _, module in self.named_children())
+
+    def _named(
+        self, kind: type[_T], prefix: str, recurse: bool, remove_duplicate: bool
+    ) -> Iterator[tuple[str, _T]]:
+        modules = self.named_modules(prefix, remove_duplicate) if recurse else [(prefix, self)]
+        found = (
+            (_joined(place, name), member)
+            for place, module in modules
+            for name, member in module._members()
+            if isinstance(member, kind)
+        )
+        return _once(found) if remove_duplicate else found
+
+    def named_parameters(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Parameter]]:
+        """Yield the parameters with their names: "weight", "layers.0.bias".
+
+        Parameters
+        ----------
+        prefix : str
+            What the names begin with.
+        recurse : bool
+            Whether those of the modules inside are yielded, too.
+        remove_duplicate : bool
+            Whether a parameter that is at several places is yielded once only.
+        """
+        return self._named(Parameter, prefix, recurse, remove_duplicate)
+
+    def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
+        """Yield the parameters, a shared one only once; frozen ones, too."""
+        return (parameter for _, parameter in self.named_parameters(recurse=recurse))
+
+    def named_buffers(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Buffer]]:
+        """Yield the buffers with their names; see `named_parameters`."""
+        return self._named(Buffer, prefix, recurse, remove_duplicate)
+
+    def buffers(self, recurse: bool = True) -> Iterator[Buffer]:
+        """Yield the buffers, a shared one only once."""
+        return (buffer for _, buffer in self.named_buffers(recurse=recurse))
+
+    def get_submodule(self, target: str) -> Module:
+        """Return the module with this name; "" is the module itself.
+
+        Raises
+        ------
+        AttributeError
+            If there is none.
+        """
+        return _found(self, "module", target, self.named_modules(remove_duplicate=False))
+
+    def get_parameter(self, target: str) -> Parameter:
+        """Return the parameter with this name.
+
+        Raises
+        ------
+        AttributeError
+            If there is none.
+        """
+        return _found(self, "parameter", target, self.named_parameters(remove_duplicate=False))
+
+    def get_buffer(self, target: str) -> Buffer:
+        """Return the buffer with this name.
+
+        Raises
+        ------
+        AttributeError
+            If there is none.
+        """
+        return _found(self, "buffer", target, self.named_buffers(remove_duplicate=False))
+
+    # weights in and out
+
+    def _places(self) -> dict[str, Tensor]:
+        """Return each parameter and persistent buffer under every name it has, in PyTorch's order."""
+        places: dict[str, Tensor] = {}
+        for prefix, module in self.named_modules(remove_duplicate=False):
+            own = list(module._members())
+            for kind in (Parameter, Buffer):
+                for name, member in own:
+                    if isinstance(member, kind) and getattr(member, "persistent", True):
+                        key = _joined(prefix, name)
+                        if key in places:
+                            raise ArgumentError(
+                                f"{type(self).__name__} has two tensors named {key!r}, and one would be "
+                                "lost in the state; rename the attribute or the key in a dict"
+                            )
+                        places[key] = member
+        return places
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return a copy of each parameter and persistent buffer by name.
+
+        Training goes on without changing it. What is shared is there under each of its names.
+
+        Raises
+        ------
+        ArgumentError
+            If two tensors have the same name.
+        """
+        return {name: place.detach().clone() for name, place in self._places().items()}
+
+    def load_state_dict(
+        self, state_dict: Mapping[str, Any], strict: bool = True
+    ) -> IncompatibleKeys:
+        """Write tensors or arrays into the parameters and buffers of the same names.
+
+        They are converted to the dtype and moved to the device of what they are written into.
+
+        Parameters
+        ----------
+        state_dict : mapping
+            From the names that `state_dict` gives to tensors or arrays, of NumPy or PyTorch for
+            instance.
+        strict : bool
+            Whether missing and unknown names are an error.
+
+        Returns
+        -------
+        IncompatibleKeys
+            The names that are missing in ``state_dict``, and those that this module does not have.
+
+        Raises
+        ------
+        ArgumentError
+            If names are missing or unknown, or a value is no array, has another shape, or numbers that
+            the dtype cannot hold. The message lists all of it, and nothing has changed.
+        """
+        return load(type(self).__name__, self._places(), state_dict, strict)
 
     # modes
 
-    def train(self, mode: bool = True) -> Module:
-        """Set ``training`` here and in all modules inside, and return this module."""
+    def train(self, mode: bool = True) -> Self:
+        """Set ``training`` here and in all modules inside, and return this module.
+
+        Raises
+        ------
+        ArgumentError
+            If ``mode`` is not a bool.
+        """
+        if not isinstance(mode, bool):
+            raise ArgumentError(f"train(): mode must be True or False, not {mode!r}")
         for module in self.modules():
             module.training = mode
         return self
 
-    def eval(self) -> Module:
+    def eval(self) -> Self:
         """Set ``training`` to False here and in all modules inside, and return this module."""
         return self.train(False)
 
-    def zero_grad(self) -> None:
-        """Forget the gradients of all parameters."""
+    def requires_grad_(self, requires_grad: bool = True) -> Self:
+        """Set whether the parameters are trained, and return this module; False freezes it."""
         for parameter in self.parameters():
-            parameter.grad = None
+            parameter.requires_grad_(requires_grad)
+        return self
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients of all parameters, or replace them by zeros."""
+        for parameter in self.parameters():
+            if parameter.grad is not None:
+                parameter.grad = None if set_to_none else zeros_like(parameter.grad)
+
+    def apply(self, fn: Callable[[Module], Any]) -> Self:
+        """Call ``fn`` on every module inside, then on this one, and return this module.
+
+        A module that is at several places is given to ``fn`` once.
+        """
+        for _, module in _walk(self, "", set(), (), children_first=True):
+            fn(module)
+        return self
+
+    # moving and converting
+
+    def to(self, *targets: Any, device: str | None = None, dtype: Any = None) -> Self:
+        """Move all parameters and buffers to a device, convert them to a dtype, or both; in place.
+
+        The parameters stay the same objects, so that optimisers go on with them. Gradients go along.
+        A backward pass through what was computed before is refused.
+
+        Parameters
+        ----------
+        *targets : str, dtype or Tensor
+            A device, a dtype, both, or a tensor that has both.
+        device : str, optional
+        dtype : dtype, optional
+            Floating-point; tensors of integers keep theirs.
+
+        Raises
+        ------
+        ArgumentError
+            If a target is neither a device nor a dtype.
+        DtypeError
+            If ``dtype`` is not floating-point.
+        BackendError
+            If there is no such device. Nothing has changed then.
+        """
+        if device is not None:
+            parse_device(device)
+        dtype = None if dtype is None else as_dtype(dtype)
+        for target in targets:
+            wanted_device, wanted_dtype = destination(target)
+            device, dtype = wanted_device or device, wanted_dtype or dtype
+        if dtype is not None and not is_floating(dtype):
+            raise DtypeError(
+                f"{type(self).__name__}.to: parameters need a floating-point dtype, not {dtype}"
+            )
+        tensors: list[Tensor] = [*self.parameters(), *self.buffers()]
+        converted = [
+            (
+                _converted(t, device, dtype),
+                None if t.grad is None else _converted(t.grad, device, dtype),
+            )
+            for t in tensors
+        ]
+        for t, (content, grad) in zip(tensors, converted, strict=True):
+            if content._array is not t._array:
+                with memory.writing(t._array):  # a pending backward pass has the old content
+                    t._array = content._array
+            t.grad = grad
+        return self
+
+    def float(self) -> Self:
+        """Convert the floating-point parameters and buffers to float32, in place."""
+        return self.to("float32")
+
+    def double(self) -> Self:
+        """Convert the floating-point parameters and buffers to float64, in place."""
+        return self.to("float64")
+
+    def half(self) -> Self:
+        """Convert the floating-point parameters and buffers to float16, in place."""
+        return self.to("float16")
+
+    def cpu(self) -> Self:
+        """Move all parameters and buffers to the CPU, in place."""
+        return self.to("cpu")
+
+    def cuda(self, device: int | None = None) -> Self:
+        """Move all parameters and buffers to a GPU, in place."""
+        return self.to("cuda" if device is None else f"cuda:{device}")
+
+    # hooks
+
+    def register_forward_pre_hook(self, hook: Hook, *, with_kwargs: bool = False) -> HookHandle:
+        """Call ``hook(module, args)`` before each ``forward``.
+
+        Parameters
+        ----------
+        hook : callable
+            What it returns replaces the arguments, unless it is None: a tuple, or a single value.
+        with_kwargs : bool
+            Call ``hook(module, args, kwargs)``; what it returns is None or a pair (args, kwargs).
+
+        Returns
+        -------
+        HookHandle
+            Its method ``remove`` ends it.
+
+        Raises
+        ------
+        ArgumentError
+            If ``hook`` cannot be called; at the call, if it returns something else.
+        """
+        return add_hook(self._own_hooks().before, hook, with_kwargs)
+
+    def register_forward_hook(self, hook: Hook, *, with_kwargs: bool = False) -> HookHandle:
+        """Call ``hook(module, args, output)`` after each ``forward``.
+
+        Parameters
+        ----------
+        hook : callable
+            What it returns replaces the output, unless it is None.
+        with_kwargs : bool
+            Call ``hook(module, args, kwargs, output)``.
+
+        Returns
+        -------
+        HookHandle
+            Its method ``remove`` ends it.
+
+        Raises
+        ------
+        ArgumentError
+            If ``hook`` cannot be called.
+        """
+        return add_hook(self._own_hooks().after, hook, with_kwargs)
+
+    def _own_hooks(self) -> ModuleHooks:
+        if self._hooks is None:
+            self._hooks = ModuleHooks()
+        return self._hooks
 
     # for people
 
@@ -156,9 +472,104 @@ class Module:
         """Return what stands in the parentheses of this layer's repr."""
         return ""
 
+    def _inner_reprs(self) -> Iterator[str]:
+        """Yield the text of each module inside."""
+        return (f"({name}): {m!r}" for name, m in self._members() if isinstance(m, Module))
+
+    @recursive_repr("...")
     def __repr__(self) -> str:
-        inside = [(n, repr(m)) for n, m in self._members() if isinstance(m, Module)]
-        lines = [f"({name}): {text}".replace("\n", "\n  ") for name, text in inside]
-        if not lines:
-            return f"{type(self).__name__}({self.extra_repr()})"
-        return "\n  ".join([f"{type(self).__name__}({self.extra_repr()}", *lines]) + "\n)"
+        extra = self.extra_repr()
+        inside = [text.replace("\n", "\n  ") for text in self._inner_reprs()]
+        if not inside and "\n" not in extra:
+            return f"{type(self).__name__}({extra})"
+        lines = chain(extra.splitlines(), inside)
+        return "\n  ".join([f"{type(self).__name__}(", *lines]) + "\n)"
+
+
+__all__ = ["Buffer", "Module", "Parameter", "check_name", "describe"]
+_MEMBERS = (Parameter, Buffer, Module)
+
+
+def _followed(value: Any, name: str, above: tuple[int, ...]) -> Iterator[tuple[str, Any]]:
+    """Yield the members in lists, tuples and dicts, with their names."""
+    if isinstance(value, _MEMBERS):
+        yield name, value
+    elif isinstance(value, (list, tuple, dict)) and id(value) not in above:
+        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _followed(item, f"{name}.{key}", (*above, id(value)))
+
+
+def _walk(
+    module: Module,
+    name: str,
+    seen: set[int] | None,
+    above: tuple[Module, ...],
+    children_first: bool = False,
+) -> Iterator[tuple[str, Module]]:
+    if any(module is outer for outer in above):
+        raise ArgumentError(
+            f"{type(above[0]).__name__}: the {type(module).__name__} at {name!r} contains itself; "
+            "keep the outer module in a weakref.ref, or pass it to the method that needs it"
+        )
+    if seen is not None:
+        if id(module) in seen:
+            return
+        seen.add(id(module))
+    if not children_first:
+        yield name, module
+    for inner, member in module._members():
+        if isinstance(member, Module):
+            place = _joined(name, inner)
+            yield from _walk(member, place, seen, (*above, module), children_first)
+    if children_first:
+        yield name, module
+
+
+def _joined(prefix: str, name: str) -> str:
+    return f"{prefix}.{name}" if prefix else name
+
+
+_M = TypeVar("_M")
+
+
+def _once(named: Iterator[tuple[str, _M]]) -> Iterator[tuple[str, _M]]:
+    seen: set[int] = set()
+    for name, member in named:
+        if id(member) not in seen:
+            seen.add(id(member))
+            yield name, member
+
+
+def _found(owner: Module, kind: str, target: str, named: Iterator[tuple[str, _M]]) -> _M:
+    known = dict(named)
+    if target not in known:
+        raise AttributeError(
+            f"{type(owner).__name__} has no {kind} {target!r}{suggestion(target, known)}"
+        )
+    return known[target]
+
+
+def _converted(t: Tensor, device: str | None, dtype: Any) -> Tensor:
+    """Return ``t`` on ``device`` and, if it is floating-point, with ``dtype``; itself if it is so."""
+    moved = t.detach().to(device).to(dtype if is_floating(t.dtype) else None)
+    return t if moved._array is t._array else moved
+
+
+def check_name(doing: str, name: Any) -> None:
+    """Refuse a name that cannot be part of a name in a state.
+
+    Raises
+    ------
+    ArgumentError
+    """
+    if not isinstance(name, str) or not name or "." in name:
+        raise ArgumentError(
+            f"{doing}: a name must be a string, not empty and without a dot, but is {name!r}"
+        )
+
+
+def describe(value: Any) -> str:
+    """Say what ``value`` is, where a module or a parameter was expected."""
+    if isinstance(value, type):
+        return f"the class {value.__name__}; write {value.__name__}(...)"
+    return f"a {type(value).__name__}"

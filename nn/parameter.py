@@ -1,0 +1,66 @@
+"""The tensors that belong to a module: those that are trained, and those that are only kept."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from minigrad.tensor import Tensor, tensor
+
+
+class Parameter(Tensor):
+    """A tensor to be trained: a leaf that requires a gradient.
+
+    Parameters
+    ----------
+    data : array_like
+        Is copied.
+    requires_grad : bool
+        False makes a frozen parameter; may be changed at any time.
+    dtype : dtype, optional
+        By default that of ``data``.
+
+    Raises
+    ------
+    DtypeError
+        If a gradient is wanted for integers.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, data: Any, requires_grad: bool = True, *, dtype: Any = None) -> None:
+        _become(self, tensor(data, dtype=dtype, requires_grad=requires_grad))
+
+
+class Buffer(Tensor):
+    """A tensor of a module that is not trained: it is moved and saved with the module.
+
+    Parameters
+    ----------
+    data : array_like
+        Is copied.
+    persistent : bool
+        Whether ``state_dict`` has it.
+    """
+
+    __slots__ = ("persistent",)
+
+    persistent: bool
+
+    def __init__(self, data: Any, *, persistent: bool = True) -> None:
+        _become(self, tensor(data))
+        self.persistent = persistent
+
+    def _duplicate(self, array: Any) -> Tensor:
+        copied = super()._duplicate(array)
+        assert isinstance(copied, Buffer)
+        copied.persistent = self.persistent
+        return copied
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return *super().__reduce__(), (None, {"persistent": self.persistent})
+
+
+def _become(made: Tensor, source: Tensor) -> None:
+    for name in Tensor.__slots__:
+        if name != "__weakref__":
+            setattr(made, name, getattr(source, name))
