@@ -35,6 +35,13 @@ from minigrad.nn.convolution import Conv2d as Conv2d
 from minigrad.nn.dropout import Dropout as Dropout
 from minigrad.nn.linear import Embedding as Embedding
 from minigrad.nn.linear import Linear as Linear
+from minigrad.nn.losses import BCEWithLogitsLoss as BCEWithLogitsLoss
+from minigrad.nn.losses import CrossEntropyLoss as CrossEntropyLoss
+from minigrad.nn.losses import HuberLoss as HuberLoss
+from minigrad.nn.losses import L1Loss as L1Loss
+from minigrad.nn.losses import MSELoss as MSELoss
+from minigrad.nn.losses import NLLLoss as NLLLoss
+from minigrad.nn.losses import SmoothL1Loss as SmoothL1Loss
 from minigrad.nn.module import Module as Module
 from minigrad.nn.normalization import LayerNorm as LayerNorm
 from minigrad.nn.parameter import Buffer as Buffer
