@@ -60,3 +60,4 @@ from minigrad.nn.recurrent_layers import RNN as RNN
 from minigrad.nn.shape import Flatten as Flatten
 from minigrad.nn.shape import Identity as Identity
 from minigrad.nn.shape import Unflatten as Unflatten
+from minigrad.nn.summary import summary as summary
