@@ -44,6 +44,10 @@ class AnomalyError(GradientError):
     """An op produced NaN or infinity while ``minigrad.anomaly()`` was watching."""
 
 
+class FileFormatError(MinigradError, ValueError):
+    """A file is damaged, or of a kind that cannot be read."""
+
+
 class TraceError(MinigradError, TypeError):
     """A step does something that cannot be recorded as a graph."""
 

@@ -4,11 +4,13 @@
 """
 
 # ruff: noqa: E501  the texts are compared whole
+import contextlib
 import copy
 import pathlib
 import pickle
 import re
 import sys
+import tempfile
 
 import numpy as np
 import pytest
@@ -718,6 +720,58 @@ CASES = {
             "uniform() draws floating-point numbers, not int64; use integers()",
         ),
     ],
+    "Files": [
+        (
+            'mg.save({"w": x}, "model.safetensors")',
+            "ArgumentError",
+            "save(): the path, which comes first, must be a str or a Path, but is a dict",
+        ),
+        (
+            'mg.save("model.safetensors", {"model": [x, len]})',
+            "ArgumentError",
+            "save(): state['model'][1]: cannot save a builtin_function_or_method; use tensors, NumPy arrays, numbers, strings, None, lists, tuples and dicts, for a module its state_dict()",
+        ),
+        (
+            'mg.save("model.safetensors", {(1, 2): x})',
+            "ArgumentError",
+            "save(): state has the key (1, 2), a tuple; use str or int",
+        ),
+        (
+            'mg.save("model.safetensors", {"w": np.ones(2, dtype=complex)})',
+            "DtypeError",
+            "save(): state['w']: dtype dtype('complex128') is not supported; use one of float16, float32, float64, int8, int16, int32, int64, uint8, uint16, uint32, uint64, bool, bfloat16",
+        ),
+        (
+            'mg.save("no such folder/model.safetensors", x)',
+            "FileNotFoundError",
+            "[Errno 2] save(): No such file or directory; check the path, and that its folder exists: 'no such folder/model.safetensors'",
+        ),
+        (
+            'mg.load("missing.safetensors")',
+            "FileNotFoundError",
+            "[Errno 2] load(): No such file or directory; check the path, and that its folder exists: 'missing.safetensors'",
+        ),
+        (
+            'mg.load("/")',
+            "IsADirectoryError",
+            "[Errno 21] load(): Is a directory; name a file in it: '/'",
+        ),
+        (
+            "damaged_file",
+            "FileFormatError",
+            "load(): 'model.safetensors' is damaged: its checksum does not match, so it was cut off or changed after it was written; load an earlier copy",
+        ),
+        (
+            "file_of_another_format",
+            "FileFormatError",
+            "load(): 'model.safetensors' cannot be read as a safetensors file: it looks like a pickle; give a file that minigrad.save() or safetensors wrote",
+        ),
+        (
+            'mg.load("model.safetensors", device="gpu")',
+            "BackendError",
+            'unknown device \'gpu\'; write "cpu", "cuda" or "cuda:1"',
+        ),
+    ],
     "Your own ops": [
         (
             'mg.define_op("add", lambda m, x: x)',
@@ -866,6 +920,21 @@ class Situations:
         mg.op.composite(domain=Domain(), name="add")(lambda a: a)
 
     @staticmethod
+    def damaged_file(x, y):
+        with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+            mg.save("model.safetensors", x)
+            with open("model.safetensors", "ab") as file:
+                file.write(b"x")
+            mg.load("model.safetensors")
+
+    @staticmethod
+    def file_of_another_format(x, y):
+        with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+            with open("model.safetensors", "wb") as file:
+                pickle.dump(3, file)
+            mg.load("model.safetensors")
+
+    @staticmethod
     def if_on_a_tensor(x, y):
         if x > 0:
             pass
@@ -960,6 +1029,7 @@ PARENTS = {
     "GradientError": RuntimeError,
     "AnomalyError": RuntimeError,
     "TraceError": TypeError,
+    "FileFormatError": ValueError,
 }
 
 
