@@ -1,0 +1,104 @@
+"""Mistakes with recurrent layers: each is refused in words that say what to do."""
+
+import numpy as np
+import pytest
+
+import minigrad as mg
+from minigrad import nn
+from minigrad.errors import ArgumentError, DtypeError, ShapeError
+from minigrad.kernels import cell
+from minigrad.nn import cells
+
+
+@cell(state="h")
+def without_params(x, h):
+    return mg.tanh(x + h)
+
+
+def zeros(*shape, dtype="float32"):
+    return mg.zeros(shape, dtype=dtype)
+
+
+MADE = [
+    (lambda: nn.LSTM(3, 0), "LSTM: hidden_size must be a positive integer, not 0"),
+    (lambda: nn.GRU(3, 4, 1.5), "GRU: num_layers must be a positive integer, not 1.5"),
+    (lambda: nn.LSTM(3, 4, proj_size=4), "lstm: proj_size is 4 with a hidden_size of 4; it must be"),
+    (lambda: nn.RNN(3, 4, nonlinearity="rellu"), ("RNN: nonlinearity must be 'tanh' or 'relu', not "
+     "'rellu'; did you mean 'relu'")),
+    (lambda: nn.RNN(3, 4, 1, True), "RNN: nonlinearity must be 'tanh' or 'relu', not True"),
+    (lambda: nn.GRU(3, 4, 2, dropout=1.5), ("GRU: dropout is the probability to drop an element and "
+     "must lie between 0 and 1, not 1.5")),
+    (lambda: nn.GRU(3, 4, 2, dropout=float("nan")), "between 0 and 1, not nan"),
+    (lambda: nn.GRU(3, 4, 2, dropout=True), "between 0 and 1, not True"),
+    (lambda: nn.GRU(3, 4, dropout=0.5), ("GRU: dropout=0.5 acts between layers, and there is only "
+     "one; set num_layers=2 or more, or apply a Dropout to the output")),
+    (lambda: nn.Recurrent(without_params, 3, 4), ("cell 'without_params' does not say what its "
+     "parameters look like; make it with @cell")),
+    (lambda: nn.Recurrent(without_params.step, 3, 4), ("Recurrent: the cell is a function; make one of "
+     "a step function with @minigrad.kernels.cell")),
+    (lambda: nn.Recurrent(cells.lstm, 3, 4, projsize=2), ("Recurrent: cell 'lstm' takes no option "
+     "'projsize'; it takes bias, proj_size; did you mean 'proj_size'")),
+    (lambda: nn.Recurrent(cells.gru, 3, 4, bidirektional=True), ("takes no option 'bidirektional'; it "
+     "takes bias; did you mean 'bidirectional'")),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("make", "text"), MADE)
+def test_layers_that_cannot_be_made(make, text):
+    with pytest.raises(ArgumentError, match=text):
+        make()
+
+
+X = (5, 2, 3)
+CALLED = [
+    (ShapeError, r"LSTM: the input has shape \(5, 4\); it must be \(T, N, 3\), or the same without N",
+     lambda: nn.LSTM(3, 4)(zeros(5, 4))),
+    (ShapeError, r"LSTM: the input has shape \(5, 2, 4\); it must be \(N, T, 3\)",
+     lambda: nn.LSTM(3, 4, batch_first=True)(zeros(5, 2, 4))),
+    (ShapeError, r"LSTM: the input has shape \(3,\)", lambda: nn.LSTM(3, 4)(zeros(3))),
+    (TypeError, r"LSTM: the input must be a tensor, not a ndarray; convert it with minigrad.tensor",
+     lambda: nn.LSTM(3, 4)(np.zeros(X))),
+    (DtypeError, (r"LSTM: the input has dtype int64; convert it with .astype\('float32'\), or give "
+     "numbers of words to an Embedding first"), lambda: nn.LSTM(3, 4)(zeros(*X, dtype="int64"))),
+    (DtypeError, (r"LSTM: the input has dtype float32 and the weights float64; convert the input with "
+     r".astype\('float64'\), or the layer with .to\('float32'\)"),
+     lambda: nn.LSTM(3, 4, dtype="float64")(zeros(*X))),
+    (ShapeError, r"LSTM: state h has shape \(1, 5, 4\); it must be \(1, 2, 4\)",
+     lambda: nn.LSTM(3, 4)(zeros(*X), (zeros(1, 5, 4), zeros(1, 2, 4)))),
+    (ShapeError, r"LSTM: state c has shape \(2, 2, 2\); it must be \(2, 2, 4\)",
+     lambda: nn.LSTM(3, 4, 2, proj_size=2)(zeros(*X), (zeros(2, 2, 2), zeros(2, 2, 2)))),
+    (ShapeError, r"GRU: state h has shape \(1, 2, 4\); it must be \(2, 4\)",
+     lambda: nn.GRU(3, 4, bidirectional=True)(zeros(5, 3), zeros(1, 2, 4))),
+    (DtypeError, (r"GRU: state h has dtype float64 and the input float32; convert the state with "
+     r".astype\('float32'\)"), lambda: nn.GRU(3, 4)(zeros(*X), zeros(1, 2, 4, dtype="float64"))),
+    (TypeError, r"GRU: state h is a tuple; it must be a tensor of shape \(1, 2, 4\)",
+     lambda: nn.GRU(3, 4)(zeros(*X), (zeros(1, 2, 4),))),
+    (ArgumentError, "LSTM: hx must be a tuple of 2 states, h, c, not 1 of them",
+     lambda: nn.LSTM(3, 4)(zeros(*X), (zeros(1, 2, 4),))),
+    (ArgumentError, "LSTM: hx must be a tuple of 2 states, h, c, not a Tensor",
+     lambda: nn.LSTM(3, 4)(zeros(*X), zeros(1, 2, 4))),
+    (ArgumentError, r"the length of row 1 is 6, but the input has 5 steps",
+     lambda: nn.GRU(3, 4)(zeros(*X), lengths=[5, 6])),
+    (ArgumentError, r"the length of row 0 is -1, but the input has 5 steps",
+     lambda: nn.GRU(3, 4)(zeros(*X), lengths=[-1, 5])),
+    (ShapeError, r"lengths have shape \(3,\); there must be one length for each of the 2 rows",
+     lambda: nn.GRU(3, 4)(zeros(*X), lengths=[1, 2, 3])),
+    (DtypeError, "lengths must be integers, not float32",
+     lambda: nn.GRU(3, 4)(zeros(*X), lengths=[1.0, 2.0])),
+    (ArgumentError, (r"GRU: lengths are for a batch, and the input is a single sequence of shape "
+     r"\(5, 3\); cut it instead"), lambda: nn.GRU(3, 4)(zeros(5, 3), lengths=[4])),
+    (ShapeError, r"GRU: mask has shape \(2, 5\); it must be \(5, 2\), one flag for each step",
+     lambda: nn.GRU(3, 4)(zeros(*X), mask=np.ones((2, 5), dtype=bool))),
+    (ShapeError, r"GRU: reset has shape \(5, 2\); it must be \(2, 5\), one flag for each step",
+     lambda: nn.GRU(3, 4, batch_first=True)(zeros(2, 5, 3), reset=np.ones((5, 2), dtype=bool))),
+    (DtypeError, "mask has dtype float32; it must be bool, for instance mask != 0",
+     lambda: nn.GRU(3, 4)(zeros(*X), mask=zeros(5, 2))),
+    (DtypeError, "reset has dtype int64; it must be bool, for instance reset != 0",
+     lambda: nn.GRU(3, 4)(zeros(*X), reset=zeros(5, 2, dtype="int64"))),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("error", "text", "run"), CALLED)
+def test_layers_called_with_something_wrong(error, text, run):
+    with pytest.raises(error, match=text):
+        run()
