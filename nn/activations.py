@@ -249,15 +249,13 @@ class PReLU(Module):
             If ``x`` does not hold floating-point numbers.
         """
         check_input("PReLU", x)
-        slope = self.weight
-        if self.num_parameters > 1:
-            shape = tuple(x.shape)
-            if len(shape) < 2 or shape[1] != self.num_parameters:
-                raise ShapeError(
-                    f"PReLU: the input has shape {shape}; it must be (N, num_parameters, ...) with "
-                    f"num_parameters={self.num_parameters}"
-                )
-            slope = reshape(slope, (self.num_parameters, *(1,) * (len(shape) - 2)))
+        shape, channels = tuple(x.shape), self.num_parameters
+        if channels > 1 and (len(shape) < 2 or shape[1] != channels):
+            raise ShapeError(
+                f"PReLU: the input has shape {shape}; it must be (N, num_parameters, ...) with "
+                f"num_parameters={channels}"
+            )
+        slope = reshape(self.weight, (channels, *(1,) * (len(shape) - 2)) if channels > 1 else ())
         return where(x > 0, x, slope * x)
 
     def extra_repr(self) -> str:
