@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+import numpy
+
 from minigrad.errors import ArgumentError, suggestion
 from minigrad.ops.elementwise import equal, isfinite
 from minigrad.tensor import Tensor, tensor
@@ -81,7 +83,8 @@ def _fitting(given: Any, place: Tensor) -> Tensor:
         raise ArgumentError(f"shape {value.shape} does not fit {place.shape}")
     if _rank(value) > _rank(place):
         raise ArgumentError(f"dtype {value.dtype} does not fit {place.dtype}")
-    converted = value.to(place.dtype)
+    with numpy.errstate(all="ignore"):  # what overflows is found below
+        converted = value.to(place.dtype)
     same = equal(isfinite(converted), isfinite(value))
     if _rank(place) < 2:
         same = equal(converted, value)

@@ -287,8 +287,8 @@ def test_a_module_that_contains_itself(walk):
             lambda m: setattr(m, "cache", m.weight * 2),
             GradientError,
             (
-                "Tree.cache is a Buffer and cannot hold a tensor that requires a gradient, which would be "
-                "lost; assign value.detach()"
+                "Tree.cache is a Buffer and cannot hold a tensor that requires a gradient, which "
+                "would be lost; assign value.detach()"
             ),
         ),
         (

@@ -1,0 +1,120 @@
+"""Functions that run before and after a module's forward."""
+
+import copy
+
+import pytest
+
+import minigrad as mg
+from minigrad import nn
+from minigrad.errors import ArgumentError
+
+
+class Add(nn.Module):
+    def forward(self, x, more=1.0):
+        return x + more
+
+
+def test_hooks_see_and_replace_arguments_and_results():
+    layer, seen = Add(), []
+
+    def before(module, args):
+        seen.append((module, args))
+
+    def after(module, args, output):
+        seen.append((module, args, output))
+
+    layer.register_forward_pre_hook(before)
+    layer.register_forward_hook(after)
+    assert layer(1.0) == 2.0
+    assert seen == [(layer, (1.0,)), (layer, (1.0,), 2.0)]
+    layer.register_forward_pre_hook(lambda module, args: args[0] * 10)  # a single value
+    assert layer(1.0) == 11.0
+    layer.register_forward_pre_hook(lambda module, args: (*args, 5.0))
+    assert layer(1.0) == 15.0
+    layer.register_forward_hook(lambda module, args, output: (args, output))
+    assert layer(1.0) == ((10.0, 5.0), 15.0)
+    layer.register_forward_hook(lambda module, args, output: output[1] * 2)  # of the replaced one
+    assert layer(1.0) == 30.0
+
+
+def test_hooks_with_keyword_arguments():
+    layer, seen = Add(), []
+    layer.register_forward_pre_hook(lambda m, args: seen.append(args))
+    layer.register_forward_pre_hook(
+        lambda m, args, kwargs: ((), {"x": args[0], "more": kwargs["more"] + 1}), with_kwargs=True
+    )
+    layer.register_forward_hook(
+        lambda m, args, kwargs, output: (args, kwargs, output), with_kwargs=True
+    )
+    assert layer(1.0, more=2.0) == ((), {"x": 1.0, "more": 3.0}, 4.0)
+    assert seen == [(1.0,)]
+
+
+def test_hooks_are_removed_one_by_one():
+    layer = Add()
+    ten = layer.register_forward_hook(lambda m, args, output: output * 10)
+    one = layer.register_forward_hook(lambda m, args, output: output + 1)
+    assert layer(1.0) == 21.0
+    ten.remove()
+    assert layer(1.0) == 3.0
+    ten.remove()  # twice does no harm
+    one.remove()
+    assert layer(1.0) == 2.0
+
+
+def test_a_hook_may_remove_itself():
+    layer, calls = Add(), []
+
+    def once(module, args):
+        calls.append(args)
+        handle.remove()
+
+    handle = layer.register_forward_pre_hook(once)
+    layer(1.0)
+    layer(2.0)
+    assert calls == [(1.0,)]
+
+
+def test_gradients_flow_through_replaced_results():
+    layer = nn.Linear(1, 1, bias=False)
+    layer.register_forward_hook(lambda m, args, output: output * 3.0)
+    layer(mg.tensor([[2.0]])).sum().backward()
+    assert layer.weight.grad.tolist() == [[6.0]]
+
+
+def test_a_module_as_a_hook_does_not_belong_to_the_module():
+    layer = Add()
+    layer.register_forward_hook(nn.Linear(1, 1).forward)
+    layer.register_forward_pre_hook(nn.Linear(1, 1))
+    assert list(layer.modules()) == [layer]
+    assert not list(layer.parameters())
+
+
+def test_a_copy_has_hooks_of_its_own():
+    layer = Add()
+    handle = layer.register_forward_hook(lambda m, args, output: output * 10)
+    twin = copy.deepcopy(layer)
+    handle.remove()
+    assert (layer(1.0), twin(1.0)) == (2.0, 20.0)
+
+
+def test_hooks_of_inner_modules_run():
+    model, seen = nn.Sequential(nn.Linear(1, 1), nn.ModuleList([Add()])[0]), []
+    model[1].register_forward_hook(lambda m, args, output: seen.append(output.shape))
+    model(mg.ones((2, 1)))
+    assert seen == [(2, 1)]
+
+
+def test_mistakes():
+    layer = Add()
+    text = "a forward hook must be a function, not None; pass it without calling it"
+    for register in (layer.register_forward_hook, layer.register_forward_pre_hook):
+        with pytest.raises(ArgumentError, match=text):
+            register(None)
+    layer.register_forward_pre_hook(lambda m, args, kwargs: args, with_kwargs=True)
+    with pytest.raises(ArgumentError) as caught:
+        layer(1.0)
+    assert str(caught.value) == (
+        "a forward pre-hook of Add with kwargs must return None or a pair (args, kwargs) of a tuple "
+        "and a dict, not (1.0,)"
+    )
