@@ -1,8 +1,8 @@
-"""Train an LSTM to predict the next character of a text, and let it write.
+"""Train a recurrent network to predict the next character of a text, and let it write.
 
 By default it reads the language reference that comes with Python, about 465 000 characters of English.
-Its score is bits per character on a part of the text that it was not trained on; beside it stands the
-score of a model that only counts pairs of characters.
+Its score is bits per character on a part of the text that it was not trained on; beside it stand the
+scores of models that only count. Ctrl-C saves the run, and --resume goes on as if nothing had happened.
 """
 
 import argparse
@@ -10,7 +10,6 @@ import math
 import os
 import sys
 from pathlib import Path
-from typing import NoReturn
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # for products this small, threads only wait
 
@@ -18,179 +17,191 @@ from tqdm import tqdm
 
 import minigrad as mg
 from minigrad import nn
-from minigrad.nn.text import NGram, Vocabulary, chunks, english_text, generate, read_text, streams
+from minigrad.nn.curves import plot_curves
+from minigrad.nn.language import bits_per_character, next_loss
+from minigrad.nn.ngram import NGram
+from minigrad.nn.optim.lr_scheduler import LinearLR
+from minigrad.nn.program import Parser, number
+from minigrad.nn.sampling import generate
+from minigrad.nn.text import Streams, Vocabulary, english_text, read_text
+
+LAYERS = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
+COUNT = number(int, 1, 10**6)
+SETTINGS = {  # what makes a run the run it is, and stays with its checkpoint
+    "text": (str, None, "a UTF-8 text (without it: Python's language reference)"),
+    "cell": (LAYERS, "lstm", "what the network is made of"),
+    "layers": (number(int, 1, 16), 1, "recurrent layers, one above the other"),
+    "hidden": (number(int, 1, 4096), 256, "width of a layer"),
+    "seq_len": (COUNT, 64, "steps between two updates"),
+    "batch": (COUNT, 32, "streams of text side by side"),
+    "epochs": (COUNT, 12, "passes over the text"),
+    "lr": (number(float, 1e-9, 1), 0.004, "learning rate; it falls to zero"),
+    "seed": (number(int, 0, 2**63), 0, "where random numbers begin"),
+    "limit": (number(int, 100, 10**9), None, "read only so many characters"),
+}
+QUICK = {"hidden": 96, "batch": 8, "seq_len": 32, "epochs": 3, "limit": 60_000}
 
 
 class CharacterModel(nn.Module):
     """Characters in, scores for the next character out."""
 
-    def __init__(self, characters: int, hidden: int, layers: int) -> None:
+    def __init__(self, characters, cell, hidden, layers):
         width = min(characters, 64)
         self.embedding = nn.Embedding(characters, width)
-        self.lstm = nn.LSTM(width, hidden, num_layers=layers)
+        self.recurrent = LAYERS[cell](width, hidden, num_layers=layers)
         self.readout = nn.Linear(hidden, characters)
 
     def forward(self, codes, state=None):
         """Map codes (T, N) and a state to scores (T, N, characters) and the new state."""
-        outputs, state = self.lstm(self.embedding(codes), state)
+        outputs, state = self.recurrent(self.embedding(codes), state)
         return self.readout(outputs), state
 
 
-def loss_of(model, codes, targets, state):
-    """Return the mean cross-entropy in nats, and the state to go on from."""
-    scores, state = model(codes, state)
-    loss = mg.cross_entropy(scores.reshape(-1, scores.shape[-1]), targets.reshape(-1))
-    return loss, tuple(part.detach() for part in state)
+class Run:
+    """A training run: its data, its model, and how far it has come."""
 
+    def __init__(self, settings, device):
+        self.settings, self.device = settings, device
+        text = read_text(settings["text"]) if settings["text"] else english_text()
+        self.vocabulary = Vocabulary(text[: settings["limit"]])
+        codes = self.vocabulary.encode(text[: settings["limit"]])
+        cut = len(codes) * 9 // 10
+        self.training = Streams(codes[:cut], settings["batch"])
+        self.held_out = Streams(codes[cut:], settings["batch"])
+        counted = NGram(codes[:cut], len(self.vocabulary))
+        self.bigram = counted.bigram_bits(self.held_out.inputs, self.held_out.targets)
+        self.unigram = counted.unigram_bits(self.held_out.targets)
 
-def evaluate(model, data, seq_len):
-    """Return the mean bits per character on streams of text."""
-    total, state = 0.0, None
-    with mg.no_grad():
-        for codes, targets in chunks(*data, seq_len):
-            loss, state = loss_of(model, codes, targets, state)
-            total += loss.item() * codes.size
-    return total / data[0].size / math.log(2)
+        mg.manual_seed(settings["seed"])
+        self.pen = mg.Generator(
+            settings["seed"]
+        )  # its own, so that writing does not change training
+        sizes = {name: settings[name] for name in ("cell", "hidden", "layers")}
+        self.model = CharacterModel(len(self.vocabulary), **sizes).to(device)
+        self.optimizer = nn.optim.Adam(self.model.parameters(), lr=settings["lr"])
+        updates = settings["epochs"] * math.ceil(len(self.training) / settings["seq_len"])
+        self.schedule = LinearLR(self.optimizer, 1.0, 0.0, total_iters=updates)
+        self.epoch, self.state = 0, None
+        self.curve, self.checks = [], []  # characters seen, bits per character
 
+    def parts(self):
+        """Return what has a state of its own."""
+        names = ("model", "optimizer", "schedule", "training", "pen")
+        return {name: getattr(self, name) for name in names}
 
-def train(model, data, validation, options):
-    """Train the model; return the curves: (characters seen, bits per character) of both parts."""
-    optimizer = nn.optim.Adam(model.parameters(), lr=options.lr)
-    total = options.epochs * data[0].size
-    curve, checks, seen, smooth = [], [], 0, None
-    with tqdm(total=total, unit="char", unit_scale=True, dynamic_ncols=True, disable=None) as bar:
-        for epoch in range(1, options.epochs + 1):
-            bar.set_description(f"epoch {epoch}/{options.epochs}")
-            state = None
-            for codes, targets in chunks(*data, options.seq_len):
-                loss, state = loss_of(model, codes, targets, state)
-                model.zero_grad()
-                loss.backward()
-                nn.clip_grad_norm_(model.parameters(), 1.0)
-                optimizer.lr = options.lr * (1 - seen / total)
-                optimizer.step()
-                seen += codes.size
-                smooth = loss.item() if smooth is None else 0.95 * smooth + 0.05 * loss.item()
-                bits = smooth / math.log(2)
-                curve.append((seen, bits))
-                bar.set_postfix_str(f"loss {smooth:.3f}, {bits:.2f} bits/char", refresh=False)
-                bar.update(codes.size)
-            checks.append((seen, evaluate(model, validation, options.seq_len)))
-            scores = f"{bits:.3f} bits per character in training, {checks[-1][1]:.3f} in validation"
-            bar.write(f"epoch {epoch}/{options.epochs}: {scores}")
-    return curve, checks
+    def save(self, path):
+        """Write all that the run needs to go on."""
+        names = ("settings", "epoch", "state", "curve", "checks")
+        nn.save_checkpoint(path, {name: getattr(self, name) for name in names}, **self.parts())
 
+    def restore(self, checkpoint):
+        """Go on where the checkpoint was written."""
+        checkpoint.restore(**self.parts())
+        vars(self).update(checkpoint.progress)
 
-def plot(curve, checks, bigram, path):
-    """Draw the curves of training and validation beside the bigram's score."""
-    from matplotlib.figure import Figure
+    def seen(self):
+        """Return how many characters it was trained on."""
+        return self.curve[-1][0] if self.curve else 0
 
-    figure = Figure(figsize=(7, 4.2), layout="constrained")
-    axes = figure.subplots()
-    axes.plot(*zip(*curve, strict=True), color="tab:blue", alpha=0.6, label="training")
-    axes.plot(*zip(*checks, strict=True), "o-", color="tab:orange", label="validation")
-    axes.axhline(bigram, color="tab:gray", linestyle="--", label="bigram model, validation")
-    axes.set(xlabel="characters seen", ylabel="bits per character")
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value / 1e6:g} M")
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(alpha=0.3)
-    axes.legend(frameon=False)
-    figure.savefig(path, dpi=130)
+    def train_epoch(self, bar, interrupt):
+        """Train to the end of the epoch, or to an interrupt."""
+        length = self.settings["seq_len"]
+        for codes, targets in self.training.chunks(length, self.device):
+            loss, self.state = next_loss(self.model, codes, targets, self.state)
+            self.optimizer.zero_grad()
+            loss.backward()
+            nn.clip_grad_norm_(self.model.parameters(), 1.0)
+            self.optimizer.step()
+            self.schedule.step()
+            bits = loss.item() / math.log(2)
+            smooth = 0.95 * self.curve[-1][1] + 0.05 * bits if self.curve else bits
+            self.curve.append((self.seen() + codes.size, smooth))
+            bar.set_postfix_str(
+                f"loss {smooth * math.log(2):.3f}, {smooth:.2f} bits/char", refresh=False
+            )
+            bar.update(codes.size)
+            if interrupt:
+                return
+        self.epoch, self.state = self.epoch + 1, None
+        score = bits_per_character(self.model, self.held_out, length, self.device)
+        self.checks.append((self.seen(), score))
 
-
-class Parser(argparse.ArgumentParser):
-    """A parser that answers wrong arguments with one line."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message}\n")
-
-
-def number(kind, low, high):
-    """Return a function that reads a number of this kind between ``low`` and ``high``."""
-
-    def read(text):
-        try:
-            value = kind(text)
-        except ValueError:
-            value = math.nan
-        if not low <= value <= high:
-            what = "whole number" if kind is int else "number"
-            raise argparse.ArgumentTypeError(f"{text!r} is not a {what} from {low} to {high}")
-        return value
-
-    return read
+    def write(self, length, options):
+        """Return text that the model makes up."""
+        start = (
+            self.vocabulary.encode(options.prompt)
+            if options.prompt
+            else self.training.inputs[:1, 0]
+        )
+        choice = {"temperature": options.temperature, "top_k": options.top_k, "generator": self.pen}
+        drawn = generate(self.model, start, length, **choice, device=self.device)
+        return options.prompt + self.vocabulary.decode(drawn)
 
 
 def parse(arguments):
-    """Read the command line."""
-    size = number(int, 1, 10**6)
+    """Read the command line; settings that were not given are absent."""
     parser = Parser(prog="char_lm", description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("--text", metavar="FILE", help="a UTF-8 text (default: Python's reference)")
-    parser.add_argument(
-        "--hidden", type=number(int, 1, 4096), default=256, help="width of the LSTM"
-    )
-    parser.add_argument(
-        "--layers", type=number(int, 1, 16), default=1, help="LSTM layers, one above the other"
-    )
-    parser.add_argument("--seq-len", type=size, default=64, help="steps between two updates")
-    parser.add_argument("--batch", type=size, default=32, help="streams of text side by side")
-    parser.add_argument("--epochs", type=size, default=12, help="passes over the text")
-    parser.add_argument(
-        "--lr", type=number(float, 1e-9, 1), default=0.004, help="learning rate; it falls to zero"
-    )
-    parser.add_argument(
-        "--seed", type=number(int, 0, 2**63), default=0, help="where random numbers begin"
-    )
+    for name, (kind, default, meaning) in SETTINGS.items():
+        read = {"choices": kind} if isinstance(kind, dict) else {"type": kind}
+        usual = "" if default is None else f" (default: {default})"
+        flag = f"--{name.replace('_', '-')}"
+        parser.add_argument(flag, **read, default=argparse.SUPPRESS, help=meaning + usual)
     parser.add_argument("--quick", action="store_true", help="a small model on 60 000 characters")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:1")
+    parser.add_argument("--resume", type=Path, metavar="FILE", help="go on from this checkpoint")
+    parser.add_argument("--save", type=Path, metavar="FILE", help="checkpoint (default: in --out)")
     parser.add_argument("--out", type=Path, default=Path("runs/char_lm"), help="folder for results")
-    options = parser.parse_args(arguments)
-    if options.quick:
-        options.hidden, options.batch, options.seq_len, options.epochs = 96, 8, 32, 3
-    return parser, options
+    parser.add_argument("--prompt", default="", help="text that the samples go on from")
+    parser.add_argument("--temperature", type=number(float, 0.01, 100), default=0.7)
+    parser.add_argument("--top-k", type=COUNT, help="draw from the likeliest characters only")
+    return parser, parser.parse_args(arguments)
 
 
-def run(options):
-    """Train, score, write a sample, draw the curves."""
+def begin(parser, options):
+    """Return a new run, or the one that the checkpoint holds."""
+    given = {name: value for name, value in vars(options).items() if name in SETTINGS}
+    if not options.resume:
+        usual = {name: default for name, (_, default, _) in SETTINGS.items()}
+        return Run(usual | (QUICK if options.quick else {}) | given, options.device)
+    if given or options.quick:
+        parser.error("with --resume the settings are those of the checkpoint; leave out the others")
+    checkpoint = nn.Checkpoint(options.resume, options.device)
+    run = Run(checkpoint.progress["settings"], options.device)
+    run.restore(checkpoint)
+    return run
+
+
+def main(parser, options):
+    """Train, score, write samples, draw the curves."""
+    run = begin(parser, options)
+    run.vocabulary.encode(options.prompt)  # to refuse it now, not after the training
     options.out.mkdir(parents=True, exist_ok=True)
-    text = read_text(options.text) if options.text else english_text()
-    if options.quick:
-        text = text[:60_000]
-    vocabulary = Vocabulary(text)
-    codes = vocabulary.encode(text)
-    cut = len(codes) * 9 // 10
-    data, validation = (streams(part, options.batch) for part in (codes[:cut], codes[cut:]))
-    counted = NGram(codes[:cut], len(vocabulary))
-    bigram = counted.bigram_bits(*validation)
-
-    mg.manual_seed(options.seed)
-    model = CharacterModel(len(vocabulary), options.hidden, options.layers)
-    weights = sum(p.size for p in model.parameters())
-    print(f"{len(codes):,} characters, {len(vocabulary)} different ones; {weights:,} weights")
-    print(model)
-    curve, checks = train(model, data, validation, options)
-
-    sample = generate(model, vocabulary.encode(text[:1]), 500, temperature=0.7)
-    print(f"\n--- a sample ---\n{vocabulary.decode(sample)}\n----------------\n")
-    path = options.out / "loss.png"
-    plot(curve, checks, bigram, path)
-    others = f"bigram {bigram:.3f}, unigram {counted.unigram_bits(validation[1]):.3f}"
-    print(f"validation: LSTM {checks[-1][1]:.3f} bits per character, {others}\nloss curve: {path}")
-
-
-def main(arguments=None) -> int:
-    """Run the program; return its exit status."""
-    parser, options = parse(arguments)
-    try:
-        run(options)
-    except OSError as error:
-        parser.error(f"cannot write to {options.out}: {error.strerror}")
-    except (mg.errors.MinigradError, MemoryError) as error:
-        parser.error(" ".join(str(error).split()) or "out of memory")
-    except KeyboardInterrupt:
-        print("\nstopped", file=sys.stderr)
-        return 130
+    path = options.save or options.resume or options.out / "checkpoint.safetensors"
+    weights = sum(p.size for p in run.model.parameters())
+    print(f"{len(run.vocabulary)} different characters; {weights:,} weights\n{run.model}")
+    epochs, size = run.settings["epochs"], run.training.size
+    bar = tqdm(initial=run.seen(), total=epochs * size, unit="char", unit_scale=True, disable=None)
+    with bar, nn.noting_interrupts() as interrupt:
+        while run.epoch < epochs:
+            bar.set_description(f"epoch {run.epoch + 1}/{epochs}")
+            run.train_epoch(bar, interrupt)
+            run.save(path)
+            if interrupt:
+                bar.close()
+                print(f"stopped and saved; to go on: python {sys.argv[0]} --resume {path}")
+                return 130
+            score = f"{run.curve[-1][1]:.3f} bits per character, validation {run.checks[-1][1]:.3f}"
+            bar.write(f"epoch {run.epoch}/{epochs}: {score}\n  {run.write(150, options)!r}")
+    print(f"\n--- a sample ---\n{run.write(500, options)}\n----------------\n")
+    curves, picture = {"training": run.curve, "validation": run.checks}, options.out / "loss.png"
+    axes = {"xlabel": "characters seen", "ylabel": "bits per character"}
+    plot_curves(picture, curves, **axes, levels={"bigram model, validation": run.bigram})
+    others = f"bigram {run.bigram:.3f}, unigram {run.unigram:.3f}"
+    print(f"validation: {run.checks[-1][1]:.3f} bits per character, {others}")
+    print(f"loss curve: {picture}\ncheckpoint: {path}")
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    parser, options = parse(sys.argv[1:])
+    sys.exit(parser.run(lambda: main(parser, options)))

@@ -24,7 +24,11 @@ from minigrad.nn.activations import Softmax as Softmax
 from minigrad.nn.activations import Softplus as Softplus
 from minigrad.nn.activations import Softsign as Softsign
 from minigrad.nn.activations import Tanh as Tanh
+from minigrad.nn.checkpoint import Checkpoint as Checkpoint
+from minigrad.nn.checkpoint import save_checkpoint as save_checkpoint
 from minigrad.nn.clip import clip_grad_norm_ as clip_grad_norm_
+from minigrad.nn.clip import clip_grad_value_ as clip_grad_value_
+from minigrad.nn.clip import get_total_norm as get_total_norm
 from minigrad.nn.containers import ModuleDict as ModuleDict
 from minigrad.nn.containers import ModuleList as ModuleList
 from minigrad.nn.containers import ParameterDict as ParameterDict
@@ -33,6 +37,8 @@ from minigrad.nn.containers import Sequential as Sequential
 from minigrad.nn.convolution import Conv1d as Conv1d
 from minigrad.nn.convolution import Conv2d as Conv2d
 from minigrad.nn.dropout import Dropout as Dropout
+from minigrad.nn.interrupt import Interrupt as Interrupt
+from minigrad.nn.interrupt import noting_interrupts as noting_interrupts
 from minigrad.nn.linear import Embedding as Embedding
 from minigrad.nn.linear import Linear as Linear
 from minigrad.nn.losses import BCEWithLogitsLoss as BCEWithLogitsLoss
@@ -61,3 +67,4 @@ from minigrad.nn.shape import Flatten as Flatten
 from minigrad.nn.shape import Identity as Identity
 from minigrad.nn.shape import Unflatten as Unflatten
 from minigrad.nn.summary import summary as summary
+from minigrad.nn.truncation import detach_state as detach_state

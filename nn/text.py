@@ -1,17 +1,16 @@
-"""What models of text need besides layers: characters as numbers, streams, a baseline, sampling."""
+"""Text as numbers: reading it, a vocabulary of characters, and streams to train on."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from minigrad import random
 from minigrad.errors import ArgumentError
-from minigrad.ops.network import softmax
-from minigrad.tape import no_grad
+from minigrad.nn.sizes import check_sizes
 from minigrad.tensor import Tensor, tensor
 
 Codes = np.ndarray[Any, Any]
@@ -94,115 +93,94 @@ def _points(text: str) -> Codes:
     return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype="<u4")
 
 
-def streams(codes: Codes, batch: int) -> tuple[Codes, Codes]:
-    """Cut a text into ``batch`` stretches of equal length and lay them side by side.
+class Streams:
+    """A text cut into stretches of equal length that lie side by side, to be read in chunks.
 
     Parameters
     ----------
     codes : array of int
         The text; up to ``batch`` characters at its end are left over.
     batch : int
+        How many stretches.
 
-    Returns
-    -------
+    Attributes
+    ----------
     inputs, targets : array of int
         Shape (T, batch): each column is one stretch, and its targets are one character ahead.
+    position : int
+        The step that the next chunk begins at.
 
     Raises
     ------
     ArgumentError
-        If the text has no character and its successor for each stretch.
-    """
-    length = (len(codes) - 1) // batch
-    if length < 1:
-        raise ArgumentError(
-            f"a text of {len(codes)} characters is too short for {batch} streams side by side; "
-            "give a longer text or a smaller batch"
-        )
-    inputs = codes[: length * batch].reshape(batch, length).T
-    targets = codes[1 : length * batch + 1].reshape(batch, length).T
-    return inputs, targets
-
-
-def chunks(inputs: Codes, targets: Codes, length: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield tensors with ``length`` steps of the streams at a time; the last may be shorter."""
-    for start in range(0, len(inputs), length):
-        yield tensor(inputs[start : start + length]), tensor(targets[start : start + length])
-
-
-class NGram:
-    """Models that only count: how often a character occurs, and how often after another one.
-
-    Parameters
-    ----------
-    codes : array of int
-        The text to count.
-    size : int
-        How many characters there are.
+        If ``batch`` is not positive, or the text has no character and its successor for each stretch.
     """
 
-    STRENGTH = 5.0
-    """How many characters the unigram counts for where the bigram is estimated."""
+    def __init__(self, codes: Codes, batch: int) -> None:
+        check_sizes("Streams", batch=batch)
+        length = (len(codes) - 1) // batch
+        if length < 1:
+            raise ArgumentError(
+                f"a text of {len(codes)} characters is too short for {batch} streams side by side; "
+                "give a longer text or a smaller batch"
+            )
+        self.inputs = codes[: length * batch].reshape(batch, length).T
+        self.targets = codes[1 : length * batch + 1].reshape(batch, length).T
+        self.position = 0
 
-    def __init__(self, codes: Codes, size: int) -> None:
-        self._size = size
-        self._single = (np.bincount(codes, minlength=size) + 1) / (len(codes) + size)
-        self._first = np.bincount(codes[:-1], minlength=size)
-        self._pairs, self._counts = np.unique(codes[:-1] * size + codes[1:], return_counts=True)
+    def __len__(self) -> int:
+        """Return T, the number of steps."""
+        return len(self.inputs)
 
-    def unigram_bits(self, targets: Codes) -> float:
-        """Return bits per character of a model that knows how frequent characters are."""
-        return float(-np.log2(self._single[targets]).mean())
+    @property
+    def size(self) -> int:
+        """How many characters are read in one pass."""
+        return int(self.inputs.size)
 
-    def bigram_bits(self, inputs: Codes, targets: Codes) -> float:
-        """Return bits per character of a model that knows the character before.
+    def chunks(self, length: int, device: str | None = None) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield inputs and targets of the next ``length`` steps, from ``position`` to the end.
 
-        Its probabilities are smoothed by a Dirichlet prior around the unigram [MacKay & Peto 1995].
+        The last chunk may be shorter; after it the position is 0 again.
+
+        Parameters
+        ----------
+        length : int
+        device : str, optional
+            Where the tensors go.
+
+        Raises
+        ------
+        ArgumentError
+            If ``length`` is not positive.
         """
-        pairs = inputs * self._size + targets
-        found = np.minimum(np.searchsorted(self._pairs, pairs), len(self._pairs) - 1)
-        counts = np.where(self._pairs[found] == pairs, self._counts[found], 0)
-        smoothed = counts + self.STRENGTH * self._single[targets]
-        return float(-np.log2(smoothed / (self._first[inputs] + self.STRENGTH)).mean())
+        check_sizes("chunks", length=length)
+        while self.position < len(self):
+            part = slice(self.position, self.position + length)
+            self.position += length
+            yield (
+                tensor(self.inputs[part], device=device),
+                tensor(self.targets[part], device=device),
+            )
+        self.position = 0
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return the position, and what tells this text from others."""
+        return {"position": self.position, "text": self._digest()}
 
-def generate(
-    predict: Callable[[Tensor, Any], tuple[Tensor, Any]],
-    prompt: Codes,
-    length: int,
-    *,
-    temperature: float = 1.0,
-    generator: random.Generator | None = None,
-) -> Iterator[int]:
-    """Yield ``length`` numbers that continue ``prompt``, drawn one by one.
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a position in the same text.
 
-    Parameters
-    ----------
-    predict : callable
-        ``predict(codes, state)`` takes codes of shape (T, 1) and a state (at first None); it returns
-        scores of shape (T, 1, size) for the next character, and the new state.
-    prompt : array of int
-        At least one number.
-    length : int
-    temperature : float
-        Scores are divided by it: below 1 likely characters are drawn even more often.
-    generator : Generator, optional
-        By default the global one.
+        Raises
+        ------
+        ArgumentError
+            If it is another text, or another number of streams.
+        """
+        if state["text"] != self._digest():
+            raise ArgumentError(
+                "this is not the text that the position belongs to (or it is cut into another number "
+                "of streams); give the text that the run began with"
+            )
+        self.position = state["position"]
 
-    Raises
-    ------
-    ArgumentError
-        If the prompt is empty or the temperature is not positive.
-    """
-    if len(prompt) == 0 or not temperature > 0:
-        raise ArgumentError(
-            f"generate: it needs a prompt and a temperature above 0, not {len(prompt)} characters "
-            f"and {temperature}"
-        )
-    drawn, state = generator or random.default_generator, None
-    codes = tensor(prompt)
-    for _ in range(length):
-        with no_grad():
-            scores, state = predict(codes[:, None], state)
-            codes = drawn.categorical(softmax(scores[-1] / temperature, axis=-1))
-        yield int(codes)
+    def _digest(self) -> str:
+        return hashlib.sha256(np.asarray(self.inputs, "<i8").tobytes()).hexdigest()

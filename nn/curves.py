@@ -1,0 +1,50 @@
+"""Pictures of a training run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+
+Points = Sequence[tuple[float, float]]
+
+
+def plot_curves(
+    path: str | os.PathLike[str],
+    curves: Mapping[str, Points],
+    *,
+    xlabel: str,
+    ylabel: str,
+    levels: Mapping[str, float] | None = None,
+) -> None:
+    """Draw curves into a PNG file; needs matplotlib.
+
+    Parameters
+    ----------
+    path : str or path-like
+    curves : mapping
+        From names to points (x, y). Curves of up to 50 points get markers.
+    xlabel, ylabel : str
+    levels : mapping, optional
+        From names to the heights of dashed lines, for scores to compare with.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written.
+    """
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import EngFormatter
+
+    figure = Figure(figsize=(7, 4.2), layout="constrained")
+    axes = figure.subplots()
+    for name, points in curves.items():
+        style = "o-" if len(points) <= 50 else "-"
+        axes.plot(*zip(*points, strict=True), style, alpha=0.8, markersize=4, label=name)
+    for name, level in (levels or {}).items():
+        axes.axhline(level, color="tab:gray", linestyle="--", label=name)
+    axes.set(xlabel=xlabel, ylabel=ylabel)
+    axes.xaxis.set_major_formatter(EngFormatter())
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(alpha=0.3)
+    axes.legend(frameon=False)
+    figure.savefig(path, dpi=130, format="png")

@@ -1,0 +1,45 @@
+"""Stop a training run between two updates, where it can be saved."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class Interrupt:
+    """Whether Ctrl-C was pressed; true or false."""
+
+    def __init__(self) -> None:
+        self._noted = False
+
+    def __bool__(self) -> bool:
+        return self._noted
+
+    def _note(self, *_: object) -> None:
+        if self._noted:  # the second one does not wait
+            raise KeyboardInterrupt
+        self._noted = True
+
+
+@contextmanager
+def noting_interrupts() -> Iterator[Interrupt]:
+    """Note Ctrl-C instead of raising, so that a run can stop between two updates and save.
+
+    ``if interrupt: break`` asks for it. A second Ctrl-C raises `KeyboardInterrupt` as usual. Python
+    tells only the main thread of signals, so elsewhere nothing is ever noted.
+
+    Yields
+    ------
+    Interrupt
+    """
+    interrupt = Interrupt()
+    if threading.current_thread() is not threading.main_thread():
+        yield interrupt
+        return
+    before = signal.signal(signal.SIGINT, interrupt._note)
+    try:
+        yield interrupt
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,59 @@
+"""Training and scoring of models that predict what comes next in a text."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from minigrad.nn.module import Module
+from minigrad.nn.text import Streams
+from minigrad.nn.truncation import detach_state
+from minigrad.ops.losses import cross_entropy
+from minigrad.tape import no_grad
+from minigrad.tensor import Tensor
+
+
+def next_loss(
+    model: Module, codes: Tensor, targets: Tensor, state: Any = None
+) -> tuple[Tensor, Any]:
+    """Return the mean cross-entropy of the next code in nats, and the detached state to go on from.
+
+    Parameters
+    ----------
+    model : Module
+        ``model(codes, state)`` returns scores of shape (T, N, size) and the new state.
+    codes, targets : Tensor of int
+        Shape (T, N).
+    state : optional
+        What the chunk before ended with; None at the beginning.
+    """
+    scores, state = model(codes, state)
+    loss = cross_entropy(scores.reshape(-1, scores.shape[-1]), targets.reshape(-1))
+    return loss, detach_state(state)
+
+
+def bits_per_character(
+    model: Module, streams: Streams, length: int, device: str | None = None
+) -> float:
+    """Return the mean number of bits that the model needs for a character of these streams.
+
+    Parameters
+    ----------
+    model : Module
+        As for `next_loss`; is run in its evaluation mode.
+    streams : Streams
+    length : int
+        How many steps to run at a time.
+    device : str, optional
+        Where the model is.
+    """
+    total, state, mode = 0.0, None, model.training
+    model.eval()
+    try:
+        with no_grad():
+            for codes, targets in streams.chunks(length, device):
+                loss, state = next_loss(model, codes, targets, state)
+                total += loss.item() * codes.size
+    finally:
+        model.train(mode)
+    return total / streams.size / math.log(2)

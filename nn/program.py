@@ -1,0 +1,60 @@
+"""Command lines of training programs: mistakes are answered with one line and exit status 2."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from minigrad.errors import MinigradError
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line: the name of the program, and what is wrong."""
+
+    def error(self, message: str) -> NoReturn:
+        """End the program with exit status 2."""
+        self.exit(2, f"{self.prog}: {' '.join(message.split())}\n")
+
+    def run(self, program: Callable[[], int | None]) -> int:
+        """Call ``program`` and return the exit status.
+
+        What minigrad refuses, files that cannot be read or written, and a lack of memory end the
+        program with one line and status 2; Ctrl-C ends it with status 130. Other errors are mistakes
+        of the program and keep their traceback.
+        """
+        try:
+            return program() or 0
+        except KeyboardInterrupt:
+            print("stopped", file=sys.stderr)
+            return 130
+        except MinigradError as error:
+            self.error(str(error))
+        except MemoryError as error:
+            self.error(f"out of memory: {error}; choose smaller sizes")
+        except OSError as error:
+            self.error(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+
+
+def number(kind: Callable[[str], Any], low: float, high: float) -> Callable[[str], Any]:
+    """Return a ``type=`` for arguments: numbers from ``low`` to ``high``, both included.
+
+    Parameters
+    ----------
+    kind : {int, float}
+    low, high : float
+    """
+
+    def read(text: str) -> Any:
+        try:
+            value = kind(text)
+        except ValueError:
+            value = math.nan
+        if not low <= value <= high:
+            what = "whole number" if kind is int else "number"
+            raise argparse.ArgumentTypeError(f"{text!r} is not a {what} from {low} to {high}")
+        return value
+
+    return read
