@@ -177,6 +177,20 @@ def test_a_layer_runs_its_cell_over_each_sequence(p):
     assert_same(found, with_gradients(step_by_step, p.layer, p.x, p.states, **p.rows))
 
 
+@every_kind
+def test_a_layer_with_all_options_does_so_too(kind):
+    layer, steps, lengths = make(kind, 2, bidirectional=True), 6, [6, 3, 0, 5]
+    rng = np.random.default_rng(2)
+    rows = {
+        "lengths": lengths,
+        "mask": rng.random((steps, 4)) < 0.7,
+        "reset": rng.random((steps, 4)) < 0.3,
+    }
+    x, states = mg.randn(steps, 4, D, dtype="float64"), random_states(layer, 4)
+    found = with_gradients(call, layer, x, states, **rows)
+    assert_same(found, with_gradients(step_by_step, layer, x, states, **rows))
+
+
 @given(problems(flags=()))
 def test_without_an_initial_state_it_is_zero(p):
     zero = tuple(mg.zeros(s.shape, dtype="float64") for s in p.states)
