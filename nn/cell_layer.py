@@ -7,7 +7,15 @@ from typing import Any
 
 from minigrad.creation import zeros
 from minigrad.dtypes import is_floating
-from minigrad.errors import ArgumentError, DtypeError, ShapeError, suggestion
+from minigrad.errors import (
+    ArgumentError,
+    DtypeError,
+    ShapeError,
+    TraceError,
+    suggestion,
+    user_line,
+)
+from minigrad.graph import Var
 from minigrad.kernels import Cell
 from minigrad.nn.init import uniform_, width_bound
 from minigrad.nn.module import Module, Parameter
@@ -94,6 +102,11 @@ class CellLayer(Module):
     def _check_input(self, x: Any, order: Sequence[str]) -> None:
         """Refuse an input that is no batch of rows (or a single one) of numbers of the right dtype."""
         name = type(self).__name__
+        if isinstance(x, Var):
+            raise TraceError(
+                f"{name} is called inside of a traced step, at {user_line()}\n"
+                f"  call its cell {self.cell.__name__!r} there, and pass the parameters to scan"
+            )
         if not isinstance(x, Tensor):
             raise TypeError(
                 f"{name}: the input must be a tensor, not a {type(x).__name__}; convert it with "

@@ -5,8 +5,8 @@ import pytest
 
 import minigrad as mg
 from minigrad import nn
-from minigrad.errors import ArgumentError, DtypeError, ShapeError
-from minigrad.kernels import cell
+from minigrad.errors import ArgumentError, DtypeError, ShapeError, TraceError
+from minigrad.kernels import cell, scan
 from minigrad.nn import cells
 
 
@@ -102,3 +102,12 @@ CALLED = [
 def test_layers_called_with_something_wrong(error, text, run):
     with pytest.raises(error, match=text):
         run()
+
+
+def test_a_layer_has_no_place_in_a_step():
+    layer = nn.GRUCell(3, 4)
+    with pytest.raises(
+        TraceError, match=r"GRUCell is called inside of a traced step, at .*layer\(x"
+    ) as e:
+        scan(lambda x, h: layer(x, h), zeros(*X), zeros(2, 4))
+    assert "call its cell 'gru' there, and pass the parameters to scan" in str(e.value)
