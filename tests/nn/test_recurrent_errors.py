@@ -109,5 +109,5 @@ def test_a_layer_has_no_place_in_a_step():
     with pytest.raises(
         TraceError, match=r"GRUCell is called inside of a traced step, at .*layer\(x"
     ) as e:
-        scan(lambda x, h: layer(x, h), zeros(*X), zeros(2, 4))
+        scan(lambda x, h: layer(x, h) * 1, zeros(*X), zeros(2, 4))
     assert "call its cell 'gru' there, and pass the parameters to scan" in str(e.value)
