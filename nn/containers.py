@@ -58,7 +58,7 @@ class _Parameters(_Container[Parameter]):
         for name, p in self._items.items():
             size = "x".join(map(str, p.shape))
             place = "" if p.device == "cpu" else f" ({p.device})"
-            yield f"({name}): Parameter containing: [{p.dtype} of size {size}{place}]"
+            yield f"  ({name}): Parameter containing: [{p.dtype} of size {size}{place}]"
 
 
 class _List(_Container[_T], Sequence[_T]):

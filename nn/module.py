@@ -161,9 +161,9 @@ class Module:
         """
         return _walk(self, prefix, set() if remove_duplicate else None, ())
 
-    def modules(self) -> Iterator[Module]:
-        """Yield this module and those inside, each once."""
-        return (module for _, module in self.named_modules())
+    def modules(self, remove_duplicate: bool = True) -> Iterator[Module]:
+        """Yield this module and those inside; see `named_modules`."""
+        return (module for _, module in self.named_modules("", remove_duplicate))
 
     def named_children(self) -> Iterator[tuple[str, Module]]:
         """Yield the modules right inside this one, each once, with their names."""

@@ -7,7 +7,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from minigrad import memory
 from minigrad.errors import ArgumentError
 from minigrad.nn.module import Module, describe
 from minigrad.random import noting_draws
@@ -139,20 +138,20 @@ def _outputs(module: Module, inputs: tuple[Any, ...], kwargs: dict[str, Any]) ->
 def _unchanged(module: Module) -> Iterator[None]:
     """Put back what the code inside changes: attributes, buffers, random generators."""
     attributes = [(inner, dict(vars(inner))) for inner in module.modules()]
-    buffers = [(buffer, buffer.clone()) for buffer in module.buffers()]
-    start = memory.tick()
-    try:
-        with noting_draws() as drawn:
+    contents = [(buffer, buffer._array) for buffer in module.buffers()]
+    with noting_draws() as drawn:
+        try:
+            for buffer, _ in contents:
+                buffer._array = buffer.clone()._array  # for the code inside to write to
             yield
-    finally:
-        for generator, state in drawn.items():
-            generator.set_state(state)
-        for inner, before in attributes:
-            vars(inner).clear()
-            vars(inner).update(before)
-        for buffer, content in buffers:
-            if memory.written_after(buffer._array, start):
-                buffer.copy_(content)
+        finally:
+            for generator, state in drawn.items():
+                generator.set_state(state)
+            for inner, before in attributes:
+                vars(inner).clear()
+                vars(inner).update(before)
+            for buffer, array in contents:
+                buffer._array = array
 
 
 def _shapes(output: Any) -> str:

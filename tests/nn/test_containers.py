@@ -191,7 +191,7 @@ def test_text():
         "ModuleList(\n  (0-1): 2 x Scale(1)\n  (2): Scale(2)\n  (3): Scale(1)\n)"
     )
     assert repr(nn.ParameterDict({"a": mg.zeros((2, 3))})) == (
-        "ParameterDict(\n  (a): Parameter containing: [float32 of size 2x3]\n)"
+        "ParameterDict(\n    (a): Parameter containing: [float32 of size 2x3]\n)"
     )
 
 
