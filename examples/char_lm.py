@@ -35,7 +35,7 @@ SETTINGS = {  # what makes a run the run it is, and stays with its checkpoint
     "seq_len": (COUNT, 64, "steps between two updates"),
     "batch": (COUNT, 32, "streams of text side by side"),
     "epochs": (COUNT, 12, "passes over the text"),
-    "lr": (number(float, 1e-9, 1), 0.004, "learning rate; it falls to zero"),
+    "lr": (number(float, 1e-9, 1), 0.004, "learning rate at the start; it falls to zero"),
     "seed": (number(int, 0, 2**63), 0, "where random numbers begin"),
     "limit": (number(int, 100, 10**9), None, "read only so many characters"),
 }
@@ -63,8 +63,9 @@ class Run:
     def __init__(self, settings, device):
         self.settings, self.device = settings, device
         text = read_text(settings["text"]) if settings["text"] else english_text()
-        self.vocabulary = Vocabulary(text[: settings["limit"]])
-        codes = self.vocabulary.encode(text[: settings["limit"]])
+        text = text[: settings["limit"]]
+        self.vocabulary, self.first = Vocabulary(text), text[:1]
+        codes = self.vocabulary.encode(text)
         cut = len(codes) * 9 // 10
         self.training = Streams(codes[:cut], settings["batch"])
         self.held_out = Streams(codes[cut:], settings["batch"])
@@ -73,38 +74,28 @@ class Run:
         self.unigram = counted.unigram_bits(self.held_out.targets)
 
         mg.manual_seed(settings["seed"])
-        self.pen = mg.Generator(
-            settings["seed"]
-        )  # its own, so that writing does not change training
+        self.pen = mg.Generator(settings["seed"])  # so that writing does not change the training
         sizes = {name: settings[name] for name in ("cell", "hidden", "layers")}
         self.model = CharacterModel(len(self.vocabulary), **sizes).to(device)
         self.optimizer = nn.optim.Adam(self.model.parameters(), lr=settings["lr"])
         updates = settings["epochs"] * math.ceil(len(self.training) / settings["seq_len"])
         self.schedule = LinearLR(self.optimizer, 1.0, 0.0, total_iters=updates)
+        names = ("model", "optimizer", "schedule", "training", "pen")
+        self.parts = {name: getattr(self, name) for name in names}
         self.epoch, self.state = 0, None
         self.curve, self.checks = [], []  # characters seen, bits per character
-
-    def parts(self):
-        """Return what has a state of its own."""
-        names = ("model", "optimizer", "schedule", "training", "pen")
-        return {name: getattr(self, name) for name in names}
 
     def save(self, path):
         """Write all that the run needs to go on."""
         names = ("settings", "epoch", "state", "curve", "checks")
-        nn.save_checkpoint(path, {name: getattr(self, name) for name in names}, **self.parts())
-
-    def restore(self, checkpoint):
-        """Go on where the checkpoint was written."""
-        checkpoint.restore(**self.parts())
-        vars(self).update(checkpoint.progress)
+        nn.save_checkpoint(path, {name: getattr(self, name) for name in names}, **self.parts)
 
     def seen(self):
         """Return how many characters it was trained on."""
         return self.curve[-1][0] if self.curve else 0
 
     def train_epoch(self, bar, interrupt):
-        """Train to the end of the epoch, or to an interrupt."""
+        """Train to the end of the epoch; return whether no interrupt came first."""
         length = self.settings["seq_len"]
         for codes, targets in self.training.chunks(length, self.device):
             loss, self.state = next_loss(self.model, codes, targets, self.state)
@@ -116,23 +107,19 @@ class Run:
             bits = loss.item() / math.log(2)
             smooth = 0.95 * self.curve[-1][1] + 0.05 * bits if self.curve else bits
             self.curve.append((self.seen() + codes.size, smooth))
-            bar.set_postfix_str(
-                f"loss {smooth * math.log(2):.3f}, {smooth:.2f} bits/char", refresh=False
-            )
+            shown = f"loss {smooth * math.log(2):.3f}, {smooth:.2f} bits/char"
+            bar.set_postfix_str(shown, refresh=False)
             bar.update(codes.size)
             if interrupt:
-                return
+                return False
         self.epoch, self.state = self.epoch + 1, None
         score = bits_per_character(self.model, self.held_out, length, self.device)
         self.checks.append((self.seen(), score))
+        return True
 
     def write(self, length, options):
         """Return text that the model makes up."""
-        start = (
-            self.vocabulary.encode(options.prompt)
-            if options.prompt
-            else self.training.inputs[:1, 0]
-        )
+        start = self.vocabulary.encode(options.prompt or self.first)
         choice = {"temperature": options.temperature, "top_k": options.top_k, "generator": self.pen}
         drawn = generate(self.model, start, length, **choice, device=self.device)
         return options.prompt + self.vocabulary.decode(drawn)
@@ -166,8 +153,11 @@ def begin(parser, options):
     if given or options.quick:
         parser.error("with --resume the settings are those of the checkpoint; leave out the others")
     checkpoint = nn.Checkpoint(options.resume, options.device)
+    if list(checkpoint.progress.get("settings", ())) != list(SETTINGS):
+        parser.error(f"{options.resume} is the checkpoint of another program")
     run = Run(checkpoint.progress["settings"], options.device)
-    run.restore(checkpoint)
+    checkpoint.restore(**run.parts)
+    vars(run).update(checkpoint.progress)
     return run
 
 
@@ -179,25 +169,26 @@ def main(parser, options):
     path = options.save or options.resume or options.out / "checkpoint.safetensors"
     weights = sum(p.size for p in run.model.parameters())
     print(f"{len(run.vocabulary)} different characters; {weights:,} weights\n{run.model}")
-    epochs, size = run.settings["epochs"], run.training.size
-    bar = tqdm(initial=run.seen(), total=epochs * size, unit="char", unit_scale=True, disable=None)
+    epochs = run.settings["epochs"]
+    total = epochs * run.training.size
+    bar = tqdm(initial=run.seen(), total=total, unit="char", unit_scale=True, disable=None)
     with bar, nn.noting_interrupts() as interrupt:
         while run.epoch < epochs:
             bar.set_description(f"epoch {run.epoch + 1}/{epochs}")
-            run.train_epoch(bar, interrupt)
+            if run.train_epoch(bar, interrupt):
+                score = f"{run.curve[-1][1]:.3f} bits/char, validation {run.checks[-1][1]:.3f}"
+                bar.write(f"epoch {run.epoch}/{epochs}: {score}\n  {run.write(150, options)!r}")
             run.save(path)
             if interrupt:
                 bar.close()
                 print(f"stopped and saved; to go on: python {sys.argv[0]} --resume {path}")
                 return 130
-            score = f"{run.curve[-1][1]:.3f} bits per character, validation {run.checks[-1][1]:.3f}"
-            bar.write(f"epoch {run.epoch}/{epochs}: {score}\n  {run.write(150, options)!r}")
     print(f"\n--- a sample ---\n{run.write(500, options)}\n----------------\n")
     curves, picture = {"training": run.curve, "validation": run.checks}, options.out / "loss.png"
-    axes = {"xlabel": "characters seen", "ylabel": "bits per character"}
-    plot_curves(picture, curves, **axes, levels={"bigram model, validation": run.bigram})
-    others = f"bigram {run.bigram:.3f}, unigram {run.unigram:.3f}"
-    print(f"validation: {run.checks[-1][1]:.3f} bits per character, {others}")
+    levels = {"bigram model, validation": run.bigram}
+    plot_curves(picture, curves, "characters seen", "bits per character", levels)
+    score = f"{run.checks[-1][1]:.3f}, bigram {run.bigram:.3f}, unigram {run.unigram:.3f}"
+    print(f"bits per character in validation: {run.settings['cell']} {score}")
     print(f"loss curve: {picture}\ncheckpoint: {path}")
     return 0
 

@@ -11,7 +11,6 @@ Points = Sequence[tuple[float, float]]
 def plot_curves(
     path: str | os.PathLike[str],
     curves: Mapping[str, Points],
-    *,
     xlabel: str,
     ylabel: str,
     levels: Mapping[str, float] | None = None,
