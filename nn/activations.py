@@ -86,7 +86,6 @@ class LeakyReLU(Activation):
     options = ("negative_slope",)
 
     def __init__(self, negative_slope: float = 0.01) -> None:
-        super().__init__()
         self.negative_slope = negative_slope
 
 
@@ -97,7 +96,6 @@ class ELU(Activation):
     options = ("alpha",)
 
     def __init__(self, alpha: float = 1.0) -> None:
-        super().__init__()
         self.alpha = alpha
 
 
@@ -114,7 +112,6 @@ class GELU(Activation):
     options = ("approximate",)
 
     def __init__(self, approximate: str = "none") -> None:
-        super().__init__()
         if approximate not in ("none", "tanh"):
             raise ArgumentError(f"GELU: approximate must be 'none' or 'tanh', not {approximate!r}")
         self.approximate = approximate
@@ -133,7 +130,6 @@ class Hardtanh(Activation):
     options = ("min_val", "max_val")
 
     def __init__(self, min_val: float = -1.0, max_val: float = 1.0) -> None:
-        super().__init__()
         if not min_val < max_val:
             raise ArgumentError(
                 f"Hardtanh: min_val={min_val} must be smaller than max_val={max_val}"
@@ -159,7 +155,6 @@ class Softplus(Activation):
     options = ("beta", "threshold")
 
     def __init__(self, beta: float = 1.0, threshold: float = 20.0) -> None:
-        super().__init__()
         if beta == 0:
             raise ArgumentError("Softplus: beta must not be 0")
         self.beta, self.threshold = beta, threshold
@@ -169,7 +164,6 @@ class _AlongAxis(Activation):
     options = ("dim",)
 
     def __init__(self, dim: int) -> None:
-        super().__init__()
         self.dim = dim
 
     def forward(self, x: Any) -> Any:
@@ -228,7 +222,6 @@ class PReLU(Module):
         device: str | None = None,
         dtype: Any = None,
     ) -> None:
-        super().__init__()
         check_sizes("PReLU", num_parameters=num_parameters)
         self.num_parameters, self.init = num_parameters, init
         self.weight = Parameter(zeros(num_parameters, dtype=dtype, device=device))

@@ -34,7 +34,6 @@ class _Convolution(Module):
         device: str | None = None,
         dtype: Any = None,
     ) -> None:
-        super().__init__()
         name = type(self).__name__
         check_sizes(name, in_channels=in_channels, out_channels=out_channels, groups=groups)
         if in_channels % groups or out_channels % groups:
@@ -119,7 +118,7 @@ class Conv1d(_Convolution):
 
     rank = 1
     layout = "(N, in_channels, L), or (in_channels, L)"
-    function = staticmethod(conv1d)
+    function = conv1d
 
 
 class Conv2d(_Convolution):
@@ -152,4 +151,4 @@ class Conv2d(_Convolution):
 
     rank = 2
     layout = "(N, in_channels, H, W), or (in_channels, H, W)"
-    function = staticmethod(conv2d)
+    function = conv2d

@@ -31,7 +31,6 @@ class Dropout(Module):
     """
 
     def __init__(self, p: float = 0.5, *, generator: Generator | None = None) -> None:
-        super().__init__()
         if not 0 <= p <= 1:
             raise ArgumentError(
                 f"Dropout: p is the probability to drop and must lie between 0 and 1, not {p}"

@@ -22,7 +22,6 @@ from minigrad.tensor import Tensor
 
 class _Loss(Module):
     def __init__(self, reduction: str) -> None:
-        super().__init__()
         check_reduction(type(self).__name__, reduction)
         self.reduction = reduction
 

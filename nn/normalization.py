@@ -51,7 +51,6 @@ class LayerNorm(Module):
         device: str | None = None,
         dtype: Any = None,
     ) -> None:
-        super().__init__()
         if not isinstance(normalized_shape, Sequence):
             normalized_shape = (normalized_shape,)
         sizes = tuple(normalized_shape)

@@ -20,7 +20,6 @@ class _Pool(Module):
     def __init__(
         self, kernel_size: Sizes, stride: Sizes | None, padding: Sizes, dilation: Sizes = 1
     ) -> None:
-        super().__init__()
         pool_sizes(type(self).__name__, self.rank, kernel_size, stride, padding, dilation)
         self.kernel_size = kernel_size
         self.stride = kernel_size if stride is None else stride
@@ -76,7 +75,7 @@ class MaxPool1d(_MaxPool):
     """
 
     rank = 1
-    function = staticmethod(max_pool1d)
+    function = max_pool1d
 
 
 class MaxPool2d(_MaxPool):
@@ -89,7 +88,7 @@ class MaxPool2d(_MaxPool):
     """
 
     rank = 2
-    function = staticmethod(max_pool2d)
+    function = max_pool2d
 
 
 class AvgPool1d(_AvgPool):
@@ -102,7 +101,7 @@ class AvgPool1d(_AvgPool):
     """
 
     rank = 1
-    function = staticmethod(avg_pool1d)
+    function = avg_pool1d
 
 
 class AvgPool2d(_AvgPool):
@@ -115,4 +114,4 @@ class AvgPool2d(_AvgPool):
     """
 
     rank = 2
-    function = staticmethod(avg_pool2d)
+    function = avg_pool2d

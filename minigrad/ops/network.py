@@ -211,7 +211,7 @@ def _dropout(m: Any, x: Any, mask: Any, /, p: float = 0.5) -> Any:
         )
     if p == 1:
         mask = m.zeros_like(mask)  # all is dropped, also NaN
-    return m.where(mask, x * (1 / (1 - p) if p < 1 else 0.0), 0.0)
+    return m.where(mask, x * (1 / (1 - p) if p < 1 else 1.0), 0.0)
 
 
 def _dropout_arguments(draw: Draw) -> Arguments:

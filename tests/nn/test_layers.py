@@ -1,0 +1,485 @@
+"""Feed-forward layers: their equations in NumPy, gradients by differences, modes, errors."""
+
+import itertools
+import math
+import pickle
+from functools import partial
+
+import numpy as np
+import pytest
+
+import minigrad as mg
+from minigrad import nn
+from minigrad.errors import ArgumentError, DtypeError, IndexingError, ShapeError
+
+TOLERANCE = {"rtol": 1e-12, "atol": 1e-13}
+
+
+@pytest.fixture(autouse=True)
+def float64():
+    """Make the parameters of layers in float64."""
+    mg.set_default_dtype("float64")
+    yield
+    mg.set_default_dtype("float32")
+
+
+def drawn(*shape):
+    return np.asarray(np.random.default_rng(0).uniform(-2.5, 2.5, shape))
+
+
+def distinct(*shape):
+    """Return numbers that differ clearly, and stay clear of the kinks at 0 and 1."""
+    return np.asarray(
+        np.random.default_rng(0).permutation(math.prod(shape)).reshape(shape) * 0.037 - 0.8123
+    )
+
+
+def values(layer):
+    return {name: p.detach().numpy() for name, p in layer.named_parameters()}
+
+
+# the equations
+
+
+def linear(layer, x):
+    p = values(layer)
+    return np.einsum("...i,oi->...o", x, p["weight"]) + p.get("bias", 0.0)
+
+
+def layer_norm(layer, x):
+    p = values(layer)
+    axes = tuple(range(-len(layer.normalized_shape), 0))
+    centred = x - x.mean(axes, keepdims=True)
+    y = centred / np.sqrt((centred**2).mean(axes, keepdims=True) + layer.eps)
+    return y * p.get("weight", 1.0) + p.get("bias", 0.0)
+
+
+def windows(x, kernel, stride, dilation, left, right, border):
+    """Yield where each window goes, and its elements with the kernel's axes last."""
+    rank = len(kernel)
+    pairs = list(zip(left, right, strict=True))
+    x = np.pad(x, [(0, 0)] * (x.ndim - rank) + pairs, constant_values=border)
+    steps = zip(x.shape[-rank:], kernel, stride, dilation, strict=True)
+    counts = [(n - d * (k - 1) - 1) // s + 1 for n, k, s, d in steps]
+    for place in itertools.product(*map(range, counts)):
+        parts = zip(place, kernel, stride, dilation, strict=True)
+        yield place, x[(..., *(slice(p * s, p * s + d * (k - 1) + 1, d) for p, k, s, d in parts))]
+
+
+def convolution(layer, x):
+    p = values(layer)
+    spans = [d * (k - 1) for k, d in zip(layer.kernel_size, layer.dilation, strict=True)]
+    left = right = (0,) * len(spans)
+    if layer.padding == "same":
+        left, right = [n // 2 for n in spans], [n - n // 2 for n in spans]
+    elif layer.padding != "valid":
+        left = right = layer.padding
+    share, made = layer.in_channels // layer.groups, layer.out_channels // layer.groups
+    result = {}
+    for place, window in windows(
+        x, layer.kernel_size, layer.stride, layer.dilation, left, right, 0
+    ):
+        for channel in range(layer.out_channels):
+            start = channel // made * share
+            axis = x.ndim - len(spans) - 1
+            part = np.take(window, range(start, start + share), axis)
+            total = (part * p["weight"][channel]).sum(tuple(range(axis, x.ndim)))
+            result[(channel, *place)] = total + (p["bias"][channel] if "bias" in p else 0.0)
+    counts = [max(axis) + 1 for axis in zip(*result, strict=True)]
+    y = np.stack([result[key] for key in np.ndindex(*counts)], -1)
+    return y.reshape(*y.shape[:-1], *counts)
+
+
+def pool(reduce, border):
+    def pooled(layer, x):
+        def each(value):
+            return value if isinstance(value, tuple) else (value,) * layer.rank
+
+        kernel, width = each(layer.kernel_size), each(layer.padding)
+        dilation = each(getattr(layer, "dilation", 1))
+        result = {
+            place: reduce(window, tuple(range(-layer.rank, 0)))
+            for place, window in windows(
+                x, kernel, each(layer.stride), dilation, width, width, border
+            )
+        }
+        counts = [max(axis) + 1 for axis in zip(*result, strict=True)]
+        y = np.stack([result[key] for key in np.ndindex(*counts)], -1)
+        return y.reshape(*y.shape[:-1], *counts)
+
+    return pooled
+
+
+def each(function):
+    """Turn a function of a Python float and the layer into one of an array."""
+    return lambda layer, x: np.vectorize(lambda v: function(float(v), layer), otypes=[float])(x)
+
+
+def softmax(layer, x):
+    powers = np.exp(x)
+    return powers / powers.sum(layer.dim, keepdims=True)
+
+
+def prelu(layer, x):
+    slope = values(layer)["weight"]
+    if slope.size > 1:
+        slope = slope.reshape(-1, *(1,) * (x.ndim - 2))
+    return np.maximum(x, 0) + slope * np.minimum(x, 0)
+
+
+def logistic(x):
+    return 1 / (1 + math.exp(-x))
+
+
+LAYERS = [
+    (partial(nn.Linear, 4, 3), linear, (2, 5, 4)),
+    (partial(nn.Linear, 4, 3, bias=False), linear, (4,)),
+    (partial(nn.LayerNorm, 4), layer_norm, (2, 3, 4)),
+    (partial(nn.LayerNorm, (3, 4), 0.1, bias=False), layer_norm, (2, 3, 4)),
+    (partial(nn.LayerNorm, [4], elementwise_affine=False), layer_norm, (2, 4)),
+    (partial(nn.Conv1d, 4, 6, 3), convolution, (2, 4, 9)),
+    (partial(nn.Conv1d, 4, 6, 3, 2, 1, 2, 2, False), convolution, (4, 9)),
+    (partial(nn.Conv1d, 4, 6, 4, padding="same", dilation=2), convolution, (2, 4, 9)),
+    (partial(nn.Conv2d, 4, 6, (3, 2), (2, 1), (1, 0), (1, 2), 2), convolution, (2, 4, 7, 6)),
+    (partial(nn.Conv2d, 2, 3, 2, padding="valid"), convolution, (2, 4, 5)),
+    (partial(nn.MaxPool1d, 3, 2, 1), pool(np.max, -math.inf), (2, 3, 9)),
+    (partial(nn.MaxPool2d, (2, 3), dilation=(2, 1)), pool(np.max, -math.inf), (3, 7, 8)),
+    (partial(nn.AvgPool1d, 3, 2, 1), pool(np.mean, 0.0), (2, 3, 9)),
+    (partial(nn.AvgPool2d, (2, 3)), pool(np.mean, 0.0), (3, 7, 8)),
+    (partial(nn.Identity, 1, a=2), lambda layer, x: x, (2, 3)),
+    (partial(nn.Flatten), lambda layer, x: x.reshape(2, 12), (2, 3, 4)),
+    (partial(nn.Flatten, 0, 1), lambda layer, x: x.reshape(6, 4), (2, 3, 4)),
+    (partial(nn.Unflatten, 1, (2, -1)), lambda layer, x: x.reshape(3, 2, 4), (3, 8)),
+    (partial(nn.ReLU), each(lambda x, layer: max(x, 0.0)), (3, 40)),
+    (partial(nn.LeakyReLU, 0.2), each(lambda x, layer: x if x > 0 else 0.2 * x), (3, 40)),
+    (partial(nn.ELU, 0.5), each(lambda x, layer: x if x > 0 else 0.5 * math.expm1(x)), (3, 40)),
+    (partial(nn.GELU), each(lambda x, layer: x * math.erfc(-x / math.sqrt(2)) / 2), (3, 40)),
+    (
+        partial(nn.GELU, "tanh"),
+        each(lambda x, layer: x * logistic(math.sqrt(8 / math.pi) * (x + 0.044715 * x**3))),
+        (3, 40),
+    ),
+    (partial(nn.SiLU), each(lambda x, layer: x * logistic(x)), (3, 40)),
+    (partial(nn.Softplus), each(lambda x, layer: math.log1p(math.exp(x))), (3, 40)),
+    (
+        partial(nn.Softplus, 2.0, 1.5),
+        each(lambda x, layer: x if 2 * x > 1.5 else math.log1p(math.exp(2 * x)) / 2),
+        (3, 40),
+    ),
+    (partial(nn.Softsign), each(lambda x, layer: x / (1 + abs(x))), (3, 40)),
+    (partial(nn.Sigmoid), each(lambda x, layer: logistic(x)), (3, 40)),
+    (partial(nn.Tanh), each(lambda x, layer: math.tanh(x)), (3, 40)),
+    (partial(nn.Hardtanh, -0.5, 2.0), each(lambda x, layer: min(max(x, -0.5), 2.0)), (3, 40)),
+    (partial(nn.Hardsigmoid), each(lambda x, layer: min(max(x / 6 + 0.5, 0.0), 1.0)), (3, 40)),
+    (partial(nn.Softmax, 1), softmax, (2, 3, 4)),
+    (partial(nn.LogSoftmax, dim=-2), lambda layer, x: np.log(softmax(layer, x)), (2, 3, 4)),
+    (partial(nn.PReLU), prelu, (2, 3, 4)),
+    (partial(nn.PReLU, 3, 0.1), prelu, (2, 3, 4)),
+]
+
+
+def described(make):
+    options = [*map(str, make.args), *(f"{k}={v}" for k, v in make.keywords.items())]
+    return f"{make.func.__name__}({', '.join(options)})"
+
+
+CASES = pytest.mark.parametrize(
+    ("make", "equation", "shape"), LAYERS, ids=[described(make) for make, *_ in LAYERS]
+)
+
+
+@CASES
+def test_layers_compute_their_equations(make, equation, shape):
+    layer = make()
+    for x in (drawn(*shape), distinct(*shape)):
+        np.testing.assert_allclose(
+            layer(mg.tensor(x)).detach().numpy(), equation(layer, x), **TOLERANCE
+        )
+
+
+@CASES
+def test_gradients_are_those_of_differences(make, equation, shape):
+    layer, rng = make(), np.random.default_rng(1)
+    x = nn.Parameter(distinct(*shape))
+    weight = rng.normal(size=layer(x).shape)
+    leaves = [x, *layer.parameters()]
+    gradients = mg.grad((layer(x) * mg.tensor(weight)).sum(), leaves)
+    step = 1e-6
+    for leaf, gradient in zip(leaves, gradients, strict=True):
+        start, direction = leaf.detach().numpy(), rng.normal(size=leaf.shape)
+        ends = []
+        for sign in (1, -1):
+            leaf.copy_(mg.tensor(start + sign * step * direction))
+            ends.append((equation(layer, x.detach().numpy()) * weight).sum())
+        leaf.copy_(mg.tensor(start))
+        slope = (ends[0] - ends[1]) / (2 * step)
+        assert (gradient.numpy() * direction).sum() == pytest.approx(slope, rel=1e-6, abs=1e-7)
+
+
+@CASES
+def test_layers_are_pickled(make, equation, shape):
+    layer, x = make(), mg.tensor(drawn(*shape))
+    again = pickle.loads(pickle.dumps(layer))
+    assert repr(again) == repr(layer)
+    np.testing.assert_array_equal(again(x).detach().numpy(), layer(x).detach().numpy())
+
+
+# parameters
+
+MAKERS = [
+    partial(nn.Linear, 30, 20),
+    partial(nn.Embedding, 30, 20),
+    partial(nn.LayerNorm, 20),
+    partial(nn.Conv1d, 4, 6, 3, groups=2),
+    partial(nn.Conv2d, 4, 6, (3, 2)),
+    partial(nn.PReLU, 4),
+]
+
+
+@pytest.mark.parametrize("make", MAKERS, ids=described)
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_parameters_are_made_with_the_dtype_and_on_the_device_given(make, dtype):
+    layer = make(dtype=dtype, device="cpu")
+    assert all(p.dtype == dtype and p.device == "cpu" for p in layer.parameters())
+    assert all(isinstance(p, nn.Parameter) and p.requires_grad for p in layer.parameters())
+    assert all(p.dtype == "float64" for p in make().parameters())
+
+
+@pytest.mark.parametrize("make", MAKERS, ids=described)
+def test_parameters_are_drawn_anew_in_place(make):
+    layer = make()
+    before = {name: (p, p.tolist()) for name, p in layer.named_parameters()}
+    constant = isinstance(layer, (nn.LayerNorm, nn.PReLU))
+    for parameter in layer.parameters():
+        if constant:
+            parameter.copy_(7.0)
+    layer.reset_parameters()
+    for name, parameter in layer.named_parameters():
+        same, content = before[name]
+        assert parameter is same
+        assert (parameter.tolist() == content) == constant
+
+
+@pytest.mark.parametrize(
+    ("make", "fan_in"),
+    [
+        (partial(nn.Linear, 100, 300), 100),
+        (partial(nn.Conv1d, 20, 300, 5), 100),
+        (partial(nn.Conv2d, 40, 300, (2, 5), groups=4), 100),
+    ],
+)
+def test_weights_and_biases_are_even_up_to_one_over_the_root_of_the_inputs(make, fan_in):
+    bound = fan_in**-0.5
+    for p in values(make()).values():
+        assert 0.95 * bound < np.abs(p).max() <= bound
+        n = p.size  # four standard errors; the kurtosis is 1.8
+        assert abs(p.mean()) < 4 * bound / math.sqrt(3 * n)
+        assert abs(p.std() - bound / math.sqrt(3)) < 4 * bound / math.sqrt(3) * math.sqrt(0.2 / n)
+
+
+# embedding
+
+
+def test_an_embedding_is_a_row_for_each_index():
+    layer = nn.Embedding(6, 3)
+    table = layer.weight.detach().numpy()
+    for indices in (np.array([[0, 5, 5], [2, 1, 0]]), np.array(3), np.zeros((2, 0), int)):
+        np.testing.assert_array_equal(layer(mg.tensor(indices)).detach().numpy(), table[indices])
+    n = 300 * 64
+    weight = nn.Embedding(300, 64).weight.detach().numpy()
+    assert abs(weight.mean()) < 4 / math.sqrt(n)
+    assert abs(weight.std() - 1) < 4 / math.sqrt(2 * n)
+
+
+@pytest.mark.parametrize("padding_idx", [0, 3, -1])
+def test_the_row_for_padding_is_zero_and_never_trained(padding_idx):
+    layer = nn.Embedding(4, 3, padding_idx)
+    row = padding_idx % 4
+    assert layer.padding_idx == row
+    others = [i for i in range(4) if i != row]
+    for _ in range(2):
+        assert layer.weight[row].tolist() == [0.0] * 3
+        assert (layer.weight[mg.tensor(others)] != 0).all()
+        layer.reset_parameters()
+    layer(mg.tensor([0, 1, 1, 2, 3, 3])).sum().backward()
+    counts = np.array([1.0, 2.0, 1.0, 2.0])
+    counts[row] = 0
+    np.testing.assert_array_equal(layer.weight.grad.numpy(), np.repeat(counts[:, None], 3, 1))
+
+
+def test_a_pretrained_embedding_copies_its_table_and_draws_nothing():
+    table = mg.tensor(drawn(4, 3), dtype="float32")
+    state = mg.random.get_state()
+    layer = nn.Embedding.from_pretrained(table, padding_idx=1)
+    assert mg.random.get_state() == state
+    np.testing.assert_array_equal(layer.weight.numpy(), table.numpy())  # the row for padding too
+    assert not layer.weight.requires_grad
+    assert layer.weight.dtype == "float32"
+    before = layer.weight.tolist()
+    table[0] = 7.0
+    assert layer.weight.tolist() == before
+    trained = nn.Embedding.from_pretrained(nn.Parameter(table), freeze=False)
+    trained(mg.tensor([0])).sum().backward()
+    assert trained.weight.grad.numpy()[0].tolist() == [1.0] * 3
+
+
+# dropout
+
+
+def test_dropout_does_nothing_in_evaluation_or_with_p_0():
+    x = mg.tensor(drawn(3, 4))
+    state = mg.random.get_state()
+    assert nn.Dropout(0.9).eval()(x) is x
+    assert nn.Dropout(0.0)(x) is x
+    assert mg.random.get_state() == state
+
+
+@pytest.mark.parametrize("p", [0.1, 0.5, 0.9])
+def test_dropout_drops_a_share_and_scales_the_rest(p):
+    x = nn.Parameter(drawn(100, 100) + 5)
+    y = nn.Dropout(p, generator=mg.Generator(1))(x)
+    found, given = y.detach().numpy(), x.detach().numpy()
+    dropped = found == 0
+    assert abs(dropped.mean() - p) < 4 * math.sqrt(p * (1 - p) / x.size)  # standard errors
+    np.testing.assert_allclose(found[~dropped], given[~dropped] / (1 - p), rtol=1e-15)
+    y.sum().backward()
+    np.testing.assert_allclose(x.grad.numpy(), np.where(dropped, 0, 1 / (1 - p)), rtol=1e-15)
+
+
+def test_dropout_of_everything():
+    y = nn.Dropout(1.0)(mg.tensor([1.0, math.nan, math.inf]))
+    assert y.tolist() == [0.0, 0.0, 0.0]
+
+
+def test_dropout_draws_from_its_generator_and_else_from_the_global_one():
+    x = mg.ones((5, 5))
+
+    def drawn_by(seed):
+        layer = nn.Dropout(0.5, generator=mg.Generator(seed))
+        return [layer(x).tolist() for _ in range(2)]
+
+    state = mg.random.get_state()
+    assert drawn_by(1) == drawn_by(1) != drawn_by(2)
+    assert drawn_by(1)[0] != drawn_by(1)[1]
+    assert mg.random.get_state() == state
+    layer = nn.Dropout(0.5)
+    first = layer(x).tolist()
+    mg.random.set_state(state)
+    assert layer(x).tolist() == first
+
+
+# errors
+
+
+def tensor(*shape, dtype=None):
+    return mg.zeros(shape, dtype=dtype)
+
+
+def integers(*shape):
+    return tensor(*shape, dtype="int64")
+
+
+FLOATING = (
+    "the input has dtype int64; it must hold floating-point numbers, convert it with "
+    ".astype('float32')"
+)
+ERRORS = [
+    # sizes
+    (lambda: nn.Linear(0, 3), ArgumentError,
+     "Linear: in_features must be a positive integer, not 0"),
+    (lambda: nn.Linear(3, 2.0), ArgumentError,
+     "Linear: out_features must be a positive integer, not 2.0"),
+    (lambda: nn.Embedding(3, -1), ArgumentError,
+     "Embedding: embedding_dim must be a positive integer, not -1"),
+    (lambda: nn.Embedding(3, 2, 3), ArgumentError,
+     "Embedding: padding_idx is 3, but there are 3 rows"),
+    (lambda: nn.Embedding.from_pretrained(tensor(3)), ShapeError,
+     ("Embedding.from_pretrained: embeddings has shape (3,); it must be (num_embeddings, "
+     "embedding_dim)")),
+    (lambda: nn.LayerNorm((3, 0)), ArgumentError,
+     "LayerNorm: normalized_shape must be a positive integer, not 0"),
+    (lambda: nn.LayerNorm(()), ArgumentError,
+     "LayerNorm: normalized_shape is empty; give one size or more"),
+    (lambda: nn.LayerNorm(3, -1.0), ArgumentError, "LayerNorm: eps must be 0 or more, not -1.0"),
+    (lambda: nn.Conv1d(3, True, 2), ArgumentError,
+     "Conv1d: out_channels must be a positive integer, not True"),
+    (lambda: nn.Conv1d(3, 4, 2, groups=2), ArgumentError,
+     "Conv1d: groups=2 must divide in_channels=3 and out_channels=4"),
+    (lambda: nn.Conv1d(3, 4, 0), ArgumentError,
+     "Conv1d: kernel_size must be an integer >= 1, not 0"),
+    (lambda: nn.Conv2d(3, 4, (2, 2, 2)), ArgumentError,
+     "Conv2d: kernel_size must be an integer or a tuple of 2 integers >= 1, not (2, 2, 2)"),
+    (lambda: nn.Conv2d(3, 4, 2, 0), ArgumentError,
+     "Conv2d: stride must be an integer or a tuple of 2 integers >= 1, not 0"),
+    (lambda: nn.Conv1d(3, 4, 2, padding="some"), ArgumentError,
+     "Conv1d: padding must be 'same', 'valid' or numbers, not 'some'; did you mean 'same'?"),
+    (lambda: nn.Conv1d(3, 4, 2, 2, "same"), ArgumentError,
+     "Conv1d: padding='same' needs stride 1, not (2,); give the padding in numbers"),
+    (lambda: nn.MaxPool1d(2, padding=2), ArgumentError,
+     "MaxPool1d: padding 2 is more than half of kernel_size 2; use less"),
+    (lambda: nn.MaxPool2d(2, dilation=0), ArgumentError,
+     "MaxPool2d: dilation must be an integer or a tuple of 2 integers >= 1, not 0"),
+    (lambda: nn.AvgPool2d(0), ArgumentError,
+     "AvgPool2d: kernel_size must be an integer or a tuple of 2 integers >= 1, not 0"),
+    (lambda: nn.PReLU(0), ArgumentError, "PReLU: num_parameters must be a positive integer, not 0"),
+    (lambda: nn.Dropout(1.5), ArgumentError,
+     "Dropout: p is the probability to drop and must lie between 0 and 1, not 1.5"),
+    (lambda: nn.Dropout(math.nan), ArgumentError,
+     "Dropout: p is the probability to drop and must lie between 0 and 1, not nan"),
+    (lambda: nn.GELU("tan"), ArgumentError, "GELU: approximate must be 'none' or 'tanh', not 'tan'"),
+    (lambda: nn.Hardtanh(1.0, 1.0), ArgumentError,
+     "Hardtanh: min_val=1.0 must be smaller than max_val=1.0"),
+    (lambda: nn.Softplus(0), ArgumentError, "Softplus: beta must not be 0"),
+    # shapes
+    (lambda: nn.Linear(3, 2)(tensor(4, 5)), ShapeError,
+     "Linear: the input has shape (4, 5); it must be (..., in_features) with in_features=3"),
+    (lambda: nn.Linear(3, 2)(tensor()), ShapeError,
+     "Linear: the input has shape (); it must be (..., in_features) with in_features=3"),
+    (lambda: nn.LayerNorm(3)(tensor(3, 2)), ShapeError,
+     "layer_norm: x has shape (3, 2), which does not end in normalized_shape (3,)"),
+    (lambda: nn.Conv1d(3, 2, 2)(tensor(4, 5)), ShapeError,
+     ("Conv1d: the input has shape (4, 5); it must be (N, in_channels, L), or (in_channels, L) "
+     "without a batch, with in_channels=3")),
+    (lambda: nn.Conv2d(3, 2, 2)(tensor(3, 5)), ShapeError,
+     ("Conv2d: the input has shape (3, 5); it must be (N, in_channels, H, W), or (in_channels, H, W) "
+     "without a batch, with in_channels=3")),
+    (lambda: nn.Conv1d(3, 2, 6)(tensor(3, 5)), ShapeError,
+     ("conv1d: a kernel that spans (6,) does not fit an input of size (5,); use padding or a smaller "
+     "kernel")),
+    (lambda: nn.MaxPool1d(6)(tensor(3, 5)), ShapeError,
+     "max_pool1d: a kernel that spans (6,) does not fit an input of size (5,)"),
+    (lambda: nn.AvgPool2d(2)(tensor(3, 5)), ShapeError,
+     "avg_pool2d: x has shape (3, 5); it must be (N, C, H, W), or (C, H, W) without a batch"),
+    (lambda: nn.PReLU(3)(tensor(4, 2)), ShapeError,
+     "PReLU: the input has shape (4, 2); it must be (N, num_parameters, ...) with num_parameters=3"),
+    (lambda: nn.Flatten(2, 1)(tensor(2, 3, 4)), ShapeError,
+     "Flatten: start_dim=2 comes after end_dim=1 in an input of shape (2, 3, 4)"),
+    (lambda: nn.Flatten()(tensor(2)), ShapeError, "Flatten"),
+    (lambda: nn.Unflatten(1, (2, 2))(tensor(2, 3)), ShapeError,
+     "Unflatten: axis 1 of an input of shape (2, 3) has size 3, which cannot be split into (2, 2)"),
+    (lambda: nn.Unflatten(1, (-1, -1))(tensor(2, 3)), ShapeError,
+     "Unflatten: axis 1 of an input of shape (2, 3) has size 3, which cannot be split into (-1, -1)"),
+    (lambda: nn.Unflatten(1, (0, -1))(tensor(2, 0)), ShapeError,
+     "Unflatten: axis 1 of an input of shape (2, 0) has size 0, which cannot be split into (0, -1)"),
+    (lambda: nn.Softmax(2)(tensor(2, 3)), ShapeError, "softmax"),
+    # dtypes and indices
+    *((lambda make=make: make()(integers(2, 4, 4)), DtypeError, f"{make.func.__name__}: {FLOATING}")
+      for make in (partial(nn.Linear, 4, 2), partial(nn.LayerNorm, 4), partial(nn.Conv1d, 4, 2, 2),
+                   partial(nn.MaxPool1d, 2), partial(nn.AvgPool1d, 2), partial(nn.Dropout),
+                   partial(nn.ReLU), partial(nn.Softmax, 1), partial(nn.PReLU))),
+    (lambda: nn.Linear(2, 2)([[1.0, 2.0]]), TypeError,
+     "Linear: the input must be a tensor, not a list; convert it with minigrad.tensor(...)"),
+    (lambda: nn.Embedding(3, 2)(tensor(2)), DtypeError,
+     'indices must be integers; convert them with .astype("int64")'),
+    (lambda: nn.Embedding(3, 2)(mg.tensor([0, 3])), IndexingError,
+     "the indices run from 0 to 3; with 3 rows of weight they must lie between 0 and 2"),
+    (lambda: nn.Embedding(3, 2, 0)(mg.tensor([-1])), IndexingError,
+     "the indices run from -1 to -1; with 3 rows of weight they must lie between 0 and 2"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("call", "kind", "message"), ERRORS)
+def test_errors(call, kind, message):
+    with pytest.raises(kind) as caught:
+        call()
+    assert message in str(caught.value)
