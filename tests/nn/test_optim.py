@@ -1,4 +1,4 @@
-"""Optimisers and clipping against their formulas; that updates are in place, and noticed."""
+"""Optimisers against their formulas; that updates are in place, and noticed."""
 
 import tracemalloc
 
@@ -89,7 +89,7 @@ def test_a_pending_backward_pass_notices_a_step():
         (lambda: nn.optim.Adam([]), "Adam: there are no parameters to train"),
         (
             lambda: nn.optim.SGD([nn.Parameter([1.0])], momentum=-1),
-            "SGD: momentum and weight_decay must be 0 or more, not -1 and 0.0",
+            "SGD: momentum must be a finite number, 0 or more, not -1",
         ),
         (
             lambda: nn.optim.SGD([nn.Parameter([1.0])], nesterov=True),
@@ -101,13 +101,14 @@ def test_a_pending_backward_pass_notices_a_step():
         ),
         (lambda: nn.optim.Adam([nn.Parameter([1.0]) * 2]), "parameter 0 must be a leaf tensor"),
         (lambda: nn.optim.SGD([nn.Parameter([1.0])] * 2), "SGD: a parameter is there twice"),
-        (lambda: nn.optim.Adam([nn.Parameter([1.0])], lr=-1), "Adam: lr must be 0 or more, not -1"),
+        (
+            lambda: nn.optim.Adam([nn.Parameter([1.0])], lr=-1),
+            "Adam: lr must be a finite number, 0 or more, not -1",
+        ),
         (
             lambda: nn.optim.Adam([nn.Parameter([1.0])], betas=(0.9, 1.0)),
-            r"betas must lie in \[0, 1\)",
+            r"Adam: betas must be two numbers from 0 to below 1, not \(0\.9, 1\.0\)",
         ),
-        (lambda: nn.clip_grad_norm_([], -1.0), "max_norm must be 0 or more, not -1.0"),
-        (lambda: nn.clip_grad_norm_([], float("nan")), "max_norm must be 0 or more, not nan"),
     ],
 )
 def test_wrong_arguments(make, text):
@@ -128,26 +129,7 @@ def test_an_optimizer_must_define_update():
     p = nn.Parameter([1.0])
     p.grad = mg.ones(1)
     with pytest.raises(NotImplementedError, match="Optimizer has no method update; define it"):
-        nn.optim.Optimizer([p], 0.1).step()
-
-
-def test_clipping_scales_all_gradients_together():
-    a, b, c = nn.Parameter([1.0, 1.0]), nn.Parameter([1.0]), nn.Parameter([1.0])
-    a.grad, b.grad = mg.tensor([3.0, 0.0]), mg.tensor([4.0])
-    assert nn.clip_grad_norm_([a, b, c], 10.0) == 5.0
-    assert a.grad.tolist() == [3.0, 0.0]
-    assert nn.clip_grad_norm_([a, b, c], 0.5) == 5.0
-    np.testing.assert_allclose(a.grad.numpy(), [0.3, 0.0], rtol=1e-5)
-    np.testing.assert_allclose(b.grad.numpy(), [0.4], rtol=1e-5)
-    assert c.grad is None
-
-
-def test_clipping_does_not_scale_a_shared_gradient_twice():
-    a, b = nn.Parameter([1.0, 1.0]), nn.Parameter([1.0, 1.0])
-    (a + b).sum().backward()
-    assert nn.clip_grad_norm_([a, b], 1.0) == 2.0
-    for p in (a, b):
-        np.testing.assert_allclose(p.grad.numpy(), [0.5, 0.5], rtol=1e-5)
+        nn.optim.Optimizer([p], {"lr": 0.1}).step()
 
 
 def test_an_optimiser_shows_what_it_trains():

@@ -1,0 +1,231 @@
+"""What all schedules share: counting, writing learning rates, state."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar
+
+from minigrad.errors import ArgumentError, suggestion
+from minigrad.nn.optim.optimizer import Optimizer
+from minigrad.nn.optim.options import is_number
+
+_BOOKKEEPING_OF_PYTORCH = {"_step_count", "_is_initial", "_get_lr_called_within_step", "verbose"}
+
+
+class LRScheduler:
+    """The base of all schedules. A subclass defines `get_lr`.
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+        Its ``lr`` at this time is where the schedule begins.
+    last_epoch : int
+        The number of steps done; -1 begins anew. To go on from an earlier number, the groups of the
+        optimiser must hold ``initial_lr``; loading the state dicts of both is simpler.
+
+    Attributes
+    ----------
+    last_epoch : int
+        How often ``step()`` was called.
+    base_lrs : list of float
+        The learning rates of the groups at the beginning.
+
+    Raises
+    ------
+    ArgumentError
+        If ``optimizer`` is none, or an option has an impossible value.
+    """
+
+    given_anew: ClassVar[frozenset[str]] = frozenset({"optimizer"})
+    """The attributes that are no part of the state."""
+
+    def __init__(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
+        self.optimizer = checked_optimizer(optimizer, self.name)
+        for number, group in enumerate(optimizer.param_groups):
+            if last_epoch == -1:
+                group.setdefault("initial_lr", group["lr"])
+            elif "initial_lr" not in group:
+                raise ArgumentError(
+                    f"{self.name}: to go on from last_epoch={last_epoch}, group {number} of the "
+                    "optimizer must have 'initial_lr'; load the state of the optimizer first, or "
+                    "leave out last_epoch"
+                )
+        self.base_lrs: list[float] = [group["initial_lr"] for group in optimizer.param_groups]
+        self.last_epoch = last_epoch
+        self._last_lr: list[float] = []
+        self._begin()
+
+    @property
+    def name(self) -> str:
+        """The name of the class, for messages."""
+        return type(self).__name__
+
+    def _begin(self) -> None:
+        self.last_epoch += 1
+        self._write(self.get_lr())
+
+    def get_lr(self) -> list[float]:
+        """Return the learning rates of step ``last_epoch``, one for each group."""
+        raise NotImplementedError(f"{self.name} has no method get_lr; define it")
+
+    def get_last_lr(self) -> list[float]:
+        """Return the learning rates that were set last, one for each group."""
+        return list(self._last_lr)
+
+    def step(self) -> None:
+        """Set the next learning rates. Call it after the ``step`` of the optimiser.
+
+        Raises
+        ------
+        ArgumentError
+            If the optimiser got another group since the schedule was made.
+        """
+        warn_if_too_early(self)
+        self.last_epoch += 1
+        self._write(self.get_lr())
+
+    def restart(self) -> None:
+        """Go back to step 0 and to the learning rates of the beginning."""
+        self.last_epoch = 0
+        self._write(self.get_lr())
+
+    def _write(self, rates: Sequence[float]) -> None:
+        self._last_lr = write_rates(self.optimizer, rates, self.name)
+
+    # state in and out
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return a copy of all that the schedule knows, as plain data, with PyTorch's names."""
+        return copy.deepcopy({k: v for k, v in vars(self).items() if k not in self.given_anew})
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Take over what `state_dict` returned, or that of PyTorch's schedule.
+
+        The learning rates themselves are in the state of the optimiser: load both.
+
+        Raises
+        ------
+        ArgumentError
+            If it belongs to another schedule or to another number of groups. Nothing has changed then.
+        """
+        self._take_over(self._checked(state_dict))
+
+    def _take_over(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+
+    def _checked(self, state_dict: Mapping[str, Any]) -> dict[str, Any]:
+        known, doing = self.state_dict(), f"{self.name}.load_state_dict"
+        if not isinstance(state_dict, Mapping):
+            raise ArgumentError(
+                f"{doing}: give what schedule.state_dict() returned, not {state_dict!r}"
+            )
+        state = {k: v for k, v in state_dict.items() if k not in _BOOKKEEPING_OF_PYTORCH}
+        wrong = [f"missing: {name}" for name in known if name not in state]
+        wrong += [
+            f"not in this schedule: {name}{suggestion(name, known)}"
+            for name in state
+            if name not in known
+        ]
+        groups = len(self.optimizer.param_groups)
+        for name in ("base_lrs", "_last_lr"):
+            if name in known and len(state.get(name, range(groups))) != groups:
+                wrong.append(
+                    f"{name} has {len(state[name])} groups, and the optimizer has {groups}"
+                )
+        if wrong:
+            raise ArgumentError("\n  ".join([f"{doing}:", *wrong]))
+        return copy.deepcopy(state)
+
+
+def checked_optimizer(optimizer: Any, name: str) -> Optimizer:
+    """Return ``optimizer`` if it is one.
+
+    Raises
+    ------
+    ArgumentError
+    """
+    if not isinstance(optimizer, Optimizer):
+        raise ArgumentError(f"{name}: the first argument must be an optimizer, not {optimizer!r}")
+    return optimizer
+
+
+def warn_if_too_early(schedule: Any) -> None:
+    """Warn if the optimiser has not made its first step before the schedule makes its own."""
+    if schedule.last_epoch == 0 and not schedule.optimizer.has_stepped:
+        warnings.warn(
+            f"{schedule.name}.step() was called before optimizer.step(), so that the first learning "
+            "rate is never used; call optimizer.step() first",
+            UserWarning,
+            stacklevel=3,
+        )
+
+
+def write_rates(optimizer: Optimizer, rates: Sequence[float], name: str) -> list[float]:
+    """Set the learning rates of the groups, and return them.
+
+    Raises
+    ------
+    ArgumentError
+        If there are more or fewer groups than rates.
+    """
+    groups = optimizer.param_groups
+    if len(rates) != len(groups):
+        raise ArgumentError(
+            f"{name}: the optimizer has {len(groups)} groups, and had {len(rates)} when the schedule "
+            "was made; make the schedule after the last add_param_group"
+        )
+    for group, rate in zip(groups, rates, strict=True):
+        group["lr"] = float(rate)
+    return [float(rate) for rate in rates]
+
+
+def check(name: str, accepts: Callable[[Any], bool], says: str, **options: Any) -> None:
+    """Refuse options that ``accepts`` does not take.
+
+    Raises
+    ------
+    ArgumentError
+    """
+    for option, value in options.items():
+        if not accepts(value):
+            raise ArgumentError(f"{name}: {option} must be {says}, not {value!r}")
+
+
+def check_counts(name: str, **options: Any) -> None:
+    """Refuse options that are not positive integers."""
+    check(name, lambda v: is_count(v) and v > 0, "a positive integer", **options)
+
+
+def check_numbers(name: str, low: float = 0.0, high: float = float("inf"), **options: Any) -> None:
+    """Refuse options that are not numbers from ``low`` to ``high``."""
+    says = (
+        f"a finite number, {low:g} or more"
+        if high == float("inf")
+        else (f"a number from {low:g} to {high:g}")
+    )
+    check(name, lambda v: is_number(v) and low <= v <= high, says, **options)
+
+
+def is_count(value: Any) -> bool:
+    """Say whether ``value`` is an integer, 0 or more."""
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def for_each_group(name: str, option: str, value: Any, optimizer: Optimizer) -> list[Any]:
+    """Return ``value`` for each group; a list must have as many members as there are groups.
+
+    Raises
+    ------
+    ArgumentError
+    """
+    groups = len(optimizer.param_groups)
+    if not isinstance(value, (list, tuple)):
+        return [value] * groups
+    if len(value) != groups:
+        raise ArgumentError(
+            f"{name}: {option} has {len(value)} members, and the optimizer has {groups} groups; give "
+            "one for each, or one for all"
+        )
+    return list(value)

@@ -1,0 +1,264 @@
+"""Schedules that multiply the learning rate by a factor, which depends on the step alone."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable
+
+from minigrad.nn.optim.lr_scheduler.base import (
+    LRScheduler,
+    check,
+    check_counts,
+    check_numbers,
+    is_count,
+)
+from minigrad.nn.optim.optimizer import Optimizer
+
+
+class FactorLR(LRScheduler):
+    """The base of schedules that multiply by a factor. A subclass defines `factor_at`.
+
+    At each step the learning rate that the group has is multiplied by the quotient of two factors, so
+    that a change by hand, or by another schedule, goes on to count.
+    """
+
+    def factor_at(self, epoch: int) -> float:
+        """Return the factor of step ``epoch``; every schedule defines its own."""
+        raise NotImplementedError(f"{self.name} has no method factor_at; define it")
+
+    def floor(self) -> float:
+        """Return what the factor leaves as it is: the smallest learning rate."""
+        return 0.0
+
+    def _begin(self) -> None:
+        goes_on = self.last_epoch >= 0
+        self.last_epoch += 1
+        self._write(self._current() if goes_on else self.get_lr())
+
+    def _current(self) -> list[float]:
+        return [group["lr"] for group in self.optimizer.param_groups]
+
+    def get_lr(self) -> list[float]:
+        before = self.factor_at(self.last_epoch - 1) if self.last_epoch else 1.0
+        now, floor = self.factor_at(self.last_epoch), self.floor()
+        if now == before:
+            return self._current()
+        if before == 0:
+            return self._from_base()
+        return [floor + (rate - floor) * (now / before) for rate in self._current()]
+
+    def _from_base(self) -> list[float]:
+        factor, floor = self.factor_at(self.last_epoch), self.floor()
+        return [floor + (base - floor) * factor for base in self.base_lrs]
+
+    def restart(self) -> None:
+        self.last_epoch = 0
+        self._write(self._from_base())
+
+
+class StepLR(FactorLR):
+    """Multiply the learning rate by ``gamma`` after every ``step_size`` steps.
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+    step_size : int
+    gamma : float
+    last_epoch : int
+        See `LRScheduler`.
+
+    Raises
+    ------
+    ArgumentError
+        If an option has an impossible value; see also `LRScheduler`.
+    """
+
+    def __init__(
+        self, optimizer: Optimizer, step_size: int, gamma: float = 0.1, last_epoch: int = -1
+    ) -> None:
+        check_counts(self.name, step_size=step_size)
+        check_numbers(self.name, gamma=gamma)
+        self.step_size, self.gamma = step_size, gamma
+        super().__init__(optimizer, last_epoch)
+
+    def factor_at(self, epoch: int) -> float:
+        return float(self.gamma ** (epoch // self.step_size))
+
+
+class MultiStepLR(FactorLR):
+    """Multiply the learning rate by ``gamma`` at each of the steps ``milestones``.
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+    milestones : iterable of int
+        One that is there twice counts twice.
+    gamma : float
+    last_epoch : int
+        See `LRScheduler`.
+
+    Raises
+    ------
+    ArgumentError
+        If an option has an impossible value; see also `LRScheduler`.
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        milestones: Iterable[int],
+        gamma: float = 0.1,
+        last_epoch: int = -1,
+    ) -> None:
+        steps = list(milestones) if isinstance(milestones, Iterable) else milestones
+        check(
+            self.name,
+            lambda value: isinstance(value, list) and all(map(is_count, value)),
+            "a list of integers, 0 or more",
+            milestones=steps,
+        )
+        check_numbers(self.name, gamma=gamma)
+        self.milestones, self.gamma = dict(Counter(steps)), gamma
+        super().__init__(optimizer, last_epoch)
+
+    def factor_at(self, epoch: int) -> float:
+        passed = sum(times for step, times in self.milestones.items() if step <= epoch)
+        return float(self.gamma**passed)
+
+
+class ExponentialLR(FactorLR):
+    """Multiply the learning rate by ``gamma`` at each step.
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+    gamma : float
+    last_epoch : int
+        See `LRScheduler`.
+
+    Raises
+    ------
+    ArgumentError
+        If ``gamma`` is negative or not finite; see also `LRScheduler`.
+    """
+
+    def __init__(self, optimizer: Optimizer, gamma: float, last_epoch: int = -1) -> None:
+        check_numbers(self.name, gamma=gamma)
+        self.gamma = gamma
+        super().__init__(optimizer, last_epoch)
+
+    def factor_at(self, epoch: int) -> float:
+        return float(self.gamma**epoch)
+
+
+class ConstantLR(FactorLR):
+    """Multiply the learning rate by ``factor`` in the first ``total_iters`` steps.
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+    factor : float
+        From 0 to 1.
+    total_iters : int
+    last_epoch : int
+        See `LRScheduler`.
+
+    Raises
+    ------
+    ArgumentError
+        If an option has an impossible value; see also `LRScheduler`.
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        factor: float = 1.0 / 3,
+        total_iters: int = 5,
+        last_epoch: int = -1,
+    ) -> None:
+        check_numbers(self.name, 0, 1, factor=factor)
+        check_counts(self.name, total_iters=total_iters)
+        self.factor, self.total_iters = factor, total_iters
+        super().__init__(optimizer, last_epoch)
+
+    def factor_at(self, epoch: int) -> float:
+        return self.factor if epoch < self.total_iters else 1.0
+
+
+class LinearLR(FactorLR):
+    """Multiply the learning rate by a factor on a line from ``start_factor`` to ``end_factor``.
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+    start_factor : float
+        Above 0, at most 1.
+    end_factor : float
+        From 0 to 1; it stays from step ``total_iters`` on.
+    total_iters : int
+    last_epoch : int
+        See `LRScheduler`.
+
+    Raises
+    ------
+    ArgumentError
+        If an option has an impossible value; see also `LRScheduler`.
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        start_factor: float = 1.0 / 3,
+        end_factor: float = 1.0,
+        total_iters: int = 5,
+        last_epoch: int = -1,
+    ) -> None:
+        check_numbers(self.name, 0, 1, start_factor=start_factor, end_factor=end_factor)
+        check(self.name, bool, "above 0", start_factor=start_factor)
+        check_counts(self.name, total_iters=total_iters)
+        self.start_factor, self.end_factor = start_factor, end_factor
+        self.total_iters = total_iters
+        super().__init__(optimizer, last_epoch)
+
+    def factor_at(self, epoch: int) -> float:
+        done = min(epoch, self.total_iters) / self.total_iters
+        return self.start_factor + (self.end_factor - self.start_factor) * done
+
+
+class CosineAnnealingLR(FactorLR):
+    """Lower the learning rate to ``eta_min`` along half a wave of the cosine [Loshchilov & Hutter 2017].
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+    T_max : int
+        The step at which it reaches ``eta_min``; after that it rises again.
+    eta_min : float
+    last_epoch : int
+        See `LRScheduler`.
+
+    Raises
+    ------
+    ArgumentError
+        If an option has an impossible value; see also `LRScheduler`.
+    """
+
+    def __init__(
+        self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0, last_epoch: int = -1
+    ) -> None:
+        check_counts(self.name, T_max=T_max)
+        check_numbers(self.name, eta_min=eta_min)
+        self.T_max, self.eta_min = T_max, eta_min
+        super().__init__(optimizer, last_epoch)
+
+    def factor_at(self, epoch: int) -> float:
+        return half_wave(epoch / self.T_max)
+
+    def floor(self) -> float:
+        return self.eta_min
+
+
+def half_wave(position: float) -> float:
+    """Return the cosine, moved and scaled to fall from 1 at 0 to 0 at 1."""
+    return (1 + math.cos(math.pi * position)) / 2

@@ -1,0 +1,67 @@
+"""Schedules that are a function of the user's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from minigrad.errors import ArgumentError
+from minigrad.nn.optim.lr_scheduler.base import (
+    LRScheduler,
+    check,
+    checked_optimizer,
+    for_each_group,
+)
+from minigrad.nn.optim.optimizer import Optimizer
+from minigrad.nn.optim.options import is_number
+
+
+class LambdaLR(LRScheduler):
+    """Set the learning rate to that of the beginning times a function of the step.
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+    lr_lambda : callable or list of callable
+        ``lr_lambda(epoch)`` returns the factor; a list has a function for each group.
+    last_epoch : int
+        See `LRScheduler`.
+
+    Raises
+    ------
+    ArgumentError
+        If ``lr_lambda`` is no function, or returns no number; see also `LRScheduler`.
+    """
+
+    given_anew = frozenset({"optimizer", "lr_lambdas"})
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        lr_lambda: Callable[[int], float] | Sequence[Callable[[int], float]],
+        last_epoch: int = -1,
+    ) -> None:
+        checked_optimizer(optimizer, self.name)
+        self.lr_lambdas = for_each_group(self.name, "lr_lambda", lr_lambda, optimizer)
+        for function in self.lr_lambdas:
+            check(self.name, callable, "a function, or a list of functions", lr_lambda=function)
+        super().__init__(optimizer, last_epoch)
+
+    def get_lr(self) -> list[float]:
+        factors = [function(self.last_epoch) for function in self.lr_lambdas]
+        for factor in factors:
+            check(self.name, is_number, "a finite number", **{"what lr_lambda returns": factor})
+        return [base * factor for base, factor in zip(self.base_lrs, factors, strict=True)]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state without the functions, which must be given anew."""
+        return {**super().state_dict(), "lr_lambdas": [None] * len(self.lr_lambdas)}
+
+    def _checked(self, state_dict: Mapping[str, Any]) -> dict[str, Any]:
+        state = super()._checked(state_dict)
+        if any(function is not None for function in state.pop("lr_lambdas")):
+            raise ArgumentError(
+                f"{self.name}.load_state_dict: lr_lambdas holds the state of a callable object, which "
+                "is not restored here; give the object to LambdaLR, and set lr_lambdas to None"
+            )
+        return state
