@@ -103,6 +103,13 @@ def test_trunc_normal_stays_within_its_bounds_after_rounding(dtype):
     assert -bound <= values.min() < values.max() <= bound
 
 
+def test_trunc_normal_between_numbers_that_hardly_differ():
+    a = -3.1248047471856033  # the quantile of its own probability is a little smaller
+    b = a + 1e-14
+    values = filled(init.trunc_normal_, 1000, a=a, b=b)
+    assert a <= values.min() <= values.max() <= b
+
+
 # shape of a weight, fan-in, fan-out
 FANS = [((30, 20), 20, 30), ((30, 20, 5), 100, 150), ((10, 20, 3, 5), 300, 150)]
 
@@ -120,7 +127,12 @@ def test_xavier(shape, fan_in, fan_out, gain):
     assert_spread(values, 0.0, std, UNIFORM)
     bound = math.sqrt(3) * std
     assert 0.95 * bound < np.abs(values).max() <= bound
-    assert_spread(filled(init.xavier_normal_, *shape, gain=gain), 0.0, std, NORMAL)
+    np.testing.assert_allclose(
+        values, filled(init.uniform_, *shape, a=-bound, b=bound), rtol=1e-12, atol=1e-14
+    )
+    normal = filled(init.xavier_normal_, *shape, gain=gain)
+    assert_spread(normal, 0.0, std, NORMAL)
+    np.testing.assert_allclose(normal, filled(init.normal_, *shape, std=std), rtol=1e-12)
 
 
 @pytest.mark.parametrize(("shape", "fan_in", "fan_out"), FANS)
@@ -140,7 +152,12 @@ def test_kaiming(shape, fan_in, fan_out, options, gain):
     assert_spread(values, 0.0, std, UNIFORM)
     bound = math.sqrt(3) * std
     assert 0.95 * bound < np.abs(values).max() <= bound
-    assert_spread(filled(init.kaiming_normal_, *shape, **options), 0.0, std, NORMAL)
+    np.testing.assert_allclose(
+        values, filled(init.uniform_, *shape, a=-bound, b=bound), rtol=1e-12, atol=1e-14
+    )
+    normal = filled(init.kaiming_normal_, *shape, **options)
+    assert_spread(normal, 0.0, std, NORMAL)
+    np.testing.assert_allclose(normal, filled(init.normal_, *shape, std=std), rtol=1e-12)
 
 
 @pytest.mark.parametrize(
