@@ -137,8 +137,7 @@ class _List(_Container[_T], Sequence[_T]):
                 f"{describe(items)}"
             )
         new = {
-            str(i): self._accepted(str(i), item)
-            for i, item in enumerate(tuple(items), start=len(self))
+            str(i): self._accepted(str(i), item) for i, item in enumerate(items, start=len(self))
         }
         if new.keys() & self._items.keys():  # a part of a Sequential has the names of the whole
             self._number(self)

@@ -228,6 +228,7 @@ def test_lists_and_dicts_are_followed_and_aliases_are_not():
         "by_name.3.w", "a.weight", "a.bias", "b.weight", "b.bias", "by_name.c.weight",
         "by_name.c.bias",
     ]  # fmt: skip
+    assert sorted(model.state_dict()) == sorted(name for name, _ in model.named_parameters())
     model.by_name["3"] = {"w": nn.Parameter([2.0])}
     text = "Model has two tensors named 'by_name.3.w', and one would be lost in the state; rename"
     with pytest.raises(ArgumentError, match=text):
@@ -237,7 +238,8 @@ def test_lists_and_dicts_are_followed_and_aliases_are_not():
 def test_attributes_may_be_set_in_a_loop_over_modules():
     model = Two()
     for i, module in enumerate(model.modules()):
-        module.number = model.latest = i
+        module.number = i
+        setattr(model, f"seen_{i}", module.number)
     assert [m.number for m in model.modules()] == [0, 1, 2, 3]
 
 
