@@ -156,7 +156,8 @@ def test_a_process_killed_at_any_call_leaves_a_whole_file(moment, call, step, pa
     assert run(KILLED_AT_A_CALL, path, moment, call) == [signal.SIGKILL, step, True]
 
 
-def test_the_content_is_on_the_disk_before_it_gets_its_name(path, monkeypatch):
+@pytest.mark.parametrize("count", [0, 1, 1000, 1_000_000])
+def test_the_content_is_on_the_disk_before_it_gets_its_name(count, path, monkeypatch):
     mg.save(path, 1)
     calls = []
 
@@ -172,7 +173,7 @@ def test_the_content_is_on_the_disk_before_it_gets_its_name(path, monkeypatch):
 
     noted("fsync")
     noted("replace")
-    mg.save(path, [2, mg.ones(1000)])
+    mg.save(path, [2, mg.ones(count)])
     size = path.stat().st_size
     assert calls == [("fsync", size), ("replace", size), ("fsync", "folder")]
 
