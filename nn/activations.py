@@ -163,7 +163,12 @@ class Softplus(Activation):
 class _AlongAxis(Activation):
     options = ("dim",)
 
-    def __init__(self, dim: int) -> None:
+    def __init__(self, dim: int | None = None) -> None:
+        if dim is None:  # PyTorch guesses, with a warning
+            raise ArgumentError(
+                f"{type(self).__name__}: give dim, the axis whose elements are to add up to 1; -1 is the "
+                "last one"
+            )
         self.dim = dim
 
     def forward(self, x: Any) -> Any:
@@ -181,13 +186,25 @@ class _AlongAxis(Activation):
 
 
 class Softmax(_AlongAxis):
-    """``exp(x) / sum(exp(x))`` along the axis ``dim``, without overflow."""
+    """``exp(x) / sum(exp(x))`` along the axis ``dim``, without overflow.
+
+    Raises
+    ------
+    ArgumentError
+        If ``dim`` is not given.
+    """
 
     function = network.softmax
 
 
 class LogSoftmax(_AlongAxis):
-    """The logarithm of the softmax along the axis ``dim``, accurate where the softmax is tiny."""
+    """The logarithm of the softmax along the axis ``dim``, accurate where the softmax is tiny.
+
+    Raises
+    ------
+    ArgumentError
+        If ``dim`` is not given.
+    """
 
     function = network.log_softmax
 

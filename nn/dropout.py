@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from minigrad import random
-from minigrad.errors import ArgumentError
+from minigrad.errors import ArgumentError, TraceError, user_line
+from minigrad.graph import Var
 from minigrad.nn.module import Module
 from minigrad.nn.sizes import check_input
 from minigrad.ops.network import dropout
@@ -44,10 +45,17 @@ class Dropout(Module):
         ------
         DtypeError
             If ``x`` does not hold floating-point numbers.
+        TraceError
+            In the step of a loop, in training: nothing random is drawn there.
         """
         check_input("Dropout", x)
         if not self.training or self.p == 0:
             return x
+        if isinstance(x, Var):
+            raise TraceError(
+                f"Dropout draws random numbers, which a traced step cannot, at {user_line()}\n"
+                "  draw a mask before the loop, pass it to the step, and call minigrad.dropout(x, mask)"
+            )
         generator = self.generator or random.default_generator
         kept = generator.bernoulli(1 - self.p, x.shape, device=x.device)
         return dropout(x, kept, p=self.p)

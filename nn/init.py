@@ -21,17 +21,18 @@ from minigrad.tensor import Tensor
 
 def constant_(tensor: Tensor, val: float) -> Tensor:
     """Fill ``tensor`` with ``val``."""
+    _check_tensor("constant_", tensor)
     return tensor.copy_(val)
 
 
 def zeros_(tensor: Tensor) -> Tensor:
     """Fill ``tensor`` with zeros."""
-    return tensor.copy_(0)
+    return constant_(tensor, 0)
 
 
 def ones_(tensor: Tensor) -> Tensor:
     """Fill ``tensor`` with ones."""
-    return tensor.copy_(1)
+    return constant_(tensor, 1)
 
 
 def eye_(tensor: Tensor) -> Tensor:
@@ -42,6 +43,7 @@ def eye_(tensor: Tensor) -> Tensor:
     ShapeError
         If ``tensor`` does not have two axes.
     """
+    _check_tensor("eye_", tensor)
     if tensor.ndim != 2:
         raise ShapeError(f"eye_: the tensor has shape {tensor.shape}; it must have two axes")
     rows, columns = tensor.shape
@@ -77,11 +79,15 @@ def normal_(
     Raises
     ------
     ArgumentError
-        If ``std`` is negative.
+        If ``std`` is negative, or a number is not finite.
     DtypeError
         If ``tensor`` does not hold floating-point numbers.
     """
     _check_floating("normal_", tensor)
+    if not (math.isfinite(mean) and math.isfinite(std) and std >= 0):
+        raise ArgumentError(
+            f"normal_: mean={mean} and std={std} must be finite, and std not negative"
+        )
     return tensor.copy_(_drawn(generator).normal(tensor.shape, mean, std, dtype=tensor.dtype))
 
 
@@ -289,7 +295,13 @@ def _drawn(generator: Generator | None) -> Generator:
     return random.default_generator if generator is None else generator
 
 
+def _check_tensor(of: str, tensor: Tensor) -> None:
+    if not isinstance(tensor, Tensor):
+        raise TypeError(f"{of}: it fills a tensor in place, not a {type(tensor).__name__}")
+
+
 def _check_floating(of: str, tensor: Tensor) -> None:
+    _check_tensor(of, tensor)
     if not dtypes.is_floating(tensor.dtype):
         raise DtypeError(
             f"{of}: the tensor has dtype {tensor.dtype}; it must hold floating-point numbers"
@@ -297,6 +309,7 @@ def _check_floating(of: str, tensor: Tensor) -> None:
 
 
 def _check_fans(of: str, tensor: Tensor) -> None:
+    _check_tensor(of, tensor)
     if tensor.ndim < 2:
         raise ShapeError(
             f"{of}: the tensor has shape {tensor.shape}; it must have two axes or more, "

@@ -11,7 +11,7 @@ from minigrad.nn.module import Module, Parameter
 from minigrad.nn.sizes import check_axis_size, check_sizes
 from minigrad.ops.linalg import linear
 from minigrad.ops.network import embedding
-from minigrad.tensor import Tensor
+from minigrad.tensor import Tensor, tensor
 
 
 class Linear(Module):
@@ -129,13 +129,13 @@ class Embedding(Module):
 
     @classmethod
     def from_pretrained(
-        cls, embeddings: Tensor, freeze: bool = True, padding_idx: int | None = None
+        cls, embeddings: Any, freeze: bool = True, padding_idx: int | None = None
     ) -> Embedding:
         """Return a layer with a copy of ``embeddings`` as its weight.
 
         Parameters
         ----------
-        embeddings : Tensor
+        embeddings : array_like
             Shape (num_embeddings, embedding_dim).
         freeze : bool
             Whether the weight is not to be trained.
@@ -147,13 +147,14 @@ class Embedding(Module):
         ShapeError
             If ``embeddings`` does not have two axes.
         """
-        if embeddings.ndim != 2:
+        table = embeddings if isinstance(embeddings, Tensor) else tensor(embeddings)
+        if table.ndim != 2:
             raise ShapeError(
-                f"Embedding.from_pretrained: embeddings has shape {embeddings.shape}; "
+                f"Embedding.from_pretrained: embeddings has shape {table.shape}; "
                 "it must be (num_embeddings, embedding_dim)"
             )
-        rows, width = embeddings.shape
-        layer = cls(rows, width, padding_idx, _weight=embeddings)
+        rows, width = table.shape
+        layer = cls(rows, width, padding_idx, _weight=table)
         layer.weight.requires_grad_(not freeze)
         return layer
 

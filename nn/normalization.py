@@ -53,11 +53,11 @@ class LayerNorm(Module):
     ) -> None:
         if not isinstance(normalized_shape, Sequence):
             normalized_shape = (normalized_shape,)
-        sizes = tuple(normalized_shape)
-        if not sizes:
+        if not normalized_shape:
             raise ArgumentError("LayerNorm: normalized_shape is empty; give one size or more")
-        for size in sizes:
+        for size in normalized_shape:
             check_sizes("LayerNorm", normalized_shape=size)
+        sizes = tuple(map(int, normalized_shape))
         if not eps >= 0:
             raise ArgumentError(f"LayerNorm: eps must be 0 or more, not {eps}")
         self.normalized_shape = sizes

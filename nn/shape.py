@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from minigrad.errors import ShapeError
+from minigrad.errors import ArgumentError, ShapeError
 from minigrad.nn.module import Module
 from minigrad.ops.shape import normal_axis, reshape
 
@@ -66,9 +66,18 @@ class Unflatten(Module):
         The axis; a negative one counts from the end.
     unflattened_size : sequence of int
         The sizes to make of it. One of them may be -1: whatever is left.
+
+    Raises
+    ------
+    ArgumentError
+        If ``unflattened_size`` is no sequence, or empty.
     """
 
     def __init__(self, dim: int, unflattened_size: Sequence[int]) -> None:
+        if not isinstance(unflattened_size, Sequence) or not unflattened_size:
+            raise ArgumentError(
+                f"Unflatten: unflattened_size must be a tuple of sizes, not {unflattened_size!r}"
+            )
         self.dim, self.unflattened_size = dim, tuple(unflattened_size)
 
     def forward(self, x: Any) -> Any:
@@ -85,7 +94,7 @@ class Unflatten(Module):
         sizes = tuple(
             shape[axis] // known if n == -1 and known else n for n in self.unflattened_size
         )
-        if math.prod(sizes) != shape[axis] or min(sizes, default=-1) < 0:
+        if math.prod(sizes) != shape[axis] or min(sizes) < 0:
             raise ShapeError(
                 f"Unflatten: axis {self.dim} of an input of shape {shape} has size {shape[axis]}, "
                 f"which cannot be split into {self.unflattened_size}"

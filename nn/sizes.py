@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy
+
 from minigrad.dtypes import is_floating
 from minigrad.errors import ArgumentError, DtypeError, ShapeError
 
@@ -16,7 +18,7 @@ def check_sizes(of: str, **sizes: int) -> None:
     ArgumentError
     """
     for name, size in sizes.items():
-        if not isinstance(size, int) or isinstance(size, bool) or size < 1:
+        if not isinstance(size, (int, numpy.integer)) or isinstance(size, bool) or size < 1:
             raise ArgumentError(f"{of}: {name} must be a positive integer, not {size!r}")
 
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import minigrad as mg
-from minigrad import nn
-from minigrad.errors import ArgumentError, DtypeError, IndexingError, ShapeError
+from minigrad import kernels, nn
+from minigrad.errors import ArgumentError, DtypeError, IndexingError, ShapeError, TraceError
 
 TOLERANCE = {"rtol": 1e-12, "atol": 1e-13}
 
@@ -318,6 +318,7 @@ def test_a_pretrained_embedding_copies_its_table_and_draws_nothing():
     before = layer.weight.tolist()
     table[0] = 7.0
     assert layer.weight.tolist() == before
+    assert nn.Embedding.from_pretrained(drawn(4, 3)).weight.tolist() == drawn(4, 3).tolist()
     trained = nn.Embedding.from_pretrained(nn.Parameter(table), freeze=False)
     trained(mg.tensor([0])).sum().backward()
     assert trained.weight.grad.numpy()[0].tolist() == [1.0] * 3
@@ -366,6 +367,30 @@ def test_dropout_draws_from_its_generator_and_else_from_the_global_one():
     first = layer(x).tolist()
     mg.random.set_state(state)
     assert layer(x).tolist() == first
+
+
+def test_dropout_in_the_step_of_a_loop_is_refused_in_training():
+    layer, x = nn.Dropout(0.5), mg.ones((3, 2, 4))
+
+    def step(x, h):
+        return (layer(x) + h,)
+
+    with pytest.raises(TraceError) as caught:
+        kernels.scan(step, x, (mg.zeros((2, 4)),))
+    assert "Dropout draws random numbers, which a traced step cannot" in str(caught.value)
+    assert "pass it to the step, and call minigrad.dropout(x, mask)" in str(caught.value)
+    layer.eval()
+    outputs, _ = kernels.scan(step, x, (mg.zeros((2, 4)),))
+    np.testing.assert_array_equal(outputs.numpy(), np.cumsum(np.ones((3, 2, 4)), 0))
+
+
+def test_sizes_may_be_integers_of_numpy():
+    two, three = np.int64(2), np.int32(3)
+    layers = [nn.Linear(two, three), nn.Embedding(two, three), nn.LayerNorm((two, three)),
+              nn.Conv1d(two, three, two), nn.PReLU(three), nn.MaxPool1d(three)]  # fmt: skip
+    same = [nn.Linear(2, 3), nn.Embedding(2, 3), nn.LayerNorm((2, 3)),
+            nn.Conv1d(2, 3, 2), nn.PReLU(3), nn.MaxPool1d(3)]  # fmt: skip
+    assert [repr(layer) for layer in layers] == [repr(layer) for layer in same]
 
 
 # errors
@@ -430,6 +455,12 @@ ERRORS = [
     (lambda: nn.Hardtanh(1.0, 1.0), ArgumentError,
      "Hardtanh: min_val=1.0 must be smaller than max_val=1.0"),
     (lambda: nn.Softplus(0), ArgumentError, "Softplus: beta must not be 0"),
+    (nn.Softmax, ArgumentError,
+     "Softmax: give dim, the axis whose elements are to add up to 1; -1 is the last one"),
+    (lambda: nn.Unflatten(1, 3), ArgumentError,
+     "Unflatten: unflattened_size must be a tuple of sizes, not 3"),
+    (lambda: nn.Unflatten(1, ()), ArgumentError,
+     "Unflatten: unflattened_size must be a tuple of sizes, not ()"),
     # shapes
     (lambda: nn.Linear(3, 2)(tensor(4, 5)), ShapeError,
      "Linear: the input has shape (4, 5); it must be (..., in_features) with in_features=3"),

@@ -12,7 +12,6 @@ from minigrad import nn
 
 TOLERANCE = {"rtol": 1e-10, "atol": 1e-12}
 pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel:UserWarning")
-EMPTY = inspect.Parameter.empty
 
 
 @pytest.fixture(autouse=True)
@@ -138,8 +137,6 @@ LEFT_OUT = {
 OTHER_TEXT = {"AvgPool1d"}  # see test_the_text_of_layers_in_which_we_differ
 # what we take and PyTorch does not
 ADDED = {"Dropout": {"generator"}}
-# a default that we do not have
-NO_DEFAULT = {("Softmax", "dim"), ("LogSoftmax", "dim")}  # PyTorch guesses, with a warning
 
 
 @pytest.mark.parametrize("name", [*LAYERS, *LOSSES, "Embedding", "Dropout"])
@@ -154,10 +151,7 @@ def test_constructors_take_the_arguments_of_pytorch(name):
     places = [p.name for p in ours.values() if p.kind is not inspect.Parameter.KEYWORD_ONLY]
     assert places == [*theirs][: len(places)]
     for key, parameter in ours.items():
-        if (name, key) in NO_DEFAULT:
-            assert parameter.default is EMPTY
-        else:
-            assert parameter.default == theirs[key].default
+        assert parameter.default == theirs[key].default
 
 
 def test_from_pretrained_takes_the_arguments_of_pytorch():
