@@ -985,8 +985,9 @@ def page():
         "Each line is tried by `tests/engine/test_errors.py`, which also writes this page. Here `x` is a",
         "tensor of ones of shape `(3,)` that requires a gradient, and `y` is `x * x`. Errors without a",
         "module are Python's own; the others are in `minigrad.errors`, and each of them is also one of",
-        "Python's: `ShapeError` is a `ValueError`, `IndexingError` an `IndexError`, `DtypeError` and",
-        "`TraceError` are `TypeError`s, `BackendError` and `GradientError` are `RuntimeError`s.",
+        "Python's: `ShapeError` and `FileFormatError` are `ValueError`s, `IndexingError` is an",
+        "`IndexError`, `DtypeError` and `TraceError` are `TypeError`s, `BackendError` and",
+        "`GradientError` are `RuntimeError`s.",
     ]
     for topic, cases in CASES.items():
         lines += ["", f"## {topic}", "", "| tried | error | first line |", "| --- | --- | --- |"]
@@ -1039,8 +1040,9 @@ def test_each_error_is_ours_and_one_of_pythons():
         for name, kind in vars(errors).items()
         if isinstance(kind, type) and issubclass(kind, errors.MinigradError)
     }
-    assert set(found) == {*PARENTS, "MinigradError"}
-    for name, parent in PARENTS.items():
+    of_kernels = {"KernelError": RuntimeError}  # tried in tests/kernels
+    assert set(found) == {*PARENTS, *of_kernels, "MinigradError"}
+    for name, parent in {**PARENTS, **of_kernels}.items():
         assert issubclass(found[name], parent)
 
 
