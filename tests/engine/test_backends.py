@@ -541,3 +541,27 @@ def test_the_whole_table_runs_as_on_numpy(backend_name):
 
 def test_a_backend_shows_its_name_and_not_its_library():
     assert repr(backend_named("numpy")) == "<backend numpy>"
+
+
+def test_files_are_written_from_a_gpu_and_read_to_one(tmp_path):
+    on_stand_in(f"""
+        import cupy, numpy
+        import minigrad as mg
+
+        path = {str(tmp_path / "state.safetensors")!r}
+        rows = numpy.arange(6, dtype="int16").reshape(2, 3)
+        mg.save(path, [mg.tensor(rows, device="cuda:1").mT, cupy.asarray(rows), mg.tensor(rows)])
+        for device, expected in [(None, "cpu"), ("cuda", "cuda:0"), ("cuda:1", "cuda:1"), ("cpu", "cpu")]:
+            found = mg.load(path, device)
+            assert [t.device for t in found] == [expected] * 3
+            assert [t.tolist() for t in found] == [rows.T.tolist(), rows.tolist(), rows.tolist()]
+            assert {{t.dtype.name for t in found}} == {{"int16"}}
+        with mg.use_backend("cupy"):
+            assert mg.load(path)[0].device == "cuda:0"
+        try:
+            mg.load(path, "cuda:7")
+        except mg.errors.BackendError as error:
+            assert "cuda:7" in str(error), error
+        else:
+            raise AssertionError
+    """)
