@@ -1,4 +1,4 @@
-"""Functions that run before and after a module's ``forward``."""
+"""Functions that run before and after a module's ``forward``, and in the backward pass."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from minigrad.errors import ArgumentError
+from minigrad.nn.backward_hooks import Crossing
 from minigrad.tensor import HookHandle
 
 Hook = Callable[..., Any]
@@ -19,25 +20,31 @@ class ModuleHooks:
     ----------
     before, after : dict
         By number, in the order in which they run.
+    backward : dict
+        Those that see gradients, likewise.
     """
 
     def __init__(self) -> None:
         self.before: dict[int, Hook] = {}
         self.after: dict[int, Hook] = {}
+        self.backward: dict[int, Hook] = {}
 
     def call(self, module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Call ``module.forward`` with the hooks around it."""
         for hook in tuple(self.before.values()):
             args, kwargs = _replaced(module, hook(module, args, kwargs), args, kwargs)
+        crossing = Crossing(module, tuple(self.backward.values())) if self.backward else None
+        if crossing:
+            args = crossing.enter(args)
         output = module.forward(*args, **kwargs)
         for hook in tuple(self.after.values()):
             changed = hook(module, args, kwargs, output)
             output = output if changed is None else changed
-        return output
+        return crossing.leave(output) if crossing else output
 
 
-def add_hook(hooks: dict[int, Hook], hook: Hook, with_kwargs: bool) -> HookHandle:
-    """Put ``hook`` in place; a hook without kwargs is called without them.
+def add_hook(hooks: dict[int, Hook], hook: Hook, with_kwargs: bool = True) -> HookHandle:
+    """Put ``hook`` in place; a hook of the forward pass without kwargs is called without them.
 
     Raises
     ------
@@ -45,9 +52,7 @@ def add_hook(hooks: dict[int, Hook], hook: Hook, with_kwargs: bool) -> HookHandl
         If ``hook`` cannot be called.
     """
     if not callable(hook):
-        raise ArgumentError(
-            f"a forward hook must be a function, not {hook!r}; pass it without calling it"
-        )
+        raise ArgumentError(f"a hook must be a function, not {hook!r}; pass it without calling it")
     return HookHandle(hooks, hook if with_kwargs else partial(_without_kwargs, hook))
 
 

@@ -461,6 +461,28 @@ class Module:
         """
         return add_hook(self._own_hooks().after, hook, with_kwargs)
 
+    def register_full_backward_hook(self, hook: Hook) -> HookHandle:
+        """Call ``hook(module, grad_input, grad_output)`` in each backward pass through this module.
+
+        Parameters
+        ----------
+        hook : callable
+            ``grad_input`` and ``grad_output`` are tuples with the gradients with respect to the
+            positional arguments and to the output (or outputs); None where there is none. What it
+            returns replaces ``grad_input``, unless it is None.
+
+        Returns
+        -------
+        HookHandle
+            Its method ``remove`` ends it.
+
+        Raises
+        ------
+        ArgumentError
+            If ``hook`` cannot be called; in the backward pass, if it returns something else.
+        """
+        return add_hook(self._own_hooks().backward, hook)
+
     def _own_hooks(self) -> ModuleHooks:
         if self._hooks is None:
             self._hooks = ModuleHooks()

@@ -2,6 +2,7 @@
 
 import copy
 
+import numpy as np
 import pytest
 
 import minigrad as mg
@@ -107,7 +108,7 @@ def test_hooks_of_inner_modules_run():
 
 def test_mistakes():
     layer = Add()
-    text = "a forward hook must be a function, not None; pass it without calling it"
+    text = "a hook must be a function, not None; pass it without calling it"
     for register in (layer.register_forward_hook, layer.register_forward_pre_hook):
         with pytest.raises(ArgumentError, match=text):
             register(None)
@@ -118,3 +119,80 @@ def test_mistakes():
         "a forward pre-hook of Add with kwargs must return None or a pair (args, kwargs) of a tuple "
         "and a dict, not (1.0,)"
     )
+
+
+# backward
+
+
+class Product(nn.Module):
+    def forward(self, x, y, scale=1.0):
+        return x * y * scale, x + y
+
+
+def test_a_backward_hook_sees_the_gradients_of_inputs_and_outputs():
+    layer, seen = Product(), []
+    handle = layer.register_full_backward_hook(lambda *given: seen.append(given))
+    x, y = mg.tensor([2.0, 3.0], requires_grad=True), mg.tensor([5.0, 7.0])
+    product, total = layer(x, y, 10.0)
+    (product + 2 * total).sum().backward()
+    ((module, (gx, gy, gscale), (gproduct, gtotal)),) = seen
+    assert module is layer
+    assert (gy, gscale) == (None, None)
+    assert (gx.tolist(), gproduct.tolist(), gtotal.tolist()) == ([52.0, 72.0], [1.0] * 2, [2.0] * 2)
+    assert x.grad.tolist() == [52.0, 72.0]
+    handle.remove()
+    layer(x, y)[0].sum().backward()
+    assert len(seen) == 1
+
+
+def test_a_backward_hook_replaces_the_gradients_of_inputs():
+    layer = nn.Linear(2, 1, bias=False)
+    layer.register_full_backward_hook(lambda module, inputs, outputs: (inputs[0] * 100,))
+    layer.register_full_backward_hook(lambda module, inputs, outputs: inputs[0] + 1)
+    x = mg.tensor([[3.0, 4.0]], requires_grad=True)
+    layer(x).sum().backward()
+    np.testing.assert_allclose(x.grad.numpy(), layer.weight.detach().numpy() * 100 + 1, rtol=1e-6)
+    assert layer.weight.grad.tolist() == [[3.0, 4.0]]
+
+
+def test_a_backward_hook_changes_nothing_by_looking():
+    x = mg.tensor([[0.5, -1.0]], requires_grad=True)
+    layer, results = nn.LSTM(2, 3), []
+    for _ in range(2):
+        value = (layer(x)[0] ** 2).sum()
+        (g,) = mg.grad(value, x, create_graph=True)
+        results.append((g.tolist(), mg.grad((g * g).sum(), x)[0].tolist()))
+        layer.register_full_backward_hook(lambda *given: None)
+    assert results[0] == results[1]
+
+
+def test_a_backward_hook_that_writes_into_what_it_sees_changes_nothing():
+    layer, x = nn.Linear(2, 3), mg.tensor([[0.5, -1.0]], requires_grad=True)
+    layer(x).sum().backward()
+    expected, x.grad = x.grad.tolist(), None
+    layer.register_full_backward_hook(lambda m, inputs, outputs: [outputs[0].copy_(9.0), None][1])
+    layer(x).sum().backward()
+    assert x.grad.tolist() == expected
+
+
+def test_a_backward_hook_without_gradients():
+    layer, seen = nn.Linear(2, 1), []
+    layer.register_full_backward_hook(lambda m, *given: seen.append(given))
+    with mg.no_grad():
+        layer(mg.ones((1, 2), requires_grad=True))
+    assert seen == []
+    layer(mg.ones((1, 2))).sum().backward()
+    assert [(inputs, outputs[0].tolist()) for inputs, outputs in seen] == [((None,), [[1.0]])]
+
+
+def test_a_backward_hook_must_return_gradients_like_those_it_was_given():
+    layer = nn.Linear(2, 1)
+    handle = layer.register_full_backward_hook(lambda module, inputs, outputs: outputs)
+    x = mg.ones((3, 2), requires_grad=True)
+    with pytest.raises(
+        ArgumentError, match=r"Linear must return None or gradients like .*\(3, 2\)"
+    ):
+        layer(x).sum().backward()
+    handle.remove()
+    with pytest.raises(ArgumentError, match="a hook must be a function, not 3"):
+        layer.register_full_backward_hook(3)

@@ -270,3 +270,23 @@ def test_freezing_and_modes():
         return [*told, [m.training for m in model.modules()]]
 
     assert story(nn) == story(torch.nn)
+
+
+def test_backward_hooks_see_what_pytorchs_see():
+    theirs = torch.nn.Linear(3, 2).double()
+    ours = nn.Linear(3, 2, dtype="float64")
+    ours.load_state_dict(theirs.state_dict())
+    seen = {}
+    for name, layer in (("ours", ours), ("theirs", theirs)):
+        layer.register_full_backward_hook(
+            lambda module, inputs, outputs, name=name: seen.setdefault(name, (*inputs, *outputs))
+        )
+        layer.register_full_backward_hook(lambda module, inputs, outputs: (inputs[0] * 3,))
+    data = np.random.default_rng(0).normal(size=(4, 3))
+    x, their_x = mg.tensor(data, requires_grad=True), torch.tensor(data, requires_grad=True)
+    (ours(x) ** 2).sum().backward()
+    (theirs(their_x) ** 2).sum().backward()
+    pairs = [*zip(seen["ours"], seen["theirs"], strict=True), (x.grad, their_x.grad)]
+    assert len(pairs) == 3
+    for a, b in pairs:
+        np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-12)
