@@ -279,7 +279,7 @@ def test_backward_hooks_see_what_pytorchs_see():
     seen = {}
     for name, layer in (("ours", ours), ("theirs", theirs)):
         layer.register_full_backward_hook(
-            lambda module, inputs, outputs, name=name: seen.setdefault(name, (*inputs, *outputs))
+            lambda module, inputs, outputs, name=name: seen.update({name: (*inputs, *outputs)})
         )
         layer.register_full_backward_hook(lambda module, inputs, outputs: (inputs[0] * 3,))
     data = np.random.default_rng(0).normal(size=(4, 3))
