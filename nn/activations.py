@@ -28,16 +28,16 @@ class Activation(Module):
     function: ClassVar[Callable[..., Any]]
     options: ClassVar[tuple[str, ...]] = ()
 
-    def forward(self, x: Any) -> Any:
-        """Return the function of ``x``.
+    def forward(self, input: Any) -> Any:
+        """Return the function of ``input``.
 
         Raises
         ------
         DtypeError
-            If ``x`` does not hold floating-point numbers.
+            If ``input`` does not hold floating-point numbers.
         """
-        check_input(type(self).__name__, x)
-        return type(self).function(x, **{name: getattr(self, name) for name in self.options})
+        check_input(type(self).__name__, input)
+        return type(self).function(input, **{name: getattr(self, name) for name in self.options})
 
     def extra_repr(self) -> str:
         return ", ".join(f"{name}={getattr(self, name)!r}" for name in self.options)
@@ -171,18 +171,18 @@ class _AlongAxis(Activation):
             )
         self.dim = dim
 
-    def forward(self, x: Any) -> Any:
-        """Return the function of ``x`` along the axis ``dim``.
+    def forward(self, input: Any) -> Any:
+        """Return the function of ``input`` along the axis ``dim``.
 
         Raises
         ------
         ShapeError
-            If ``x`` has no such axis.
+            If ``input`` has no such axis.
         DtypeError
-            If ``x`` does not hold floating-point numbers.
+            If ``input`` does not hold floating-point numbers.
         """
-        check_input(type(self).__name__, x)
-        return type(self).function(x, axis=self.dim)
+        check_input(type(self).__name__, input)
+        return type(self).function(input, axis=self.dim)
 
 
 class Softmax(_AlongAxis):
@@ -248,25 +248,25 @@ class PReLU(Module):
         """Set the slopes to what they were at first."""
         init.constant_(self.weight, self.init)
 
-    def forward(self, x: Any) -> Any:
-        """Return the function of ``x``: any shape, or (N, num_parameters, ...).
+    def forward(self, input: Any) -> Any:
+        """Return the function of ``input``: any shape, or (N, num_parameters, ...).
 
         Raises
         ------
         ShapeError
-            If there are several slopes and ``x`` does not have as many channels.
+            If there are several slopes and ``input`` does not have as many channels.
         DtypeError
-            If ``x`` does not hold floating-point numbers.
+            If ``input`` does not hold floating-point numbers.
         """
-        check_input("PReLU", x)
-        shape, channels = tuple(x.shape), self.num_parameters
+        check_input("PReLU", input)
+        shape, channels = tuple(input.shape), self.num_parameters
         if channels > 1 and (len(shape) < 2 or shape[1] != channels):
             raise ShapeError(
                 f"PReLU: the input has shape {shape}; it must be (N, num_parameters, ...) with "
                 f"num_parameters={channels}"
             )
         slope = reshape(self.weight, (channels, *(1,) * (len(shape) - 2)) if channels > 1 else ())
-        return where(x > 0, x, slope * x)
+        return where(input > 0, input, slope * input)
 
     def extra_repr(self) -> str:
         return f"num_parameters={self.num_parameters}"

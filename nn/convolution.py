@@ -56,26 +56,26 @@ class _Convolution(Module):
         """Draw the parameters anew."""
         init.by_fan_in_(self.weight, self.bias)
 
-    def forward(self, x: Any) -> Any:
-        """Convolve ``x`` of shape (N, in_channels, *sizes), or that without N.
+    def forward(self, input: Any) -> Any:
+        """Convolve ``input`` of shape (N, in_channels, *sizes), or that without N.
 
         Raises
         ------
         ShapeError
-            If ``x`` has another shape, or is smaller than the kernel.
+            If ``input`` has another shape, or is smaller than the kernel.
         DtypeError
-            If ``x`` does not hold floating-point numbers.
+            If ``input`` does not hold floating-point numbers.
         """
         name = type(self).__name__
-        check_input(name, x)
-        shape, axes = tuple(x.shape), self.rank + 1
+        check_input(name, input)
+        shape, axes = tuple(input.shape), self.rank + 1
         if len(shape) not in (axes, axes + 1) or shape[-axes] != self.in_channels:
             raise ShapeError(
                 f"{name}: the input has shape {shape}; it must be {self.layout} without a batch, "
                 f"with in_channels={self.in_channels}"
             )
         return type(self).function(
-            x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups
+            input, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups
         )
 
     def extra_repr(self) -> str:

@@ -38,27 +38,27 @@ class Dropout(Module):
             )
         self.p, self.generator = p, generator
 
-    def forward(self, x: Any) -> Any:
-        """Return ``x`` with elements dropped if the layer is being trained.
+    def forward(self, input: Any) -> Any:
+        """Return ``input`` with elements dropped if the layer is being trained.
 
         Raises
         ------
         DtypeError
-            If ``x`` does not hold floating-point numbers.
+            If ``input`` does not hold floating-point numbers.
         TraceError
             In the step of a loop, in training: nothing random is drawn there.
         """
-        check_input("Dropout", x)
+        check_input("Dropout", input)
         if not self.training or self.p == 0:
-            return x
-        if isinstance(x, Var):
+            return input
+        if isinstance(input, Var):
             raise TraceError(
                 f"Dropout draws random numbers, which a traced step cannot, at {user_line()}\n"
-                "  draw a mask before the loop, pass it to the step, and call minigrad.dropout(x, mask)"
+                "  draw a mask before the loop, pass it to the step, and call minigrad.dropout(input, mask)"
             )
         generator = self.generator or random.default_generator
-        kept = generator.bernoulli(1 - self.p, x.shape, device=x.device)
-        return dropout(x, kept, p=self.p)
+        kept = generator.bernoulli(1 - self.p, input.shape, device=input.device)
+        return dropout(input, kept, p=self.p)
 
     def extra_repr(self) -> str:
         return f"p={self.p}"

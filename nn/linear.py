@@ -57,18 +57,18 @@ class Linear(Module):
         """Draw the parameters anew."""
         init.by_fan_in_(self.weight, self.bias)
 
-    def forward(self, x: Any) -> Any:
-        """Map ``x`` of shape (..., in_features) to (..., out_features).
+    def forward(self, input: Any) -> Any:
+        """Map ``input`` of shape (..., in_features) to (..., out_features).
 
         Raises
         ------
         ShapeError
-            If the last axis of ``x`` has another size.
+            If the last axis of ``input`` has another size.
         DtypeError
-            If ``x`` does not hold floating-point numbers.
+            If ``input`` does not hold floating-point numbers.
         """
-        check_axis_size("Linear", x, -1, "in_features", self.in_features, "(..., in_features)")
-        return linear(x, self.weight, self.bias)
+        check_axis_size("Linear", input, -1, "in_features", self.in_features, "(..., in_features)")
+        return linear(input, self.weight, self.bias)
 
     def extra_repr(self) -> str:
         sizes = f"in_features={self.in_features}, out_features={self.out_features}"
@@ -164,17 +164,17 @@ class Embedding(Module):
         if self.padding_idx is not None:
             self.weight.data[self.padding_idx] = 0
 
-    def forward(self, indices: Any) -> Any:
+    def forward(self, input: Any) -> Any:
         """Map integers of any shape to rows: shape (..., embedding_dim).
 
         Raises
         ------
         DtypeError
-            If ``indices`` are not integers.
+            If ``input`` are not integers.
         IndexingError
             If an index is negative or too large.
         """
-        return embedding(indices, self.weight, padding_idx=self.padding_idx)
+        return embedding(input, self.weight, padding_idx=self.padding_idx)
 
     def extra_repr(self) -> str:
         padding = "" if self.padding_idx is None else f", padding_idx={self.padding_idx}"

@@ -77,18 +77,18 @@ class LayerNorm(Module):
         if self.bias is not None:
             init.zeros_(self.bias)
 
-    def forward(self, x: Any) -> Any:
-        """Normalise ``x`` of shape (..., *normalized_shape).
+    def forward(self, input: Any) -> Any:
+        """Normalise ``input`` of shape (..., *normalized_shape).
 
         Raises
         ------
         ShapeError
-            If ``x`` does not end in ``normalized_shape``.
+            If ``input`` does not end in ``normalized_shape``.
         DtypeError
-            If ``x`` does not hold floating-point numbers.
+            If ``input`` does not hold floating-point numbers.
         """
-        check_input("LayerNorm", x)
-        return layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
+        check_input("LayerNorm", input)
+        return layer_norm(input, self.normalized_shape, self.weight, self.bias, self.eps)
 
     def extra_repr(self) -> str:
         options = f"eps={self.eps}, elementwise_affine={self.elementwise_affine}"

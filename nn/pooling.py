@@ -25,18 +25,18 @@ class _Pool(Module):
         self.stride = kernel_size if stride is None else stride
         self.padding = padding
 
-    def forward(self, x: Any) -> Any:
-        """Reduce each window of ``x``, of shape (N, C, *sizes) or (C, *sizes).
+    def forward(self, input: Any) -> Any:
+        """Reduce each window of ``input``, of shape (N, C, *sizes) or (C, *sizes).
 
         Raises
         ------
         ShapeError
-            If ``x`` has another number of axes, or no window fits it.
+            If ``input`` has another number of axes, or no window fits it.
         DtypeError
-            If ``x`` does not hold floating-point numbers.
+            If ``input`` does not hold floating-point numbers.
         """
-        check_input(type(self).__name__, x)
-        return type(self).function(x, **{name: getattr(self, name) for name in self.options})
+        check_input(type(self).__name__, input)
+        return type(self).function(input, **{name: getattr(self, name) for name in self.options})
 
     def extra_repr(self) -> str:
         return ", ".join(f"{name}={getattr(self, name)}" for name in self.options)

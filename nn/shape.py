@@ -17,9 +17,9 @@ class Identity(Module):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         pass
 
-    def forward(self, x: Any) -> Any:
-        """Return ``x``."""
-        return x
+    def forward(self, input: Any) -> Any:
+        """Return ``input``."""
+        return input
 
 
 class Flatten(Module):
@@ -34,24 +34,24 @@ class Flatten(Module):
     def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
         self.start_dim, self.end_dim = start_dim, end_dim
 
-    def forward(self, x: Any) -> Any:
-        """Return ``x`` with the axes joined.
+    def forward(self, input: Any) -> Any:
+        """Return ``input`` with the axes joined.
 
         Raises
         ------
         ShapeError
-            If ``x`` has no such axes, or the last comes before the first.
+            If ``input`` has no such axes, or the last comes before the first.
         """
-        shape = tuple(x.shape) or (1,)
+        shape = tuple(input.shape) or (1,)
         start = normal_axis(self.start_dim, len(shape), "Flatten")
         end = normal_axis(self.end_dim, len(shape), "Flatten")
         if start > end:
             raise ShapeError(
                 f"Flatten: start_dim={self.start_dim} comes after end_dim={self.end_dim} in an input "
-                f"of shape {tuple(x.shape)}"
+                f"of shape {tuple(input.shape)}"
             )
         joined = math.prod(shape[start : end + 1])
-        return reshape(x, (*shape[:start], joined, *shape[end + 1 :]))
+        return reshape(input, (*shape[:start], joined, *shape[end + 1 :]))
 
     def extra_repr(self) -> str:
         return f"start_dim={self.start_dim}, end_dim={self.end_dim}"
@@ -80,15 +80,15 @@ class Unflatten(Module):
             )
         self.dim, self.unflattened_size = dim, tuple(unflattened_size)
 
-    def forward(self, x: Any) -> Any:
-        """Return ``x`` with the axis split up.
+    def forward(self, input: Any) -> Any:
+        """Return ``input`` with the axis split up.
 
         Raises
         ------
         ShapeError
-            If ``x`` has no such axis, or the sizes do not multiply to its size.
+            If ``input`` has no such axis, or the sizes do not multiply to its size.
         """
-        shape = tuple(x.shape)
+        shape = tuple(input.shape)
         axis = normal_axis(self.dim, len(shape), "Unflatten")
         known = math.prod(n for n in self.unflattened_size if n != -1)
         sizes = tuple(
@@ -99,7 +99,7 @@ class Unflatten(Module):
                 f"Unflatten: axis {self.dim} of an input of shape {shape} has size {shape[axis]}, "
                 f"which cannot be split into {self.unflattened_size}"
             )
-        return reshape(x, (*shape[:axis], *sizes, *shape[axis + 1 :]))
+        return reshape(input, (*shape[:axis], *sizes, *shape[axis + 1 :]))
 
     def extra_repr(self) -> str:
         return f"dim={self.dim}, unflattened_size={self.unflattened_size}"
