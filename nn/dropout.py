@@ -54,7 +54,7 @@ class Dropout(Module):
         if isinstance(input, Var):
             raise TraceError(
                 f"Dropout draws random numbers, which a traced step cannot, at {user_line()}\n"
-                "  draw a mask before the loop, pass it to the step, and call minigrad.dropout(input, mask)"
+                "  draw a mask before the loop, pass it to the step, and call minigrad.dropout(x, mask)"
             )
         generator = self.generator or random.default_generator
         kept = generator.bernoulli(1 - self.p, input.shape, device=input.device)
