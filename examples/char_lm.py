@@ -20,7 +20,6 @@ from minigrad import nn
 from minigrad.nn.curves import plot_curves
 from minigrad.nn.language import bits_per_character, next_loss
 from minigrad.nn.ngram import NGram
-from minigrad.nn.optim.lr_scheduler import LinearLR
 from minigrad.nn.program import Parser, number
 from minigrad.nn.sampling import generate
 from minigrad.nn.text import Streams, Vocabulary, english_text, read_text
@@ -39,6 +38,8 @@ SETTINGS = {  # what makes a run the run it is, and stays with its checkpoint
     "seed": (number(int, 0, 2**63), 0, "where random numbers begin"),
     "limit": (number(int, 100, 10**9), None, "read only so many characters"),
 }
+PROGRESS = ("epoch", "seen", "state", "curve", "checks")
+PARTS = ("vocabulary", "training", "held_out", "model", "optimizer", "schedule", "pen")
 QUICK = {"hidden": 96, "batch": 8, "seq_len": 32, "epochs": 3, "limit": 60_000}
 
 
@@ -46,9 +47,8 @@ class CharacterModel(nn.Module):
     """Characters in, scores for the next character out."""
 
     def __init__(self, characters, cell, hidden, layers):
-        width = min(characters, 64)
-        self.embedding = nn.Embedding(characters, width)
-        self.recurrent = LAYERS[cell](width, hidden, num_layers=layers)
+        self.embedding = nn.Embedding(characters, 64)
+        self.recurrent = LAYERS[cell](64, hidden, num_layers=layers)
         self.readout = nn.Linear(hidden, characters)
 
     def forward(self, codes, state=None):
@@ -65,10 +65,12 @@ class Run:
         text = read_text(settings["text"]) if settings["text"] else english_text()
         text = text[: settings["limit"]]
         self.vocabulary, self.first = Vocabulary(text), text[:1]
-        codes = self.vocabulary.encode(text)
+        codes, batch = self.vocabulary.encode(text), settings["batch"]
+        if len(codes) < (least := 10 * (batch + 1)):
+            found = f"the text has {len(codes)} characters, and --batch {batch} takes {least}"
+            raise mg.errors.ArgumentError(f"{found}; give a longer text or a smaller batch")
         cut = len(codes) * 9 // 10
-        self.training = Streams(codes[:cut], settings["batch"])
-        self.held_out = Streams(codes[cut:], settings["batch"])
+        self.training, self.held_out = Streams(codes[:cut], batch), Streams(codes[cut:], batch)
         counted = NGram(codes[:cut], len(self.vocabulary))
         self.bigram = counted.bigram_bits(self.held_out.inputs, self.held_out.targets)
         self.unigram = counted.unigram_bits(self.held_out.targets)
@@ -79,25 +81,20 @@ class Run:
         self.model = CharacterModel(len(self.vocabulary), **sizes).to(device)
         self.optimizer = nn.optim.Adam(self.model.parameters(), lr=settings["lr"])
         updates = settings["epochs"] * math.ceil(len(self.training) / settings["seq_len"])
-        self.schedule = LinearLR(self.optimizer, 1.0, 0.0, total_iters=updates)
-        names = ("model", "optimizer", "schedule", "training", "pen")
-        self.parts = {name: getattr(self, name) for name in names}
-        self.epoch, self.state = 0, None
+        self.schedule = nn.optim.lr_scheduler.LinearLR(self.optimizer, 1.0, 0.0, updates)
+        self.parts = {name: getattr(self, name) for name in PARTS}
+        self.epoch, self.seen, self.state = 0, 0, None
         self.curve, self.checks = [], []  # characters seen, bits per character
 
     def save(self, path):
         """Write all that the run needs to go on."""
-        names = ("settings", "epoch", "state", "curve", "checks")
-        nn.save_checkpoint(path, {name: getattr(self, name) for name in names}, **self.parts)
-
-    def seen(self):
-        """Return how many characters it was trained on."""
-        return self.curve[-1][0] if self.curve else 0
+        progress = {name: getattr(self, name) for name in ("settings", *PROGRESS)}
+        nn.save_checkpoint(path, progress, **self.parts)
 
     def train_epoch(self, bar, interrupt):
         """Train to the end of the epoch; return whether no interrupt came first."""
         length = self.settings["seq_len"]
-        for codes, targets in self.training.chunks(length, self.device):
+        for codes, targets in self.training.remaining(length, self.device):
             loss, self.state = next_loss(self.model, codes, targets, self.state)
             self.optimizer.zero_grad()
             loss.backward()
@@ -106,23 +103,23 @@ class Run:
             self.schedule.step()
             bits = loss.item() / math.log(2)
             smooth = 0.95 * self.curve[-1][1] + 0.05 * bits if self.curve else bits
-            self.curve.append((self.seen() + codes.size, smooth))
-            shown = f"loss {smooth * math.log(2):.3f}, {smooth:.2f} bits/char"
-            bar.set_postfix_str(shown, refresh=False)
+            self.seen += codes.size
+            self.curve.append((self.seen, smooth))
+            bar.set_postfix_str(f"loss {loss.item():.3f}, {smooth:.2f} bits/char", refresh=False)
             bar.update(codes.size)
             if interrupt:
                 return False
         self.epoch, self.state = self.epoch + 1, None
         score = bits_per_character(self.model, self.held_out, length, self.device)
-        self.checks.append((self.seen(), score))
+        self.checks.append((self.seen, score))
         return True
 
-    def write(self, length, options):
+    def write(self, length, prompt, **choice):
         """Return text that the model makes up."""
-        start = self.vocabulary.encode(options.prompt or self.first)
-        choice = {"temperature": options.temperature, "top_k": options.top_k, "generator": self.pen}
-        drawn = generate(self.model, start, length, **choice, device=self.device)
-        return options.prompt + self.vocabulary.decode(drawn)
+        start = self.vocabulary.encode(prompt or self.first)
+        choice |= {"generator": self.pen, "device": self.device}
+        drawn = generate(self.model, start, length, **choice)
+        return prompt + self.vocabulary.decode(drawn)
 
 
 def parse(arguments):
@@ -153,37 +150,40 @@ def begin(parser, options):
     if given or options.quick:
         parser.error("with --resume the settings are those of the checkpoint; leave out the others")
     checkpoint = nn.Checkpoint(options.resume, options.device)
-    if list(checkpoint.progress.get("settings", ())) != list(SETTINGS):
-        parser.error(f"{options.resume} is the checkpoint of another program")
-    run = Run(checkpoint.progress["settings"], options.device)
-    checkpoint.restore(**run.parts)
-    vars(run).update(checkpoint.progress)
-    return run
+    match checkpoint.progress:
+        case {"settings": dict(settings), **rest} if [*settings, *rest] == [*SETTINGS, *PROGRESS]:
+            run = Run(settings, options.device)
+            checkpoint.restore(**run.parts)
+            vars(run).update(rest)
+            return run
+    return parser.error(f"{options.resume} is the checkpoint of another program; give one of this")
 
 
 def main(parser, options):
     """Train, score, write samples, draw the curves."""
     run = begin(parser, options)
+    epochs = run.settings["epochs"]
+    sampling = {name: getattr(options, name) for name in ("prompt", "temperature", "top_k")}
     run.vocabulary.encode(options.prompt)  # to refuse it now, not after the training
     options.out.mkdir(parents=True, exist_ok=True)
     path = options.save or options.resume or options.out / "checkpoint.safetensors"
-    weights = sum(p.size for p in run.model.parameters())
+    if path != options.resume or run.epoch < epochs:
+        run.save(path)  # likewise
+    weights, total = sum(p.size for p in run.model.parameters()), epochs * run.training.size
     print(f"{len(run.vocabulary)} different characters; {weights:,} weights\n{run.model}")
-    epochs = run.settings["epochs"]
-    total = epochs * run.training.size
-    bar = tqdm(initial=run.seen(), total=total, unit="char", unit_scale=True, disable=None)
+    bar = tqdm(initial=run.seen, total=total, unit="char", unit_scale=True, disable=None)
     with bar, nn.noting_interrupts() as interrupt:
         while run.epoch < epochs:
             bar.set_description(f"epoch {run.epoch + 1}/{epochs}")
             if run.train_epoch(bar, interrupt):
                 score = f"{run.curve[-1][1]:.3f} bits/char, validation {run.checks[-1][1]:.3f}"
-                bar.write(f"epoch {run.epoch}/{epochs}: {score}\n  {run.write(150, options)!r}")
+                bar.write(f"epoch {run.epoch}/{epochs}: {score}\n  {run.write(150, **sampling)!r}")
             run.save(path)
             if interrupt:
-                bar.close()
-                print(f"stopped and saved; to go on: python {sys.argv[0]} --resume {path}")
+                again = {"resume": path, "device": options.device, "out": options.out, **sampling}
+                bar.write(f"stopped and saved; to go on:\n{parser.command(**again)}")
                 return 130
-    print(f"\n--- a sample ---\n{run.write(500, options)}\n----------------\n")
+    print(f"\n--- a sample ---\n{run.write(500, **sampling)}\n----------------\n")
     curves, picture = {"training": run.curve, "validation": run.checks}, options.out / "loss.png"
     levels = {"bigram model, validation": run.bigram}
     plot_curves(picture, curves, "characters seen", "bits per character", levels)

@@ -111,12 +111,14 @@ class Generator:
         Raises
         ------
         ArgumentError
-            If ``state`` is not what ``get_state`` returns.
+            If ``state`` is not what ``get_state`` returns. Nothing has changed then.
         """
         self._drawn()
+        made = Generator.__new__(Generator)
         try:
-            self._start(state["seed"], tuple(state["path"]), state["children"])
-            self._numbers.bit_generator.state = {
+            (children,) = sizes_of(state["children"])
+            made._start(state["seed"], tuple(state["path"]), children)
+            made._numbers.bit_generator.state = {
                 "bit_generator": "Philox",
                 "state": {
                     "counter": numpy.array(state["counter"], dtype=numpy.uint64),
@@ -127,10 +129,11 @@ class Generator:
                 "has_uint32": state["has_uint32"],
                 "uinteger": state["uinteger"],
             }
-        except (KeyError, TypeError) as error:
+        except (KeyError, IndexError, TypeError, ValueError, OverflowError) as error:
             raise ArgumentError(
                 f"this is not the state of a generator ({error!r}); pass what get_state() returned"
             ) from None
+        vars(self).update(vars(made))
 
     def uniform(
         self,

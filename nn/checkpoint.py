@@ -9,7 +9,7 @@ import os
 from typing import Any
 
 from minigrad import random
-from minigrad.errors import ArgumentError, FileFormatError
+from minigrad.errors import ArgumentError, FileFormatError, MinigradError
 from minigrad.random import Generator
 from minigrad.weights import load, save
 
@@ -30,7 +30,8 @@ def save_checkpoint(path: str | os.PathLike[str], progress: Any = None, **parts:
         What else the program needs to go on, such as the epoch and the position in the data: tensors
         and plain data, as for `minigrad.save`.
     **parts
-        Modules, optimisers, schedules and generators, by any name.
+        Modules, optimisers, schedules, streams and generators, by any name: what has ``state_dict()``
+        and ``load_state_dict()``, or is a `minigrad.Generator`.
 
     Raises
     ------
@@ -67,14 +68,20 @@ class Checkpoint:
 
     def __init__(self, path: str | os.PathLike[str], device: str | None = None) -> None:
         self.path = os.fspath(path)
-        tree = load(path, device)
-        if not isinstance(tree, dict) or tree.get("checkpoint") != _VERSION:
-            raise FileFormatError(
-                f"{self.path!r} is no checkpoint of a training run; give a file that "
-                "save_checkpoint() wrote (read others with minigrad.load())"
-            )
-        self.progress = tree["progress"]
-        self._parts: dict[str, Any] = tree["parts"]
+        match load(path, device):
+            case {"checkpoint": int(version)} if version != _VERSION:
+                raise FileFormatError(
+                    f"{self.path!r} is a checkpoint of another version of minigrad; load it with the "
+                    "one that wrote it"
+                )
+            case {"checkpoint": int(), "parts": dict(parts), "progress": progress}:
+                self.progress: Any = progress
+                self._parts: dict[str, Any] = parts
+            case _:
+                raise FileFormatError(
+                    f"{self.path!r} is no checkpoint of a training run; give a file that "
+                    "save_checkpoint() wrote (read others with minigrad.load())"
+                )
 
     def restore(self, **parts: Any) -> None:
         """Put the saved state into parts of the same names, and into the global random generator.
@@ -82,21 +89,23 @@ class Checkpoint:
         Raises
         ------
         ArgumentError
-            If the names are not those that were saved, or a state does not fit its part. Then all
-            parts are as they were.
+            If the names are not those that were saved, or a state does not fit its part. Whatever
+            goes wrong, all parts are then as they were.
         """
-        parts = _with_random(parts)
+        parts, doing = _with_random(parts), f"restoring {self.path!r}"
         wrong = [f"missing here: {name}" for name in self._parts if name not in parts]
         wrong += [f"not in the file: {name}" for name in parts if name not in self._parts]
         if wrong:
-            raise ArgumentError(f"restoring {self.path!r}: {'; '.join(wrong)}")
+            raise ArgumentError(f"{doing}: {'; '.join(wrong)}; give the parts that were saved")
         before = {name: _state_of(name, part) for name, part in parts.items()}
         try:
             for name, part in parts.items():
                 _set_state(part, self._parts[name])
-        except Exception:
-            for name, part in parts.items():
-                _set_state(part, before[name])
+        except BaseException as error:
+            for other, part in parts.items():
+                _set_state(part, before[other])
+            if isinstance(error, MinigradError):
+                raise ArgumentError(f"{doing}: {name}: {error}") from error
             raise
 
 

@@ -38,7 +38,8 @@ def plot_curves(
     axes = figure.subplots()
     for name, points in curves.items():
         style = "o-" if len(points) <= 50 else "-"
-        axes.plot(*zip(*points, strict=True), style, alpha=0.8, markersize=4, label=name)
+        xs, ys = [x for x, _ in points], [y for _, y in points]
+        axes.plot(xs, ys, style, alpha=0.8, markersize=4, label=name)
     for name, level in (levels or {}).items():
         axes.axhline(level, color="tab:gray", linestyle="--", label=name)
     axes.set(xlabel=xlabel, ylabel=ylabel)

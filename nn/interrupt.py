@@ -28,17 +28,20 @@ def noting_interrupts() -> Iterator[Interrupt]:
     """Note Ctrl-C instead of raising, so that a run can stop between two updates and save.
 
     ``if interrupt: break`` asks for it. A second Ctrl-C raises `KeyboardInterrupt` as usual. Python
-    tells only the main thread of signals, so elsewhere nothing is ever noted.
+    tells only the main thread of signals, so elsewhere nothing is ever noted; nor where Ctrl-C is
+    ignored, as in a job that a shell script runs in the background, or is taken by a program around
+    Python.
 
     Yields
     ------
     Interrupt
     """
-    interrupt = Interrupt()
-    if threading.current_thread() is not threading.main_thread():
+    interrupt, before = Interrupt(), signal.getsignal(signal.SIGINT)
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    if not in_main_thread or before in (signal.SIG_IGN, None):
         yield interrupt
         return
-    before = signal.signal(signal.SIGINT, interrupt._note)
+    signal.signal(signal.SIGINT, interrupt._note)
     try:
         yield interrupt
     finally:

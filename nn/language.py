@@ -37,17 +37,20 @@ def bits_per_character(
 ) -> float:
     """Return the mean number of bits that the model needs for a character of these streams.
 
+    The streams are read from their beginning; their ``position`` stays as it is.
+
     Parameters
     ----------
     model : Module
-        As for `next_loss`; is run in its evaluation mode.
+        As for `next_loss`; it is run in its evaluation mode.
     streams : Streams
     length : int
         How many steps to run at a time.
     device : str, optional
         Where the model is.
     """
-    total, state, mode = 0.0, None, model.training
+    total, state = 0.0, None
+    modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
         with no_grad():
@@ -55,5 +58,6 @@ def bits_per_character(
                 loss, state = next_loss(model, codes, targets, state)
                 total += loss.item() * codes.size
     finally:
-        model.train(mode)
+        for module, mode in modes:  # some may have been in evaluation mode already
+            module.training = mode
     return total / streams.size / math.log(2)

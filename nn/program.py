@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import shlex
 import sys
 from collections.abc import Callable
 from typing import Any, NoReturn
@@ -17,6 +18,18 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """End the program with exit status 2."""
         self.exit(2, f"{self.prog}: {' '.join(message.split())}\n")
+
+    def command(self, **options: Any) -> str:
+        """Return a shell command that starts this program with these options.
+
+        Options that are None or False, or have their usual value, are left out.
+        """
+        words = [sys.executable, sys.argv[0]]
+        for name, value in options.items():
+            if value is not None and value is not False and value != self.get_default(name):
+                flag = f"--{name.replace('_', '-')}"
+                words.append(flag if value is True else f"{flag}={value}")
+        return shlex.join(words)
 
     def run(self, program: Callable[[], int | None]) -> int:
         """Call ``program`` and return the exit status.

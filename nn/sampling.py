@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -14,9 +15,11 @@ from minigrad.ops.reduce import topk
 from minigrad.tape import no_grad
 from minigrad.tensor import Tensor, tensor
 
+Predict = Callable[[Tensor, Any], tuple[Tensor, Any]]
+
 
 def generate(
-    predict: Callable[[Tensor, Any], tuple[Tensor, Any]],
+    predict: Predict,
     prompt: np.ndarray[Any, Any],
     length: int,
     *,
@@ -26,6 +29,8 @@ def generate(
     device: str | None = None,
 ) -> Iterator[int]:
     """Yield ``length`` numbers that continue ``prompt``, drawn one by one.
+
+    Each number is drawn when it is asked for.
 
     Parameters
     ----------
@@ -47,21 +52,43 @@ def generate(
     Raises
     ------
     ArgumentError
-        If the prompt is empty, or the temperature or ``top_k`` is not positive.
+        If the prompt is no row of numbers, the length is negative, the temperature or ``top_k`` is not
+        positive, or ``predict`` returns scores of another shape.
     """
-    if len(prompt) == 0 or not temperature > 0:
+    start = tensor(prompt, device=device)
+    if start.ndim != 1 or start.size == 0:
         raise ArgumentError(
-            f"generate: it needs a prompt and a temperature above 0, not {len(prompt)} characters "
-            f"and {temperature}"
+            f"generate: the prompt has shape {start.shape}; give a row of one number or more"
         )
-    if top_k is not None and top_k < 1:
-        raise ArgumentError(f"generate: top_k must be 1 or more, not {top_k}")
-    drawn, state = generator or random.default_generator, None
-    codes = tensor(prompt, device=device)
+    if not isinstance(length, int) or length < 0:
+        raise ArgumentError(f"generate: length must be 0 or more, not {length!r}")
+    if not 0 < temperature < math.inf:
+        raise ArgumentError(f"generate: temperature must be a number above 0, not {temperature!r}")
+    if top_k is not None and (not isinstance(top_k, int) or top_k < 1):
+        raise ArgumentError(f"generate: top_k must be 1 or more, not {top_k!r}")
+    draws = generator or random.default_generator
+    return _generated(predict, start, length, temperature, top_k, draws)
+
+
+def _generated(
+    predict: Predict,
+    codes: Tensor,
+    length: int,
+    temperature: float,
+    top_k: int | None,
+    generator: random.Generator,
+) -> Iterator[int]:
+    state = None
     for _ in range(length):
         with no_grad():
             scores, state = predict(codes[:, None], state)
-            likely, numbers = topk(scores[-1], min(top_k or scores.shape[-1], scores.shape[-1]))
-            place = drawn.categorical(softmax(likely / temperature, axis=-1))
-            codes = numbers[0][place]
+            if scores.ndim != 3 or scores.shape[:2] != (len(codes), 1):
+                raise ArgumentError(
+                    f"generate: predict() returned scores of shape {scores.shape} for "
+                    f"{len(codes)} steps of one sequence; it must be ({len(codes)}, 1, size)"
+                )
+            size = scores.shape[-1]
+            likely, numbers = topk(scores[-1, 0], min(top_k or size, size))
+            place = generator.categorical(softmax((likely - likely[0]) / temperature, axis=-1))
+            codes = numbers[place][None]
         yield int(codes)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from minigrad.errors import ArgumentError
 from minigrad.tensor import Tensor
 
 
@@ -15,9 +16,26 @@ def detach_state(state: Any) -> Any:
 
     Parameters
     ----------
-    state : Tensor, None, or nested tuple or list of them
+    state : Tensor, None, or nested tuple, list or dict of them
         As a recurrent layer returns it.
+
+    Raises
+    ------
+    ArgumentError
+        If it holds something else, from which a gradient might flow on.
     """
-    if isinstance(state, (tuple, list)):
-        return type(state)(detach_state(part) for part in state)
-    return state.detach() if isinstance(state, Tensor) else state
+    if isinstance(state, Tensor):
+        return state.detach()
+    if isinstance(state, tuple):
+        parts = map(detach_state, state)
+        return state._make(parts) if hasattr(state, "_make") else tuple(parts)
+    if isinstance(state, list):
+        return [detach_state(part) for part in state]
+    if isinstance(state, dict):
+        return {name: detach_state(part) for name, part in state.items()}
+    if state is not None:
+        raise ArgumentError(
+            f"detach_state: a state is made of tensors in tuples, lists and dicts, not of a "
+            f"{type(state).__name__}; detach it yourself"
+        )
+    return None
