@@ -90,7 +90,7 @@ def clip_grad_norm_(
     if not measured.norm + 1e-6 <= limit:
         # parts and root are near 1, so that nothing overflows or vanishes on the way
         factor = limit / (measured.root + 1e-6 / measured.scale)
-        with no_grad(), numpy.errstate(all="ignore"):
+        with numpy.errstate(all="ignore"):
             for p, part in zip(trained, measured.parts, strict=True):
                 p.grad = (part * factor).astype(p.dtype)
     return measured.tensor
@@ -134,7 +134,7 @@ def _measure(doing: str, tensors: list[Tensor], norm_type: float, strict: bool) 
     if not power:
         raise ArgumentError(f"{doing}: norm_type must be above 0, not {norm_type!r}")
     with no_grad(), numpy.errstate(all="ignore"):
-        wide = [t.detach().astype(float64 if t.dtype == float64 else float32) for t in tensors]
+        wide = [t.astype(float64 if t.dtype == float64 else float32) for t in tensors]
         largest = _together([elementwise.abs(t).max() for t in wide if t.size], math.inf)
         if strict and not math.isfinite(largest):
             raise GradientError(

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from minigrad.errors import ArgumentError, MinigradError, suggestion
-from minigrad.nn.optim.options import WRITTEN_BY_SCHEDULES, is_number, usable
+from minigrad.nn.optim.options import is_number, usable
 from minigrad.nn.optim.update import computing_dtype
 from minigrad.tensor import Tensor, tensor
 
@@ -55,13 +55,7 @@ def unpacked_into(optimizer: Optimizer, given: Any) -> dict[Tensor, dict[str, An
     if reading.wrong:
         raise ArgumentError("\n  ".join([f"{doing}:", *reading.wrong]))
     for group, options in zip(optimizer.param_groups, groups, strict=True):
-        kept = {
-            name: value
-            for name, value in group.items()
-            if name in WRITTEN_BY_SCHEDULES | {"params", "param_names"}
-        }
-        group.clear()
-        group.update({**kept, **options})
+        group.update(options)
     return state
 
 

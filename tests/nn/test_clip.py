@@ -80,6 +80,12 @@ def test_no_square_overflows_and_none_vanishes(dtype, size, norm_type):
     np.testing.assert_allclose(found, clipped, rtol=eps)
 
 
+def test_the_largest_number_there_is():
+    p = with_gradient([3.4e38, 0.0], "float32")
+    assert nn.clip_grad_norm_(p, 1e38).item() == np.float32(3.4e38)
+    np.testing.assert_allclose(p.grad.numpy(), [1e38, 0.0], rtol=1e-6)
+
+
 def test_many_halves_are_added_up_in_more_digits():
     p = with_gradient(np.ones(100_000), "float16")
     assert nn.clip_grad_norm_(p, math.inf).item() == pytest.approx(math.sqrt(100_000), rel=1e-6)

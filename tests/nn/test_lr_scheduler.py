@@ -174,6 +174,15 @@ def test_a_change_by_hand_goes_on_to_count():
     assert schedule.get_last_lr() == [4.0, 0.015]
 
 
+def test_a_change_by_hand_after_the_end_stays():
+    optimizer = two_groups()
+    schedule = schedules.LinearLR(optimizer, 1.0, end_factor=0.0, total_iters=2)
+    run(optimizer, schedule, 3)
+    optimizer.param_groups[0]["lr"] = 8.0
+    schedule.step()
+    assert schedule.get_last_lr() == [8.0, 0.0]
+
+
 def test_two_schedules_multiply():
     optimizer = two_groups()
     first = schedules.ConstantLR(optimizer, factor=0.5, total_iters=3)
@@ -273,6 +282,7 @@ def test_plateau():
     ]
     assert plateau([1, 1, 1, 1, 1], patience=0, cooldown=2) == [0.1, 0.05, 0.05, 0.05, 0.025]
     assert plateau([1, 1, 1, 1], patience=0, min_lr=0.04) == [0.1, 0.05, 0.04, 0.04]
+    assert plateau([1, 1, 1], patience=0, eps=0.03) == [0.1, 0.05, 0.05]
     assert plateau([1, math.nan, mg.tensor(2.0)], patience=0) == [0.1, 0.05, 0.025]
 
 

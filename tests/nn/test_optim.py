@@ -154,6 +154,21 @@ def test_the_formula(name, options, dtype, close):
     assert p.dtype == dtype
 
 
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_parameters_of_several_dtypes(name):
+    start, gradient = np.array([0.3, 0.7]), np.array([0.1, -0.4])
+    ps = [nn.Parameter(start.astype(dtype)) for dtype in ("float32", "float64", "float16")]
+    optimizer, alone = make(name, ps), nn.Parameter(start)
+    single = make(name, [alone])
+    for p in (*ps, alone):
+        p.grad = mg.tensor(gradient.astype(p.dtype))
+    for _ in range(3):
+        optimizer.step()
+        single.step()
+    for p, close in zip(ps, (1e-6, 0, 1e-2), strict=True):
+        np.testing.assert_allclose(p.detach().numpy(), alone.detach().numpy(), rtol=close)
+
+
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_half_precision_is_computed_in_float32(name, dtype):
@@ -463,7 +478,8 @@ def test_a_stopped_run_goes_on_bit_for_bit(name, steps, dtype, tmp_path):
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_the_state_is_a_copy_both_ways(name):
     optimizer, ps, rest = trained(name, 3)
-    taken, again = optimizer.state_dict(), optimizer.state_dict()
+    taken = optimizer.state_dict()
+    again = copy.deepcopy(taken)
     go_on(optimizer, ps, rest[0])
     optimizer.param_groups[0]["lr"] = 7.0
     assert same(taken, again)
@@ -487,6 +503,14 @@ def test_groups_are_the_same_dicts_after_loading():
     assert optimizer.param_groups[0] is group
 
 
+def test_there_is_no_state_where_none_is_needed():
+    p = nn.Parameter([1.0])
+    p.grad = mg.ones(1)
+    optimizer = nn.optim.SGD([p])
+    optimizer.step()
+    assert optimizer.state_dict()["state"] == {}
+
+
 def test_flags_that_an_older_pytorch_did_not_have_are_off():
     optimizer, *_ = trained("AdamW", 2)
     state = optimizer.state_dict()
@@ -497,6 +521,11 @@ def test_flags_that_an_older_pytorch_did_not_have_are_off():
     assert optimizer.param_groups[0]["decoupled_weight_decay"] is True
     assert optimizer.param_groups[0]["maximize"] is False
     assert "fused" not in optimizer.param_groups[0]
+    climbing = nn.optim.SGD([nn.Parameter([1.0])], maximize=True)
+    state = climbing.state_dict()
+    del state["param_groups"][0]["maximize"]
+    climbing.load_state_dict(state)
+    assert climbing.param_groups[0]["maximize"] is False
 
 
 def test_loading_lists_every_mismatch_and_changes_nothing():
