@@ -185,7 +185,9 @@ class Optimizer:
     def complaints(self, options: Mapping[str, Any]) -> Iterator[str]:
         """Yield what is wrong with these options."""
         known = self.defaults.keys() | WRITTEN_BY_SCHEDULES | {"params", "param_names"}
-        for name in options.keys() - known:
+        for name in options:
+            if name in known:
+                continue
             if name in ONLY_IN_PYTORCH:
                 yield f"{name} is on, and minigrad has no such option; set it to False"
             else:

@@ -2,8 +2,13 @@
 
 import copy
 import itertools
+import os
+import pathlib
 import pickle
 import re
+import subprocess
+import sys
+import textwrap
 import tracemalloc
 
 import numpy as np
@@ -376,6 +381,59 @@ def test_the_state_follows_a_parameter_to_another_dtype(name):
         np.testing.assert_allclose(p.detach().numpy(), q.detach().numpy(), rtol=1e-4, atol=1e-6)
         for value in optimizer.state[p].values():
             assert getattr(value, "dtype", "float64") == "float64"
+
+
+ON_DEVICES = """
+    import numpy as np
+    import minigrad as mg
+    from minigrad import nn
+
+    def run(name, dtype, devices):
+        ps = [nn.Parameter(mg.ones(shape, dtype=dtype)) for shape in ((3,), ())]
+        optimizer = getattr(nn.optim, name)(ps, lr=0.1, weight_decay=0.1)
+        for device in devices:
+            for p in ps:
+                nn.ParameterList([p]).to(device)
+                p.grad = mg.full(p.shape, 2.0, dtype=dtype, device=device)
+            norm = nn.clip_grad_norm_(ps, 1.0)
+            nn.clip_grad_value_(ps, 0.45)
+            optimizer.step()
+            optimizer.load_state_dict(optimizer.state_dict())
+            kept = [v for entry in optimizer.state.values() for v in entry.values()]
+            found = {t.device for t in (norm, *ps, *kept) if isinstance(t, mg.Tensor)}
+            assert found == {device}, found
+        return [p.detach().cpu().numpy() for p in ps]
+
+    for name in ("SGD", "RMSprop", "Adagrad", "Adam", "AdamW"):
+        for dtype in ("float32", "float16"):
+            expected = run(name, dtype, ["cpu"] * 4)
+            for devices in (["cuda:1"] * 4, ["cpu", "cuda:0", "cuda:1", "cpu"]):
+                for a, b in zip(run(name, dtype, devices), expected, strict=True):
+                    np.testing.assert_array_equal(a, b)
+
+    p = nn.Parameter([1.0])
+    p.grad = mg.ones(1, device="cuda:1")
+    try:
+        nn.optim.SGD([p]).step()
+    except mg.errors.BackendError as error:
+        print(error)
+"""
+
+
+def test_parameters_on_other_devices_and_their_state_follows_them():
+    stand_ins = pathlib.Path(__file__).parents[1] / "engine" / "stand_ins"
+    found = subprocess.run(
+        [sys.executable, "-W", "error", "-c", textwrap.dedent(ON_DEVICES)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(stand_ins)},
+    )
+    assert found.returncode == 0, found.stderr
+    assert found.stdout.strip() == (
+        "SGD: the gradient of parameter 0 is on cuda:1 and the parameter is on cpu; forget it with "
+        "zero_grad() after moving a parameter, or move it with .to()"
+    )
 
 
 # groups
