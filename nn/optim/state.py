@@ -100,6 +100,8 @@ class _Reading:
     def _options(self, theirs: Mapping[str, Any], where: str) -> dict[str, Any]:
         optimizer = self.optimizer
         options = usable(theirs)
+        if isinstance(rate := options.get("lr"), float) and -1e-12 < rate < 0:
+            options["lr"] = 0.0  # where rounding leaves the end of PyTorch's cosine
         for name, default in optimizer.defaults.items():
             if name not in options:
                 if not isinstance(default, bool):
