@@ -129,6 +129,8 @@ class Generator:
                 "has_uint32": state["has_uint32"],
                 "uinteger": state["uinteger"],
             }
+            if made.get_state() != state:  # NumPy takes what it can use, and leaves the rest
+                raise ValueError("it has other entries")
         except (KeyError, IndexError, TypeError, ValueError, OverflowError) as error:
             raise ArgumentError(
                 f"this is not the state of a generator ({error!r}); pass what get_state() returned"

@@ -46,7 +46,8 @@ class Parser(argparse.ArgumentParser):
         except MinigradError as error:
             self.error(str(error))
         except MemoryError as error:
-            self.error(f"out of memory: {error}; choose smaller sizes")
+            reason = f": {error}" if str(error) else ""
+            self.error(f"out of memory{reason}; choose smaller sizes")
         except OSError as error:
             self.error(f"{error.filename}: {error.strerror}" if error.filename else str(error))
 

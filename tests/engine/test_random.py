@@ -132,6 +132,32 @@ def test_something_else_than_a_state_is_refused_and_changes_nothing(wrong):
     assert generator.get_state() == before
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("seed", -1),
+        ("seed", "one"),
+        ("path", ["x"]),
+        ("path", None),
+        ("children", "none"),
+        ("children", -1),
+        ("counter", [1]),
+        ("counter", [-1, 0, 0, 0]),
+        ("key", [1, 2, 3]),
+        ("buffer", [1]),
+        ("buffer_pos", "first"),
+        ("uinteger", None),
+    ],
+)
+def test_a_state_with_a_wrong_entry_is_refused_and_changes_nothing(name, value):
+    generator = Generator(1)
+    before = generator.get_state()
+    wrong = {**Generator(2).get_state(), name: value}
+    with pytest.raises(ArgumentError, match="this is not the state of a generator"):
+        generator.set_state(wrong)
+    assert generator.get_state() == before
+
+
 # splitting
 
 

@@ -1,0 +1,55 @@
+"""The picture holds the curves that were given."""
+
+import math
+
+import pytest
+from matplotlib.figure import Figure
+from matplotlib.image import imread
+
+from minigrad.nn.curves import plot_curves
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """Return a list that gets the axes of each picture that is saved."""
+    axes, save = [], Figure.savefig
+
+    def savefig(self, *arguments, **options):
+        axes.extend(self.axes)
+        save(self, *arguments, **options)
+
+    monkeypatch.setattr(Figure, "savefig", savefig)
+    return axes
+
+
+def test_a_picture_has_the_curves_and_levels(tmp_path, drawn):
+    curves = {"few": [(1, 3.0), (2, 2.5)], "many": [(x, 1 / (x + 1)) for x in range(51)]}
+    path = tmp_path / "loss.png"
+    plot_curves(path, curves, "seen", "bits", {"bigram": 2.0})
+    (axes,) = drawn
+    few, many, level = axes.get_lines()
+    assert list(zip(*few.get_data(), strict=True)) == curves["few"]
+    assert list(zip(*many.get_data(), strict=True)) == curves["many"]
+    assert (few.get_marker(), many.get_marker()) == ("o", "None")
+    assert set(level.get_ydata()) == {2.0}
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("seen", "bits")
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["few", "many", "bigram"]
+    assert path.read_bytes().startswith(b"\x89PNG")
+    height, width, _ = imread(path).shape
+    assert (width, height) == (910, 546)
+
+
+@pytest.mark.parametrize("points", [[], [(1, 2.0)], [(0, math.nan), (1, 1.0), (2, math.inf)]])
+def test_odd_curves_are_drawn_all_the_same(tmp_path, drawn, points):
+    plot_curves(tmp_path / "a.png", {"curve": points}, "x", "y")
+    assert len(drawn[0].get_lines()[0].get_xdata()) == len(points)
+
+
+def test_the_name_of_the_file_need_not_end_in_png(tmp_path):
+    plot_curves(str(tmp_path / "picture"), {}, "x", "y", {"level": 1.0})
+    assert (tmp_path / "picture").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_folder_that_is_missing(tmp_path):
+    with pytest.raises(FileNotFoundError, match="No such file or directory"):
+        plot_curves(tmp_path / "missing" / "loss.png", {"curve": [(0, 1.0)]}, "x", "y")
