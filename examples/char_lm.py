@@ -194,5 +194,6 @@ def main(parser, options):
 
 
 if __name__ == "__main__":
+    sys.stdout.reconfigure(errors="backslashreplace")  # not every terminal has every character
     parser, options = parse(sys.argv[1:])
     sys.exit(parser.run(lambda: main(parser, options)))
