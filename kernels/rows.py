@@ -93,7 +93,7 @@ class Rows:
         if not self.any_present[t]:
             return m.zeros_like(states[0]), states
         new = step(self.filled(t, xs), self.filled(t, states))
-        (output,) = self.kept(m, t, new[:1], [0])
+        (output,) = self.kept(m, t, new[:1], [False])  # a zero that leaves any dtype as it is
         return output, self.kept(m, t, new, states)
 
     @staticmethod

@@ -81,6 +81,7 @@ class Record:
 
 new_record = Record.__new__
 _WEAK = frozenset({bool, int, float})
+_DISCRETE = frozenset("biu")  # kinds of dtypes of results that no gradient flows from
 _NOTHING = tuple((None,) * n for n in range(8))  # what an op saves that saves no argument
 
 
@@ -161,7 +162,7 @@ class Eager:
                 out = backend.namespace.asarray(out)
         if self.checking:
             check(op, args, (out,), backend)
-        if not mask or not self.tracking or op.rules is None:
+        if not mask or not self.tracking or op.rules is None or out.dtype.kind in _DISCRETE:
             return make(out, None)
         plan = op.saving.get(mask)
         if plan is None or op.variadic:

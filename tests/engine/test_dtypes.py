@@ -219,6 +219,14 @@ def test_astype_carries_gradients_between_floats_and_stops_them_at_integers():
     assert mg.arange(3).astype("float32").dtype == mg.float32
 
 
+def test_a_gradient_does_not_pass_through_integers():
+    x = mg.tensor([0.5, 1.75], requires_grad=True)
+    floor = mg.astype(x, dtype="int64")
+    assert not floor.requires_grad
+    (g,) = mg.grad((mg.astype(floor, dtype="float32") * x).sum(), x)
+    assert g.tolist() == [0, 1]
+
+
 def test_a_comparison_inside_a_formula_carries_no_gradient():
     x = mg.tensor([-1.0, 2.0], requires_grad=True)
     (g,) = mg.grad(((x > 0) * x).sum(), x)

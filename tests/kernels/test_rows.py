@@ -190,6 +190,18 @@ def test_options_that_say_nothing_change_nothing(options, draw):
     np.testing.assert_array_equal(final.detach().numpy(), last.detach().numpy())
 
 
+@pytest.mark.parametrize("compile", ["auto", "never"])
+def test_a_bool_state_stays_bool_where_rows_are_absent(compile):
+    def toggle(x, seen):
+        return mg.logical_xor(seen, x > 0)
+
+    x, seen = mg.ones((3, 2)), mg.tensor([False, True])
+    outputs, final = scan(toggle, x, seen, lengths=[3, 1], compile=compile)
+    assert outputs.dtype == final.dtype == mg.bool_
+    assert outputs.tolist() == [[True, False], [False, False], [True, False]]
+    assert final.tolist() == [True, False]
+
+
 @pytest.mark.parametrize("count", [0, 2])
 @pytest.mark.parametrize("steps", [0, 3])
 def test_nothing_to_do(steps, count):
