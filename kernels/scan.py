@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 from weakref import WeakKeyDictionary
@@ -22,7 +22,7 @@ from minigrad.errors import (
     user_line,
 )
 from minigrad.graph import Var, ops
-from minigrad.kernels.cell import Cell
+from minigrad.kernels.cell import Cell, Step
 from minigrad.kernels.rows import Rows, rows_of
 from minigrad.kernels.step import Backward, TracedStep
 from minigrad.kernels.targets import reference
@@ -33,7 +33,6 @@ from minigrad.ops.shape import stack
 from minigrad.tape import enable_grad, is_grad_enabled
 from minigrad.tensor import Tensor
 
-Step = Callable[..., Any]
 Compile = Literal["auto", "require", "never"]
 
 _traces: WeakKeyDictionary[Any, dict[Any, TracedStep]] = WeakKeyDictionary()

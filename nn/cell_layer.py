@@ -18,7 +18,8 @@ from minigrad.errors import (
 from minigrad.graph import Var
 from minigrad.kernels import Cell
 from minigrad.nn.init import uniform_, width_bound
-from minigrad.nn.module import Module, Parameter
+from minigrad.nn.module import Module
+from minigrad.nn.parameter import Parameter
 from minigrad.nn.sizes import check_sizes
 from minigrad.tensor import Tensor
 
@@ -63,7 +64,7 @@ class CellLayer(Module):
 
     # parameters
 
-    def _make_parameters(self, inputs: Mapping[str, int], device: Any, dtype: Any) -> None:
+    def _make_parameters(self, inputs: Mapping[str, int], device: str | None, dtype: Any) -> None:
         """Make the cell's parameters for each ending of their names, with its width of the input."""
         self._inputs = dict(inputs)
         self._names: dict[str, tuple[str, ...]] = {}

@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 from minigrad.creation import zeros
 from minigrad.errors import ArgumentError, ShapeError
 from minigrad.nn import init
-from minigrad.nn.module import Module, Parameter
+from minigrad.nn.module import Module
+from minigrad.nn.parameter import Parameter
 from minigrad.nn.sizes import check_input, check_sizes
 from minigrad.ops.convolution import axis_sizes, conv1d, conv2d, margins
 

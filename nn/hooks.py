@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 from minigrad.errors import ArgumentError
-from minigrad.nn.backward_hooks import Crossing
+from minigrad.nn.backward_hooks import Crossing, Hook
 from minigrad.tensor import HookHandle
-
-Hook = Callable[..., Any]
 
 
 class ModuleHooks:

@@ -7,7 +7,8 @@ from typing import Any
 from minigrad.creation import zeros
 from minigrad.errors import ArgumentError, ShapeError
 from minigrad.nn import init
-from minigrad.nn.module import Module, Parameter
+from minigrad.nn.module import Module
+from minigrad.nn.parameter import Parameter
 from minigrad.nn.sizes import check_axis_size, check_sizes
 from minigrad.ops.linalg import linear
 from minigrad.ops.network import embedding

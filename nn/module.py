@@ -12,7 +12,8 @@ from minigrad.backends import parse_device
 from minigrad.creation import zeros_like
 from minigrad.dtypes import as_dtype, is_floating
 from minigrad.errors import ArgumentError, DtypeError, GradientError, suggestion
-from minigrad.nn.hooks import Hook, ModuleHooks, add_hook
+from minigrad.nn.backward_hooks import Hook
+from minigrad.nn.hooks import ModuleHooks, add_hook
 from minigrad.nn.parameter import Buffer, Parameter
 from minigrad.nn.state import IncompatibleKeys, load
 from minigrad.tensor import HookHandle, Tensor, destination
@@ -508,7 +509,6 @@ class Module:
         return "\n  ".join([f"{type(self).__name__}(", *lines]) + "\n)"
 
 
-__all__ = ["Buffer", "Module", "Parameter", "check_name", "describe"]
 _MEMBERS = (Parameter, Buffer, Module)
 
 

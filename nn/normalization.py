@@ -8,7 +8,8 @@ from typing import Any
 from minigrad.creation import zeros
 from minigrad.errors import ArgumentError
 from minigrad.nn import init
-from minigrad.nn.module import Module, Parameter
+from minigrad.nn.module import Module
+from minigrad.nn.parameter import Parameter
 from minigrad.nn.sizes import check_input, check_sizes
 from minigrad.ops.network import layer_norm
 

@@ -1,7 +1,7 @@
 """Checks of derivatives for your own functions and ops, and Hypothesis strategies that draw their input.
 
-``minigrad.testing.strategies`` (arguments of ops) and ``minigrad.testing.steps`` (steps of loops) need the
-package ``hypothesis``; nothing else here does.
+``minigrad.testing.strategies`` (arguments of ops) and ``minigrad.testing.steps`` (steps of loops) need
+the package ``hypothesis``; nothing else here does.
 """
 
 from minigrad.testing.gradcheck import (
