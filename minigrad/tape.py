@@ -17,7 +17,7 @@ from minigrad import dispatch, memory
 from minigrad.backends import backend_of
 from minigrad.backends.base import by_type
 from minigrad.dispatch import interpreting
-from minigrad.dtypes import is_floating
+from minigrad.dtypes import float32, float64, is_floating
 from minigrad.errors import AnomalyError, BackendError, TraceError, user_line
 from minigrad.failures import describe, explain
 from minigrad.graph import Var, needs
@@ -81,7 +81,6 @@ class Record:
 
 new_record = Record.__new__
 _WEAK = frozenset({bool, int, float})
-_DISCRETE = frozenset("biu")  # kinds of dtypes of results that no gradient flows from
 _NOTHING = tuple((None,) * n for n in range(8))  # what an op saves that saves no argument
 
 
@@ -162,7 +161,10 @@ class Eager:
                 out = backend.namespace.asarray(out)
         if self.checking:
             check(op, args, (out,), backend)
-        if not mask or not self.tracking or op.rules is None or out.dtype.kind in _DISCRETE:
+        if not mask or not self.tracking or op.rules is None:
+            return make(out, None)
+        dtype = out.dtype
+        if dtype is not float32 and dtype is not float64 and not is_floating(dtype):
             return make(out, None)
         plan = op.saving.get(mask)
         if plan is None or op.variadic:
@@ -182,7 +184,7 @@ class Eager:
         record.attrs = attrs
         record.kind = kind
         record.shape = out.shape
-        record.dtype = out.dtype
+        record.dtype = dtype
         record.time = tick()
         record.hooks = record.outputs = None
         if self.checking:
