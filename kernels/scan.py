@@ -14,11 +14,10 @@ from minigrad.backpropagation import backpropagate, node_key
 from minigrad.creation import zeros
 from minigrad.errors import (
     AnomalyError,
-    ArgumentError,
     KernelError,
     ShapeError,
     TraceError,
-    suggestion,
+    check_choice,
     user_line,
 )
 from minigrad.graph import Var, ops
@@ -313,12 +312,7 @@ def _tensors(step: Step, given: Any, what: str) -> tuple[Tensor, ...]:
 
 
 def _check_compile(where: str, compile: str) -> None:
-    known = get_args(Compile)
-    if compile not in known:
-        raise ArgumentError(
-            f"{where}: compile must be one of {', '.join(map(repr, known))}, not {compile!r}"
-            f"{suggestion(str(compile), known)}"
-        )
+    check_choice(where, get_args(Compile), compile=compile)
     if compile == "require":
         raise KernelError(
             f"{where}: there is no compiled loop yet, only the reference loop that interprets the "

@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Iterable
 from types import FrameType
+from typing import Any
 
 _NOT_THE_USER = frozenset({"minigrad", "contextlib", "functools"})
 
@@ -60,6 +61,22 @@ def suggestion(name: str, known: Iterable[str]) -> str:
     """Return ``"; did you mean 'x'?"`` for the nearest known name, or an empty string."""
     close = difflib.get_close_matches(name, list(known), n=1)
     return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def check_choice(of: str, known: Iterable[str], **given: Any) -> None:
+    """Refuse an option that is not one of the ``known`` words; the message names the nearest one.
+
+    Raises
+    ------
+    ArgumentError
+    """
+    *others, last = map(repr, known)
+    for name, value in given.items():
+        if not isinstance(value, str) or value not in known:
+            raise ArgumentError(
+                f"{of}: {name} must be {', '.join(others)} or {last}, not {value!r}"
+                f"{suggestion(str(value), known)}"
+            )
 
 
 def is_user_frame(frame: FrameType) -> bool:

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from minigrad.creation import zeros
-from minigrad.errors import ArgumentError, ShapeError
+from minigrad.errors import ArgumentError, ShapeError, check_choice
 from minigrad.nn import init
+from minigrad.nn.checks import check_counts, check_input
 from minigrad.nn.module import Module
 from minigrad.nn.parameter import Parameter
-from minigrad.nn.sizes import check_input, check_sizes
 from minigrad.ops import elementwise, network
 from minigrad.ops.elementwise import where
 from minigrad.ops.shape import reshape
@@ -113,8 +113,7 @@ class GELU(Activation):
     options = ("approximate",)
 
     def __init__(self, approximate: str = "none") -> None:
-        if approximate not in ("none", "tanh"):
-            raise ArgumentError(f"GELU: approximate must be 'none' or 'tanh', not {approximate!r}")
+        check_choice("GELU", ("none", "tanh"), approximate=approximate)
         self.approximate = approximate
 
 
@@ -240,7 +239,7 @@ class PReLU(Module):
         device: str | None = None,
         dtype: Any = None,
     ) -> None:
-        check_sizes("PReLU", num_parameters=num_parameters)
+        check_counts("PReLU", num_parameters=num_parameters)
         self.num_parameters, self.init = num_parameters, init
         self.weight = Parameter(zeros(num_parameters, dtype=dtype, device=device))
         self.reset_parameters()

@@ -17,10 +17,10 @@ from minigrad.errors import (
 )
 from minigrad.graph import Var
 from minigrad.kernels import Cell
+from minigrad.nn.checks import check_counts
 from minigrad.nn.init import uniform_, width_bound
 from minigrad.nn.module import Module
 from minigrad.nn.parameter import Parameter
-from minigrad.nn.sizes import check_sizes
 from minigrad.tensor import Tensor
 
 # what a repr leaves out, in the order of PyTorch's
@@ -50,7 +50,7 @@ class CellLayer(Module):
                 f"{name}: the cell is a {type(cell).__name__}; make one of a step function with "
                 "@minigrad.kernels.cell(state=..., params=...)"
             )
-        check_sizes(name, input_size=input_size, hidden_size=hidden_size)
+        check_counts(name, input_size=input_size, hidden_size=hidden_size)
         for option in options:
             if cell.params is not None and option not in cell.options:
                 raise ArgumentError(

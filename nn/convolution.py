@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 from minigrad.creation import zeros
 from minigrad.errors import ArgumentError, ShapeError
 from minigrad.nn import init
+from minigrad.nn.checks import check_counts, check_input
 from minigrad.nn.module import Module
 from minigrad.nn.parameter import Parameter
-from minigrad.nn.sizes import check_input, check_sizes
 from minigrad.ops.convolution import axis_sizes, conv1d, conv2d, margins
 
 Sizes = int | Sequence[int]
@@ -36,7 +36,7 @@ class _Convolution(Module):
         dtype: Any = None,
     ) -> None:
         name = type(self).__name__
-        check_sizes(name, in_channels=in_channels, out_channels=out_channels, groups=groups)
+        check_counts(name, in_channels=in_channels, out_channels=out_channels, groups=groups)
         if in_channels % groups or out_channels % groups:
             raise ArgumentError(
                 f"{name}: groups={groups} must divide in_channels={in_channels} and "

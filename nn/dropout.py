@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from minigrad import random
-from minigrad.errors import ArgumentError, TraceError, user_line
+from minigrad.errors import TraceError, user_line
 from minigrad.graph import Var
+from minigrad.nn.checks import check_dropout, check_input
 from minigrad.nn.module import Module
-from minigrad.nn.sizes import check_input
 from minigrad.ops.network import dropout
 from minigrad.random import Generator
 
@@ -32,10 +32,7 @@ class Dropout(Module):
     """
 
     def __init__(self, p: float = 0.5, *, generator: Generator | None = None) -> None:
-        if not 0 <= p <= 1:
-            raise ArgumentError(
-                f"Dropout: p is the probability to drop and must lie between 0 and 1, not {p}"
-            )
+        check_dropout("Dropout", p=p)
         self.p, self.generator = p, generator
 
     def forward(self, input: Any) -> Any:

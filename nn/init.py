@@ -12,7 +12,7 @@ from statistics import NormalDist
 import numpy
 
 from minigrad import dtypes, random
-from minigrad.errors import ArgumentError, DtypeError, ShapeError, suggestion
+from minigrad.errors import ArgumentError, DtypeError, ShapeError, check_choice, suggestion
 from minigrad.random import Generator
 from minigrad.tensor import Tensor
 
@@ -325,8 +325,5 @@ def _xavier_std(of: str, tensor: Tensor, gain: float) -> float:
 def _kaiming_std(of: str, tensor: Tensor, a: float, mode: str, nonlinearity: str) -> float:
     _check_fans(of, tensor)
     modes = ("fan_in", "fan_out")
-    if mode not in modes:
-        raise ArgumentError(
-            f"{of}: mode must be 'fan_in' or 'fan_out', not {mode!r}{suggestion(str(mode), modes)}"
-        )
+    check_choice(of, modes, mode=mode)
     return calculate_gain(nonlinearity, a) * width_bound(fans(tensor)[modes.index(mode)])

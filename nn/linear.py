@@ -7,9 +7,9 @@ from typing import Any
 from minigrad.creation import zeros
 from minigrad.errors import ArgumentError, ShapeError
 from minigrad.nn import init
+from minigrad.nn.checks import check_axis_size, check_counts
 from minigrad.nn.module import Module
 from minigrad.nn.parameter import Parameter
-from minigrad.nn.sizes import check_axis_size, check_sizes
 from minigrad.ops.linalg import linear
 from minigrad.ops.network import embedding
 from minigrad.tensor import Tensor, tensor
@@ -48,7 +48,7 @@ class Linear(Module):
         device: str | None = None,
         dtype: Any = None,
     ) -> None:
-        check_sizes("Linear", in_features=in_features, out_features=out_features)
+        check_counts("Linear", in_features=in_features, out_features=out_features)
         self.in_features, self.out_features = in_features, out_features
         self.weight = Parameter(zeros((out_features, in_features), dtype=dtype, device=device))
         self.bias = Parameter(zeros(out_features, dtype=dtype, device=device)) if bias else None
@@ -112,7 +112,7 @@ class Embedding(Module):
         device: str | None = None,
         dtype: Any = None,
     ) -> None:
-        check_sizes("Embedding", num_embeddings=num_embeddings, embedding_dim=embedding_dim)
+        check_counts("Embedding", num_embeddings=num_embeddings, embedding_dim=embedding_dim)
         if padding_idx is not None:
             if not -num_embeddings <= padding_idx < num_embeddings:
                 raise ArgumentError(

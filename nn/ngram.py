@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.errors import ArgumentError
-from minigrad.nn.sizes import check_sizes
+from minigrad.nn.checks import check_counts
 from minigrad.nn.text import Codes
 
 
@@ -31,7 +31,7 @@ class NGram:
     """How many characters the unigram counts for where the bigram is estimated."""
 
     def __init__(self, codes: Codes, size: int) -> None:
-        check_sizes("NGram", size=size)
+        check_counts("NGram", size=size)
         self._size = size
         codes = self._checked(codes)
         if codes.ndim != 1 or len(codes) < 2:

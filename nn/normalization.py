@@ -8,9 +8,9 @@ from typing import Any
 from minigrad.creation import zeros
 from minigrad.errors import ArgumentError
 from minigrad.nn import init
+from minigrad.nn.checks import check_counts, check_input
 from minigrad.nn.module import Module
 from minigrad.nn.parameter import Parameter
-from minigrad.nn.sizes import check_input, check_sizes
 from minigrad.ops.network import layer_norm
 
 
@@ -57,7 +57,7 @@ class LayerNorm(Module):
         if not normalized_shape:
             raise ArgumentError("LayerNorm: normalized_shape is empty; give one size or more")
         for size in normalized_shape:
-            check_sizes("LayerNorm", normalized_shape=size)
+            check_counts("LayerNorm", normalized_shape=size)
         sizes = tuple(map(int, normalized_shape))
         if not eps >= 0:
             raise ArgumentError(f"LayerNorm: eps must be 0 or more, not {eps}")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
+from minigrad.nn.checks import check_input
 from minigrad.nn.module import Module
-from minigrad.nn.sizes import check_input
 from minigrad.ops.convolution import avg_pool1d, avg_pool2d, max_pool1d, max_pool2d, pool_sizes
 
 Sizes = int | Sequence[int]

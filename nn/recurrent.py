@@ -9,8 +9,8 @@ from minigrad.creation import asarray, zeros
 from minigrad.errors import ArgumentError, ShapeError
 from minigrad.kernels import Cell, scan
 from minigrad.nn.cell_layer import CellLayer
+from minigrad.nn.checks import check_counts, check_dropout
 from minigrad.nn.dropout import Dropout
-from minigrad.nn.sizes import check_sizes
 from minigrad.ops.shape import concat, expand_dims, squeeze, stack, swapaxes
 from minigrad.tensor import Tensor
 
@@ -67,13 +67,8 @@ class Recurrent(CellLayer):
     ) -> None:
         super().__init__(cell, input_size, hidden_size, options)
         name = type(self).__name__
-        check_sizes(name, num_layers=num_layers)
-        number = isinstance(dropout, (int, float)) and not isinstance(dropout, bool)
-        if not number or not 0 <= dropout <= 1:
-            raise ArgumentError(
-                f"{name}: dropout is the probability to drop an element and must lie between 0 and "
-                f"1, not {dropout!r}"
-            )
+        check_counts(name, num_layers=num_layers)
+        check_dropout(name, dropout=dropout)
         if dropout and num_layers == 1:
             raise ArgumentError(
                 f"{name}: dropout={dropout} acts between layers, and there is only one; set "

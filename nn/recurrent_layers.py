@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from minigrad.errors import ArgumentError, suggestion
+from minigrad.errors import check_choice
 from minigrad.kernels import Cell
 from minigrad.nn import cells
 from minigrad.nn.recurrent import Recurrent
@@ -20,11 +20,7 @@ def rnn_cell(of: str, nonlinearity: str) -> Cell:
     ArgumentError
         If there is none.
     """
-    if nonlinearity not in _RNN_CELLS:
-        raise ArgumentError(
-            f"{of}: nonlinearity must be 'tanh' or 'relu', not {nonlinearity!r}"
-            f"{suggestion(str(nonlinearity), _RNN_CELLS)}"
-        )
+    check_choice(of, _RNN_CELLS, nonlinearity=nonlinearity)
     return _RNN_CELLS[nonlinearity]
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.errors import ArgumentError
-from minigrad.nn.sizes import check_sizes
+from minigrad.nn.checks import check_counts
 from minigrad.tensor import Tensor, tensor
 
 Codes = np.ndarray[Any, Any]
@@ -168,7 +168,7 @@ class Streams:
     """
 
     def __init__(self, codes: Codes, batch: int) -> None:
-        check_sizes("Streams", batch=batch)
+        check_counts("Streams", batch=batch)
         self._codes = np.asarray(codes)
         if self._codes.ndim != 1 or self._codes.dtype.kind not in "iu":
             raise ArgumentError(
@@ -208,7 +208,7 @@ class Streams:
         ArgumentError
             If ``length`` is not positive.
         """
-        check_sizes("chunks", length=length)
+        check_counts("chunks", length=length)
         return (self._chunk(start, length, device) for start in range(0, len(self), length))
 
     def remaining(self, length: int, device: str | None = None) -> Iterator[tuple[Tensor, Tensor]]:
@@ -228,7 +228,7 @@ class Streams:
         ArgumentError
             If ``length`` is not positive.
         """
-        check_sizes("remaining", length=length)
+        check_counts("remaining", length=length)
         return self._moving(length, device)
 
     def _moving(self, length: int, device: str | None) -> Iterator[tuple[Tensor, Tensor]]:

@@ -6,7 +6,13 @@ import math
 from typing import Any
 
 from minigrad.dtypes import is_floating
-from minigrad.errors import ArgumentError, DtypeError, IndexingError, ShapeError, suggestion
+from minigrad.errors import (
+    ArgumentError,
+    DtypeError,
+    IndexingError,
+    ShapeError,
+    check_choice,
+)
 from minigrad.op import Arguments, Domain, Draw, composite, define_op
 from minigrad.ops import reduce
 from minigrad.ops.elementwise import (
@@ -33,11 +39,7 @@ def check_reduction(of: str, reduction: str) -> None:
     ------
     ArgumentError
     """
-    if reduction not in REDUCTIONS:
-        raise ArgumentError(
-            f"{of}: reduction must be 'none', 'mean' or 'sum', not {reduction!r}"
-            f"{suggestion(str(reduction), REDUCTIONS)}"
-        )
+    check_choice(of, REDUCTIONS, reduction=reduction)
 
 
 def _check_arrays(of: str, **arrays: Any) -> None:

@@ -6,13 +6,9 @@ import math
 from collections import Counter
 from collections.abc import Iterable
 
-from minigrad.nn.optim.lr_scheduler.base import (
-    LRScheduler,
-    check,
-    check_counts,
-    check_numbers,
-    is_count,
-)
+from minigrad.nn.checks import check_counts
+from minigrad.nn.optim.lr_scheduler.base import LRScheduler
+from minigrad.nn.optim.lr_scheduler.options import check, check_numbers, is_count
 from minigrad.nn.optim.optimizer import Optimizer
 
 

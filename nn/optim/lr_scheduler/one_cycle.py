@@ -4,16 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from minigrad.errors import ArgumentError
-from minigrad.nn.optim.lr_scheduler.base import (
-    LRScheduler,
-    check,
-    check_counts,
-    check_numbers,
-    checked_optimizer,
-    for_each_group,
-)
+from minigrad.errors import ArgumentError, check_choice
+from minigrad.nn.checks import check_counts
+from minigrad.nn.optim.lr_scheduler.base import LRScheduler, checked_optimizer
 from minigrad.nn.optim.lr_scheduler.factors import half_wave
+from minigrad.nn.optim.lr_scheduler.options import check, check_numbers, for_each_group
 from minigrad.nn.optim.optimizer import Optimizer
 
 
@@ -83,12 +78,7 @@ class OneCycleLR(LRScheduler):
         check_numbers(name, 0, 1, pct_start=pct_start)
         check_numbers(name, div_factor=div_factor, final_div_factor=final_div_factor)
         check(name, bool, "above 0", div_factor=div_factor, final_div_factor=final_div_factor)
-        check(
-            name,
-            lambda value: value in ("cos", "linear"),
-            "'cos' or 'linear'",
-            anneal_strategy=anneal_strategy,
-        )
+        check_choice(name, ("cos", "linear"), anneal_strategy=anneal_strategy)
         self.total_steps, self.cycle_momentum = total_steps, cycle_momentum
         self._anneal_func_type = anneal_strategy
         self._schedule_phases = _phases(total_steps, pct_start, three_phase)

@@ -5,15 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from minigrad.nn.optim.lr_scheduler.base import (
-    LRScheduler,
-    check,
-    check_numbers,
-    checked_optimizer,
-    for_each_group,
-    is_count,
-    write_rates,
-)
+from minigrad.errors import check_choice
+from minigrad.nn.optim.lr_scheduler.base import LRScheduler, checked_optimizer, write_rates
+from minigrad.nn.optim.lr_scheduler.options import check, check_numbers, for_each_group, is_count
 from minigrad.nn.optim.optimizer import Optimizer
 
 
@@ -60,13 +54,8 @@ class ReduceLROnPlateau(LRScheduler):
     ) -> None:
         name = self.name
         self.optimizer = checked_optimizer(optimizer, name)
-        check(name, lambda value: value in ("min", "max"), "'min' or 'max'", mode=mode)
-        check(
-            name,
-            lambda value: value in ("rel", "abs"),
-            "'rel' or 'abs'",
-            threshold_mode=threshold_mode,
-        )
+        check_choice(name, ("min", "max"), mode=mode)
+        check_choice(name, ("rel", "abs"), threshold_mode=threshold_mode)
         check_numbers(name, 0, 1, factor=factor)
         check(name, lambda value: value < 1, "below 1", factor=factor)
         check(name, is_count, "an integer, 0 or more", patience=patience, cooldown=cooldown)

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import math
 
-from minigrad.nn.optim.lr_scheduler.base import (
-    LRScheduler,
-    check_counts,
-    check_numbers,
-    warn_if_too_early,
-)
+from minigrad.nn.checks import check_counts
+from minigrad.nn.optim.lr_scheduler.base import LRScheduler, warn_if_too_early
 from minigrad.nn.optim.lr_scheduler.factors import half_wave
+from minigrad.nn.optim.lr_scheduler.options import check_numbers
 from minigrad.nn.optim.optimizer import Optimizer
 
 

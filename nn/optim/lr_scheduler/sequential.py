@@ -7,12 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from minigrad.errors import ArgumentError
-from minigrad.nn.optim.lr_scheduler.base import (
-    LRScheduler,
-    check,
-    checked_optimizer,
-    is_count,
-)
+from minigrad.nn.optim.lr_scheduler.base import LRScheduler, checked_optimizer
+from minigrad.nn.optim.lr_scheduler.options import check, is_count
 from minigrad.nn.optim.lr_scheduler.plateau import ReduceLROnPlateau
 from minigrad.nn.optim.optimizer import Optimizer
 

@@ -1,4 +1,4 @@
-"""Checking the sizes that layers are made with, and the inputs that they are given."""
+"""Checking the arguments that layers are made with, and the inputs that they are given."""
 
 from __future__ import annotations
 
@@ -10,16 +10,31 @@ from minigrad.dtypes import is_floating
 from minigrad.errors import ArgumentError, DtypeError, ShapeError
 
 
-def check_sizes(of: str, **sizes: int) -> None:
-    """Refuse sizes that are not positive integers, with the name of the layer and of the size.
+def check_counts(of: str, **counts: int) -> None:
+    """Refuse numbers of things that are not positive integers.
 
     Raises
     ------
     ArgumentError
     """
-    for name, size in sizes.items():
-        if not isinstance(size, (int, numpy.integer)) or isinstance(size, bool) or size < 1:
-            raise ArgumentError(f"{of}: {name} must be a positive integer, not {size!r}")
+    for name, count in counts.items():
+        if not isinstance(count, (int, numpy.integer)) or isinstance(count, bool) or count < 1:
+            raise ArgumentError(f"{of}: {name} must be a positive integer, not {count!r}")
+
+
+def check_dropout(of: str, **probabilities: float) -> None:
+    """Refuse probabilities to drop an element that are no numbers from 0 to 1.
+
+    Raises
+    ------
+    ArgumentError
+    """
+    for name, p in probabilities.items():
+        if not isinstance(p, (int, float)) or isinstance(p, bool) or not 0 <= p <= 1:
+            raise ArgumentError(
+                f"{of}: {name} is the probability to drop an element and must lie between 0 and 1, "
+                f"not {p!r}"
+            )
 
 
 def check_input(of: str, x: Any) -> None:

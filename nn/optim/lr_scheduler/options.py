@@ -1,0 +1,55 @@
+"""What the options of a schedule may be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from minigrad.errors import ArgumentError
+from minigrad.nn.optim.optimizer import Optimizer
+from minigrad.nn.optim.options import is_number
+
+
+def check(name: str, accepts: Callable[[Any], bool], says: str, **options: Any) -> None:
+    """Refuse options that ``accepts`` does not take.
+
+    Raises
+    ------
+    ArgumentError
+    """
+    for option, value in options.items():
+        if not accepts(value):
+            raise ArgumentError(f"{name}: {option} must be {says}, not {value!r}")
+
+
+def check_numbers(name: str, low: float = 0.0, high: float = float("inf"), **options: Any) -> None:
+    """Refuse options that are not numbers from ``low`` to ``high``."""
+    says = (
+        f"a finite number, {low:g} or more"
+        if high == float("inf")
+        else (f"a number from {low:g} to {high:g}")
+    )
+    check(name, lambda v: is_number(v) and low <= v <= high, says, **options)
+
+
+def is_count(value: Any) -> bool:
+    """Say whether ``value`` is an integer, 0 or more."""
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def for_each_group(name: str, option: str, value: Any, optimizer: Optimizer) -> list[Any]:
+    """Return ``value`` for each group; a list must have as many members as there are groups.
+
+    Raises
+    ------
+    ArgumentError
+    """
+    groups = len(optimizer.param_groups)
+    if not isinstance(value, (list, tuple)):
+        return [value] * groups
+    if len(value) != groups:
+        raise ArgumentError(
+            f"{name}: {option} has {len(value)} members, and the optimizer has {groups} groups; give "
+            "one for each, or one for all"
+        )
+    return list(value)
