@@ -244,7 +244,11 @@ def test_never_runs_the_step_on_tensors():
         ({"mask": np.ones((4, 3))}, DtypeError, r"mask has dtype float\d+; it must be bool"),
         ({"reset": np.zeros(3, bool)}, ShapeError, r"reset has shape \(3,\)"),
         ({"reset": np.zeros((4, 3), int)}, DtypeError, "it must be bool, for instance reset != 0"),
-        ({"compile": "allways"}, ArgumentError, "must be 'auto', 'require' or 'never', not 'allways'"),
+        (
+            {"compile": "allways"},
+            ArgumentError,
+            "must be 'auto', 'require' or 'never', not 'allways'",
+        ),
         ({"compile": "requir"}, ArgumentError, "did you mean 'require'?"),
         ({"compile": "require"}, KernelError, "there is no compiled loop yet"),
     ],

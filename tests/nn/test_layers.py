@@ -451,6 +451,8 @@ ERRORS = [
      "Dropout: p is the probability to drop an element and must lie between 0 and 1, not 1.5"),
     (lambda: nn.Dropout(math.nan), ArgumentError,
      "Dropout: p is the probability to drop an element and must lie between 0 and 1, not nan"),
+    (lambda: nn.Dropout("half"), ArgumentError,
+     "Dropout: p is the probability to drop an element and must lie between 0 and 1, not 'half'"),
     (lambda: nn.GELU("tan"), ArgumentError, "GELU: approximate must be 'none' or 'tanh', not 'tan'"),
     (lambda: nn.Hardtanh(1.0, 1.0), ArgumentError,
      "Hardtanh: min_val=1.0 must be smaller than max_val=1.0"),
