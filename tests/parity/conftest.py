@@ -1,11 +1,15 @@
 """The comparisons with other libraries. They need the extra `parity`: run `make parity`."""
 
 import importlib.util
+import os
 from pathlib import Path
 
 import pytest
 
 HERE = Path(__file__).parent
+
+# Before PyTorch is loaded: for arrays this small its threads only wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 def reason_to_skip(config):
