@@ -10,6 +10,7 @@ from typing import Any
 
 from minigrad.errors import ArgumentError
 from minigrad.kernels import cell
+from minigrad.nn.checks import check_flags
 from minigrad.ops.elementwise import relu, sigmoid, tanh
 from minigrad.ops.linalg import linear
 from minigrad.ops.shape import split
@@ -17,7 +18,8 @@ from minigrad.ops.shape import split
 Shapes = dict[str, tuple[int, ...]]
 
 
-def _shapes(rows: int, input_size: int, state_size: int, bias: bool) -> Shapes:
+def _shapes(of: str, rows: int, input_size: int, state_size: int, bias: bool) -> Shapes:
+    check_flags(of, bias=bias)
     weights: Shapes = {"weight_ih": (rows, input_size), "weight_hh": (rows, state_size)}
     return {**weights, "bias_ih": (rows,), "bias_hh": (rows,)} if bias else weights
 
@@ -29,7 +31,7 @@ def _sum(
 
 
 def _rnn_params(input_size: int, hidden_size: int, *, bias: bool = True) -> Shapes:
-    return _shapes(hidden_size, input_size, hidden_size, bias)
+    return _shapes("rnn", hidden_size, input_size, hidden_size, bias)
 
 
 @cell(state="h", params=_rnn_params)
@@ -56,7 +58,7 @@ def _lstm_params(
             f"lstm: proj_size is {proj_size!r} with a hidden_size of {hidden_size}; it must be a "
             "smaller positive integer, or 0 for no projection"
         )
-    shapes = _shapes(4 * hidden_size, input_size, proj_size or hidden_size, bias)
+    shapes = _shapes("lstm", 4 * hidden_size, input_size, proj_size or hidden_size, bias)
     return {**shapes, "weight_hr": (proj_size, hidden_size)} if proj_size else shapes
 
 
@@ -87,7 +89,7 @@ def lstm(
 
 
 def _gru_params(input_size: int, hidden_size: int, *, bias: bool = True) -> Shapes:
-    return _shapes(3 * hidden_size, input_size, hidden_size, bias)
+    return _shapes("gru", 3 * hidden_size, input_size, hidden_size, bias)
 
 
 @cell(state="h", params=_gru_params)

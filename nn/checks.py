@@ -37,21 +37,45 @@ def check_dropout(of: str, **probabilities: float) -> None:
             )
 
 
-def check_input(of: str, x: Any) -> None:
-    """Refuse an input that is no tensor (or array) of floating-point numbers.
+def check_flags(of: str, **flags: bool) -> None:
+    """Refuse what is neither True nor False: often an argument that stands at the wrong place.
+
+    Raises
+    ------
+    ArgumentError
+    """
+    for name, flag in flags.items():
+        if not isinstance(flag, (bool, numpy.bool)):
+            raise ArgumentError(
+                f"{of}: {name} must be True or False, not {flag!r}; pass what follows the sizes by name"
+            )
+
+
+def check_tensor(of: str, x: Any) -> None:
+    """Refuse an input that is no tensor (or array).
 
     Raises
     ------
     TypeError
-        If it has no shape and dtype.
-    DtypeError
-        If it holds integers or bool.
     """
     if not (hasattr(x, "shape") and hasattr(x, "dtype")):
         raise TypeError(
             f"{of}: the input must be a tensor, not a {type(x).__name__}; "
             "convert it with minigrad.tensor(...)"
         )
+
+
+def check_input(of: str, x: Any) -> None:
+    """Refuse an input that is no tensor (or array) of floating-point numbers.
+
+    Raises
+    ------
+    TypeError
+        As `check_tensor`.
+    DtypeError
+        If it holds integers or bool.
+    """
+    check_tensor(of, x)
     if not is_floating(x.dtype):
         raise DtypeError(
             f"{of}: the input has dtype {x.dtype}; it must hold floating-point numbers, "

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from minigrad.creation import zeros
 from minigrad.errors import ArgumentError, ShapeError
 from minigrad.nn import init
-from minigrad.nn.checks import check_counts, check_input
+from minigrad.nn.checks import check_counts, check_flags, check_input
 from minigrad.nn.module import Module
 from minigrad.nn.parameter import Parameter
 from minigrad.ops.convolution import axis_sizes, conv1d, conv2d, margins
@@ -37,6 +37,7 @@ class _Convolution(Module):
     ) -> None:
         name = type(self).__name__
         check_counts(name, in_channels=in_channels, out_channels=out_channels, groups=groups)
+        check_flags(name, bias=bias)
         if in_channels % groups or out_channels % groups:
             raise ArgumentError(
                 f"{name}: groups={groups} must divide in_channels={in_channels} and "
@@ -114,7 +115,8 @@ class Conv1d(_Convolution):
     Raises
     ------
     ArgumentError
-        If a number is too small, ``groups`` does not divide the channels, or ``padding`` is unknown.
+        If a number is too small, ``groups`` does not divide the channels, ``padding`` is unknown, or
+        ``bias`` no bool.
     """
 
     rank = 1
@@ -147,7 +149,8 @@ class Conv2d(_Convolution):
     Raises
     ------
     ArgumentError
-        If a number is too small, ``groups`` does not divide the channels, or ``padding`` is unknown.
+        If a number is too small, ``groups`` does not divide the channels, ``padding`` is unknown, or
+        ``bias`` no bool.
     """
 
     rank = 2

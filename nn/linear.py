@@ -7,7 +7,7 @@ from typing import Any
 from minigrad.creation import zeros
 from minigrad.errors import ArgumentError, ShapeError
 from minigrad.nn import init
-from minigrad.nn.checks import check_axis_size, check_counts
+from minigrad.nn.checks import check_axis_size, check_counts, check_flags
 from minigrad.nn.module import Module
 from minigrad.nn.parameter import Parameter
 from minigrad.ops.linalg import linear
@@ -37,7 +37,7 @@ class Linear(Module):
     Raises
     ------
     ArgumentError
-        If a size is not a positive integer.
+        If a size is not a positive integer, or ``bias`` not a bool.
     """
 
     def __init__(
@@ -49,6 +49,7 @@ class Linear(Module):
         dtype: Any = None,
     ) -> None:
         check_counts("Linear", in_features=in_features, out_features=out_features)
+        check_flags("Linear", bias=bias)
         self.in_features, self.out_features = in_features, out_features
         self.weight = Parameter(zeros((out_features, in_features), dtype=dtype, device=device))
         self.bias = Parameter(zeros(out_features, dtype=dtype, device=device)) if bias else None
@@ -114,9 +115,11 @@ class Embedding(Module):
     ) -> None:
         check_counts("Embedding", num_embeddings=num_embeddings, embedding_dim=embedding_dim)
         if padding_idx is not None:
-            if not -num_embeddings <= padding_idx < num_embeddings:
+            whole = isinstance(padding_idx, int)
+            if not whole or not -num_embeddings <= padding_idx < num_embeddings:
                 raise ArgumentError(
-                    f"Embedding: padding_idx is {padding_idx}, but there are {num_embeddings} rows"
+                    f"Embedding: padding_idx is {padding_idx!r}, but there are {num_embeddings} rows; "
+                    f"give an integer from {-num_embeddings} to {num_embeddings - 1}"
                 )
             padding_idx %= num_embeddings
         self.num_embeddings, self.embedding_dim = num_embeddings, embedding_dim

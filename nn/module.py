@@ -49,7 +49,7 @@ class Module:
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Compute the result of the layer; every layer defines its own."""
-        own = [name for name in dir(self) if not hasattr(Module, name)]
+        own = [name for name in _public(self) if not hasattr(Module, name)]
         raise NotImplementedError(
             f"{type(self).__name__} has no method forward; define it{suggestion('forward', own)}"
         )
@@ -66,7 +66,7 @@ class Module:
         def __getattr__(self, name: str) -> Any:
             if hasattr(type(self), name):  # a property that raised AttributeError: raise that one
                 return object.__getattribute__(self, name)
-            hint = "" if name.startswith("__") else suggestion(name, dir(self))
+            hint = "" if name.startswith("__") else suggestion(name, _public(self))
             raise AttributeError(f"{type(self).__name__} has no attribute {name!r}{hint}")
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -545,6 +545,10 @@ def _walk(
             yield from _walk(member, place, seen, (*above, module), children_first)
     if children_first:
         yield name, module
+
+
+def _public(module: Module) -> list[str]:
+    return [name for name in dir(module) if not name.startswith("_")]
 
 
 def _joined(prefix: str, name: str) -> str:

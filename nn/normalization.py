@@ -8,7 +8,7 @@ from typing import Any
 from minigrad.creation import zeros
 from minigrad.errors import ArgumentError
 from minigrad.nn import init
-from minigrad.nn.checks import check_counts, check_input
+from minigrad.nn.checks import check_counts, check_flags, check_input
 from minigrad.nn.module import Module
 from minigrad.nn.parameter import Parameter
 from minigrad.ops.network import layer_norm
@@ -40,7 +40,7 @@ class LayerNorm(Module):
     Raises
     ------
     ArgumentError
-        If a size is not a positive integer, or ``eps`` is negative.
+        If a size is not a positive integer, ``eps`` is negative, or a flag is no bool.
     """
 
     def __init__(
@@ -61,6 +61,7 @@ class LayerNorm(Module):
         sizes = tuple(map(int, normalized_shape))
         if not eps >= 0:
             raise ArgumentError(f"LayerNorm: eps must be 0 or more, not {eps}")
+        check_flags("LayerNorm", elementwise_affine=elementwise_affine, bias=bias)
         self.normalized_shape = sizes
         self.eps, self.elementwise_affine = eps, elementwise_affine
 

@@ -9,7 +9,7 @@ from minigrad.creation import asarray, zeros
 from minigrad.errors import ArgumentError, ShapeError
 from minigrad.kernels import Cell, scan
 from minigrad.nn.cell_layer import CellLayer
-from minigrad.nn.checks import check_counts, check_dropout
+from minigrad.nn.checks import check_counts, check_dropout, check_flags
 from minigrad.nn.dropout import Dropout
 from minigrad.ops.shape import concat, expand_dims, squeeze, stack, swapaxes
 from minigrad.tensor import Tensor
@@ -45,8 +45,8 @@ class Recurrent(CellLayer):
     Raises
     ------
     ArgumentError
-        If a size is not positive, ``dropout`` is no probability or has no effect, or the cell has no
-        ``params`` or does not take an option.
+        If a size is not positive, a flag is no bool, ``dropout`` is no probability or has no effect, or
+        the cell has no ``params`` or does not take an option.
     """
 
     _shows_cell: ClassVar[bool] = True
@@ -68,6 +68,7 @@ class Recurrent(CellLayer):
         super().__init__(cell, input_size, hidden_size, options)
         name = type(self).__name__
         check_counts(name, num_layers=num_layers)
+        check_flags(name, batch_first=batch_first, bidirectional=bidirectional)
         check_dropout(name, dropout=dropout)
         if dropout and num_layers == 1:
             raise ArgumentError(

@@ -117,7 +117,7 @@ class LSTMCell(OneStep):
     Raises
     ------
     ArgumentError
-        If a size is not positive.
+        If a size is not positive, or ``bias`` is no bool.
     """
 
     def __init__(
@@ -150,7 +150,7 @@ class GRUCell(OneStep):
     Raises
     ------
     ArgumentError
-        If a size is not positive.
+        If a size is not positive, or ``bias`` is no bool.
     """
 
     def __init__(

@@ -193,6 +193,11 @@ def test_what_is_inside_is_found_by_name():
         ),
         (lambda: model.get_buffer("weight"), "Tree has no buffer 'weight'"),
         (lambda: model.inner.c, "Pair has no attribute 'c'"),
+        # what is private is no advice
+        (
+            lambda: nn.LSTM(1, 1).flatten_parameters,
+            "LSTM has no attribute 'flatten_parameters'; did you mean 'parameters'?",
+        ),
         (
             lambda: nn.Linear(1, 1).wight,
             "Linear has no attribute 'wight'; did you mean 'weight'?",
