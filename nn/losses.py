@@ -21,7 +21,7 @@ from minigrad.tensor import Tensor
 
 
 class _Loss(Module):
-    def __init__(self, reduction: str) -> None:
+    def __init__(self, *, reduction: str = "mean") -> None:
         check_reduction(type(self).__name__, reduction)
         self.reduction = reduction
 
@@ -57,7 +57,7 @@ class CrossEntropyLoss(_Loss):
         reduction: str = "mean",
         label_smoothing: float = 0.0,
     ) -> None:
-        super().__init__(reduction)
+        super().__init__(reduction=reduction)
         if not 0 <= label_smoothing <= 1:
             raise ArgumentError(
                 f"CrossEntropyLoss: label_smoothing must lie between 0 and 1, not {label_smoothing}"
@@ -97,7 +97,7 @@ class NLLLoss(_Loss):
     def __init__(
         self, weight: Tensor | None = None, *, ignore_index: int = -100, reduction: str = "mean"
     ) -> None:
-        super().__init__(reduction)
+        super().__init__(reduction=reduction)
         self.weight, self.ignore_index = _kept(weight), ignore_index
 
     def forward(self, input: Any, target: Any) -> Any:
@@ -133,7 +133,7 @@ class BCEWithLogitsLoss(_Loss):
         reduction: str = "mean",
         pos_weight: Tensor | None = None,
     ) -> None:
-        super().__init__(reduction)
+        super().__init__(reduction=reduction)
         self.weight, self.pos_weight = _kept(weight), _kept(pos_weight)
 
     def forward(self, input: Any, target: Any) -> Any:
@@ -156,9 +156,6 @@ class MSELoss(_Loss):
         If ``reduction`` is unknown.
     """
 
-    def __init__(self, *, reduction: str = "mean") -> None:
-        super().__init__(reduction)
-
     def forward(self, input: Any, target: Any) -> Any:
         """Return the loss of two tensors of one shape."""
         return mse_loss(input, target, reduction=self.reduction)
@@ -176,9 +173,6 @@ class L1Loss(_Loss):
     ArgumentError
         If ``reduction`` is unknown.
     """
-
-    def __init__(self, *, reduction: str = "mean") -> None:
-        super().__init__(reduction)
 
     def forward(self, input: Any, target: Any) -> Any:
         """Return the loss of two tensors of one shape."""
@@ -200,7 +194,7 @@ class HuberLoss(_Loss):
     """
 
     def __init__(self, reduction: str = "mean", delta: float = 1.0) -> None:
-        super().__init__(reduction)
+        super().__init__(reduction=reduction)
         if not delta > 0:
             raise ArgumentError(f"HuberLoss: delta must be positive, not {delta}")
         self.delta = delta
@@ -225,7 +219,7 @@ class SmoothL1Loss(_Loss):
     """
 
     def __init__(self, *, reduction: str = "mean", beta: float = 1.0) -> None:
-        super().__init__(reduction)
+        super().__init__(reduction=reduction)
         if not beta >= 0:
             raise ArgumentError(f"SmoothL1Loss: beta must be 0 or more, not {beta}")
         self.beta = beta
