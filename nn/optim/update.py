@@ -146,13 +146,15 @@ class Update:
 
     def accumulate_square(self, total: Any, keep: float, part: Any, weight: float) -> None:
         """Set ``total = keep total + weight part²``."""
-        self.accumulate(total, keep, self.m.multiply(part, part, out=self.work), weight)
+        scaled = part if weight == 1 else self.m.multiply(part, weight, out=self.work)
+        self.accumulate(total, keep, self.m.multiply(scaled, part, out=self.work))
 
     def approach(self, mean: Any, goal: Any, weight: float) -> None:
-        """Set ``mean = mean + weight (goal - mean)``."""
+        """Set ``mean = mean + weight (goal - mean)``, beginning from the nearer of the two."""
+        start, part = (mean, weight) if weight < 0.5 else (goal, weight - 1)
         self.m.subtract(goal, mean, out=self.work)
-        self.m.multiply(self.work, weight, out=self.work)
-        self.m.add(mean, self.work, out=mean)
+        self.m.multiply(self.work, part, out=self.work)
+        self.m.add(start, self.work, out=mean)
 
     def divided_by_root(self, numerator: Any, square: Any, eps: float, scale: float = 1.0) -> Any:
         """Return ``numerator / (sqrt(square) / scale + eps)`` in `work`; ``square`` may be there."""

@@ -183,6 +183,15 @@ def test_a_change_by_hand_after_the_end_stays():
     assert schedule.get_last_lr() == [8.0, 0.0]
 
 
+def test_a_learning_rate_of_zero_that_a_wave_returns_to_does_not_fall_below():
+    optimizer = nn.optim.SGD([nn.Parameter([1.0])], lr=0.0)
+    schedule = schedules.CosineAnnealingLR(optimizer, T_max=6, eta_min=0.001)
+    for t in range(100):
+        optimizer.step()
+        schedule.step()
+        assert schedule.get_last_lr()[0] >= 0, t
+
+
 def test_two_schedules_multiply():
     optimizer = two_groups()
     first = schedules.ConstantLR(optimizer, factor=0.5, total_iters=3)

@@ -141,6 +141,24 @@ def to_numpy(tree):
     return tree.numpy() if isinstance(tree, torch.Tensor) else tree
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", ["Adam", "RMSprop", "Adagrad"])
+def test_gradients_of_very_different_sizes(name, dtype):
+    case = {"Adam": {"betas": (0.0, 0.0)}, "RMSprop": {"alpha": 0.9, "eps": 1e-12}}.get(name, {})
+    ours = nn.Parameter([1.0], dtype=dtype)
+    theirs = torch.tensor([1.0], dtype=getattr(torch, dtype), requires_grad=True)
+    optimizers = (
+        getattr(nn.optim, name)([ours], lr=0.1, **case),
+        getattr(torch.optim, name)([theirs], lr=0.1, **case),
+    )
+    huge = 3e19 if dtype == "float32" and name == "RMSprop" else 1e15  # its square is too large
+    for size in (1.0, huge, 1e-4, 1.0):
+        ours.grad, theirs.grad = mg.tensor([size], dtype=dtype), torch.tensor([size]).to(theirs)
+        for optimizer in optimizers:
+            optimizer.step()
+        np.testing.assert_allclose(ours.tolist(), theirs.tolist(), rtol=1e-6)
+
+
 @pytest.mark.parametrize(("name", "case"), CASES, ids=names(CASES))
 def test_a_hundred_steps(name, case):
     pair = Pair(name, case)
@@ -347,18 +365,24 @@ def double_at_33(epoch, optimizer):
             group["lr"] *= 2
 
 
-# Behind its lowest point PyTorch's cosine keeps what is left of a change by hand; ours begins anew.
-CHANGEABLE = [
-    (name, case)
-    for name, case in SCHEDULES
-    if not (name == "CosineAnnealingLR" and case["T_max"] in (1, 7))
-]
-
-
-@pytest.mark.parametrize(("name", "case"), CHANGEABLE, ids=[f"{n}-{c}" for n, c in CHANGEABLE])
+@pytest.mark.parametrize(("name", "case"), SCHEDULES, ids=schedule_names())
 def test_a_learning_rate_that_is_changed_between_two_steps(name, case):
     ours, theirs = (
         run(library, "SGD", name, case, double_at_33) for library in (nn.optim, torch.optim)
+    )
+    np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-15)
+
+
+@pytest.mark.parametrize("epoch", [6, 7, 8, 20, 21])
+def test_a_wave_goes_on_from_a_learning_rate_that_is_set_at_its_lowest_point(epoch):
+    def set_by_hand(now, optimizer):
+        if now == epoch:
+            optimizer.param_groups[0]["lr"] = 0.5
+
+    case = {"T_max": 7, "eta_min": 0.01}
+    ours, theirs = (
+        run(library, "SGD", "CosineAnnealingLR", case, set_by_hand)
+        for library in (nn.optim, torch.optim)
     )
     np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-15)
 

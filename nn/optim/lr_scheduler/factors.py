@@ -41,8 +41,11 @@ class FactorLR(LRScheduler):
         if now == before:
             return self._current()
         if before == 0:
-            return self._from_base()
-        return [floor + (rate - floor) * (now / before) for rate in self._current()]
+            rates = zip(self._current(), self.base_lrs, strict=False)
+            found = [rate + (base - floor) * now for rate, base in rates]
+        else:
+            found = [floor + (rate - floor) * (now / before) for rate in self._current()]
+        return [max(rate, 0.0) for rate in found]  # by rounding it can be below
 
     def _from_base(self) -> list[float]:
         factor, floor = self.factor_at(self.last_epoch), self.floor()
