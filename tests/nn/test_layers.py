@@ -261,15 +261,17 @@ def test_parameters_are_drawn_anew_in_place(make):
 
 
 @pytest.mark.parametrize(
-    ("make", "fan_in"),
+    ("make", "width"),
     [
         (partial(nn.Linear, 100, 300), 100),
         (partial(nn.Conv1d, 20, 300, 5), 100),
         (partial(nn.Conv2d, 40, 300, (2, 5), groups=4), 100),
+        (partial(nn.LSTM, 50, 100, 2, proj_size=60, bidirectional=True), 100),  # hidden_size
+        (partial(nn.GRUCell, 50, 100), 100),
     ],
 )
-def test_weights_and_biases_are_even_up_to_one_over_the_root_of_the_inputs(make, fan_in):
-    bound = fan_in**-0.5
+def test_weights_and_biases_are_even_up_to_one_over_the_root_of_the_width(make, width):
+    bound = width**-0.5
     for p in values(make()).values():
         assert 0.95 * bound < np.abs(p).max() <= bound
         n = p.size  # four standard errors; the kurtosis is 1.8
