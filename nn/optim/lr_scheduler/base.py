@@ -150,7 +150,7 @@ def checked_optimizer(optimizer: Any, name: str) -> Optimizer:
     return optimizer
 
 
-def warn_if_too_early(schedule: Any) -> None:
+def warn_if_too_early(schedule: LRScheduler) -> None:
     """Warn if the optimiser has not made its first step before the schedule makes its own."""
     if schedule.last_epoch == 0 and not schedule.optimizer.has_stepped:
         warnings.warn(
