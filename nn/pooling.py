@@ -66,7 +66,14 @@ class _AvgPool(_Pool):
 
 
 class MaxPool1d(_MaxPool):
-    """The largest element of each window along one axis; the options are those of `minigrad.max_pool1d`.
+    """The largest element of each window along one axis; see `minigrad.max_pool1d`.
+
+    Parameters
+    ----------
+    kernel_size, stride, padding, dilation : int
+        ``stride`` is ``kernel_size`` by default.
+    ceil_mode : bool
+        Whether the last window may reach over the border.
 
     Raises
     ------
@@ -79,7 +86,14 @@ class MaxPool1d(_MaxPool):
 
 
 class MaxPool2d(_MaxPool):
-    """The largest element of each window along two axes; the options are those of `minigrad.max_pool2d`.
+    """The largest element of each window along two axes; see `minigrad.max_pool2d`.
+
+    Parameters
+    ----------
+    kernel_size, stride, padding, dilation : int or pair of int
+        ``stride`` is ``kernel_size`` by default.
+    ceil_mode : bool
+        Whether the last window may reach over the border.
 
     Raises
     ------
@@ -92,7 +106,12 @@ class MaxPool2d(_MaxPool):
 
 
 class AvgPool1d(_AvgPool):
-    """The mean of each window along one axis; the options are those of `minigrad.avg_pool1d`.
+    """The mean of each window along one axis; see `minigrad.avg_pool1d`.
+
+    Parameters
+    ----------
+    kernel_size, stride, padding : int
+        ``stride`` is ``kernel_size`` by default.
 
     Raises
     ------
@@ -105,7 +124,12 @@ class AvgPool1d(_AvgPool):
 
 
 class AvgPool2d(_AvgPool):
-    """The mean of each window along two axes; the options are those of `minigrad.avg_pool2d`.
+    """The mean of each window along two axes; see `minigrad.avg_pool2d`.
+
+    Parameters
+    ----------
+    kernel_size, stride, padding : int or pair of int
+        ``stride`` is ``kernel_size`` by default.
 
     Raises
     ------
