@@ -194,6 +194,7 @@ def main(parser, options):
 
 
 if __name__ == "__main__":
-    sys.stdout.reconfigure(errors="backslashreplace")  # not every terminal has every character
+    # each line at once, also into a file; a terminal may not have every character
+    sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
     parser, options = parse(sys.argv[1:])
     sys.exit(parser.run(lambda: main(parser, options)))

@@ -8,7 +8,10 @@ if __name__ != "minigrad.nn":
 
 from minigrad.nn import cells as cells
 from minigrad.nn import init as init
+from minigrad.nn import language as language
+from minigrad.nn import ngram as ngram
 from minigrad.nn import optim as optim
+from minigrad.nn import sampling as sampling
 from minigrad.nn import text as text
 from minigrad.nn.activations import ELU as ELU
 from minigrad.nn.activations import GELU as GELU

@@ -5,6 +5,7 @@ It learns, stops and goes on bit for bit, and answers mistakes with one line.
 
 import contextlib
 import importlib.util
+import math
 import os
 import pty
 import random
@@ -85,7 +86,7 @@ def heed_interrupts():
 def start(folder, *arguments, stderr=subprocess.PIPE, before=heed_interrupts, **options):
     """Start the example as a process of its own, in which ``before`` is called first."""
     return subprocess.Popen(
-        [sys.executable, "-u", str(SCRIPT), *map(str, arguments)],
+        [sys.executable, str(SCRIPT), *map(str, arguments)],
         cwd=folder,
         stdout=subprocess.PIPE,
         stderr=stderr,
@@ -163,6 +164,35 @@ def test_the_same_seed_writes_the_same(char_lm):
     other = char_lm(*SMALL, "--seed", "1")
     assert other.scores() != one.scores()
     assert other.last_sample() != one.last_sample()
+
+
+def test_what_it_is_compared_with_has_counted_the_training_part_only(char_lm, tmp_path):
+    text = words("banana", "bandana") + words("cabana")  # the end is unlike the beginning
+    (tmp_path / "text.txt").write_text(text)
+    cut = len(text) * 9 // 10
+    training, held_out = text[:cut], text[cut + 1 :][: (len(text) - cut - 1) // 4 * 4]
+    arguments = "--text text.txt --batch 4 --hidden 2 --epochs 1 --seq-len 500".split()
+    share = {c: (training.count(c) + 1) / (cut + len(set(text))) for c in set(text)}
+    expected = -sum(math.log2(share[c]) for c in held_out) / len(held_out)
+    assert char_lm(*arguments).scores()[2] == pytest.approx(expected, abs=5e-4)
+
+
+def test_the_state_goes_from_chunk_to_chunk_and_starts_anew_with_an_epoch(
+    char_lm, example, monkeypatch
+):
+    given, returned, compute = [], [], example.next_loss
+
+    def watched(model, codes, targets, state):
+        given.append(state)
+        loss, state = compute(model, codes, targets, state)
+        returned.append(state)
+        return loss, state
+
+    monkeypatch.setattr(example, "next_loss", watched)
+    assert char_lm(*SMALL).status == 0
+    assert len(given) == 3 * UPDATES
+    for update, state in enumerate(given):
+        assert state is (returned[update - 1] if update % UPDATES else None)
 
 
 def test_the_progress_bar(tmp_path):
