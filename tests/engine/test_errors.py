@@ -691,7 +691,7 @@ CASES = {
         (
             'mg.random.set_state({"seed": 1})',
             "ArgumentError",
-            "this is not the state of a generator (KeyError('path')); pass what get_state() returned",
+            "this is not the state of a generator (KeyError('children')); pass what get_state() returned",
         ),
         (
             "mg.random.set_state(3)",
