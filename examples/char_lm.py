@@ -194,7 +194,6 @@ def main(parser, options):
 
 
 if __name__ == "__main__":
-    # each line at once, also into a file; a terminal may not have every character
-    sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
+    sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")  # pipes, old terminals
     parser, options = parse(sys.argv[1:])
     sys.exit(parser.run(lambda: main(parser, options)))
