@@ -17,16 +17,3 @@ def live_nodes(nodes: Sequence[Node], roots: Iterable[Any]) -> tuple[Node, ...]:
             kept.append(node)
             needed.update(i for i in node.inputs if isinstance(i, Var))
     return tuple(reversed(kept))
-
-
-def apart(nodes: Sequence[Node], varying: Iterable[Var]) -> tuple[list[Node], list[Node]]:
-    """Split nodes into those that do not depend on ``varying`` variables, and those that do."""
-    tainted = set(varying)
-    once, each = [], []
-    for node in nodes:
-        if any(isinstance(i, Var) and i in tainted for i in node.inputs):
-            tainted.update(node.outputs)
-            each.append(node)
-        else:
-            once.append(node)
-    return once, each

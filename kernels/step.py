@@ -10,7 +10,8 @@ from typing import Any
 from minigrad.dispatch import apply
 from minigrad.graph import Graph, Node, Var
 from minigrad.kernels.differentiate import differentiate
-from minigrad.kernels.simplify import apart, live_nodes
+from minigrad.kernels.partition import partition
+from minigrad.kernels.simplify import live_nodes
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class TracedStep:
         self.inputs = graph.inputs[:inputs]
         self.states = graph.inputs[inputs : inputs + states]
         self.parameters = graph.inputs[inputs + states :]
-        self.once, self.each = apart(graph.nodes, (*self.inputs, *self.states))
+        self.once, self.each = partition(graph.nodes, (*self.inputs, *self.states))
         self.backward = lru_cache(maxsize=None)(self._backward)
 
     def split(self, values: Sequence[Any]) -> tuple[Any, Any, Any]:
@@ -89,7 +90,7 @@ class TracedStep:
         graph = differentiate(self.graph, (*self.states, *(self.graph.inputs[i] for i in others)))
         seeds, read = graph.inputs[: len(states)], dict.fromkeys(graph.inputs[len(states) :])
         fixed = {*self.parameters, *(o for node in self.once for o in node.outputs)}
-        once, each = apart(graph.nodes, (*seeds, *(var for var in read if var not in fixed)))
+        once, each = partition(graph.nodes, (*seeds, *(var for var in read if var not in fixed)))
         # what the backward pass reads, and the history of each state it reads; less what is at hand
         history = [
             new for old, new in zip(self.states, self.graph.outputs, strict=True) if old in read

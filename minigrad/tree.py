@@ -1,4 +1,4 @@
-"""Trees of plain data and tensors, taken apart into a record that JSON can hold and named arrays.
+"""Trees of plain data and tensors, flattened into a record that JSON can hold and named arrays.
 
 In a record, None, bools, strings, lists, finite floats and integers of 64 bits stand for themselves.
 The rest is an object with one key that says what it is: ``{"dict": [[key, value], ...]}``,
@@ -23,7 +23,7 @@ MAX_DEPTH = 64
 _RESERVED_NAMES = {"__metadata__"}  # has another meaning in a safetensors file
 
 
-def take_apart(state: Any) -> tuple[Any, dict[str, Any]]:
+def flatten(state: Any) -> tuple[Any, dict[str, Any]]:
     """Return the record of ``state``, and its tensors as contiguous NumPy arrays by name.
 
     The name of a tensor is its path joined with dots: ``"model.lstm.weight_ih_l0"``. If two paths give
@@ -110,13 +110,13 @@ def _place(path: tuple[Any, ...]) -> str:
     return "state" + "".join(f"[{key!r}]" for key in path)
 
 
-def put_together(record: Any, tensors: Mapping[str, Any]) -> Any:
+def unflatten(record: Any, tensors: Mapping[str, Any]) -> Any:
     """Return the tree that ``record`` describes, with each of ``tensors`` in its place.
 
     Raises
     ------
     ValueError
-        If `take_apart` does not write such a record, or it does not name each tensor once.
+        If `flatten` does not write such a record, or it does not name each tensor once.
     """
     left = dict(tensors)
     tree = _tree(record, left, 0)

@@ -18,7 +18,7 @@ from minigrad.backends import parse_device
 from minigrad.errors import ArgumentError, FileFormatError
 from minigrad.files import file_name, read_file, replace_file
 from minigrad.tensor import Tensor, tensor
-from minigrad.tree import put_together, take_apart
+from minigrad.tree import flatten, unflatten
 
 # What comes after the eight bytes of the header's length, up to the digits of the checksum.
 _HEAD = rb'{"__metadata__":{"minigrad":"{\"minigrad\":1,\"sha256\":\"'
@@ -74,7 +74,7 @@ def save(path: str | os.PathLike[str], state: Any) -> None:
     import safetensors.numpy
 
     name = file_name(path, "save()")
-    tree, arrays = take_apart(state)
+    tree, arrays = flatten(state)
     ours = {"minigrad": 1, "sha256": _NO_DIGITS.decode(), "tree": tree}
     text = json.dumps(ours, separators=(",", ":"))
     try:
@@ -212,5 +212,5 @@ def _state(header: dict[str, Any], tensors: dict[str, Tensor]) -> Any:
         case {"__metadata__": {"minigrad": str(text)}}:
             match _parsed(text):
                 case {"minigrad": 1, "tree": record}:
-                    return put_together(record, tensors)
+                    return unflatten(record, tensors)
     raise ValueError("its metadata are of another version of minigrad")
