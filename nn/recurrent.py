@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -45,8 +46,13 @@ class Recurrent(CellLayer):
     Raises
     ------
     ArgumentError
-        If a size is not positive, a flag is no bool, ``dropout`` is no probability or has no effect, or
-        the cell has no ``params`` or does not take an option.
+        If a size is not positive, a flag is no bool, ``dropout`` is no probability, or the cell has
+        no ``params`` or does not take an option.
+
+    Warns
+    -----
+    UserWarning
+        If ``dropout`` has no effect, because there is one layer only.
     """
 
     _shows_cell: ClassVar[bool] = True
@@ -71,9 +77,10 @@ class Recurrent(CellLayer):
         check_flags(name, batch_first=batch_first, bidirectional=bidirectional)
         check_dropout(name, dropout=dropout)
         if dropout and num_layers == 1:
-            raise ArgumentError(
-                f"{name}: dropout={dropout} acts between layers, and there is only one; set "
-                "num_layers=2 or more, or apply a Dropout to the output"
+            warnings.warn(
+                f"{name}: dropout={dropout} acts between layers, and there is only one, so it does "
+                "nothing; set num_layers=2 or more, or apply a Dropout to the output",
+                stacklevel=len(type(self).__mro__) - len(Recurrent.__mro__) + 2,
             )
         self.num_layers, self.batch_first = num_layers, batch_first
         self.dropout, self.bidirectional = dropout, bidirectional

@@ -35,8 +35,6 @@ MADE = [
      "must lie between 0 and 1, not 1.5")),
     (lambda: nn.GRU(3, 4, 2, dropout=float("nan")), "between 0 and 1, not nan"),
     (lambda: nn.GRU(3, 4, 2, dropout=True), "between 0 and 1, not True"),
-    (lambda: nn.GRU(3, 4, dropout=0.5), ("GRU: dropout=0.5 acts between layers, and there is only "
-     "one; set num_layers=2 or more, or apply a Dropout to the output")),
     (lambda: nn.Recurrent(without_params, 3, 4), ("cell 'without_params' does not say what its "
      "parameters look like; make it with @cell")),
     (lambda: nn.Recurrent(without_params.step, 3, 4), ("Recurrent: the cell is a function; make one of "
@@ -116,3 +114,17 @@ def test_a_layer_has_no_place_in_a_step():
     ) as e:
         scan(lambda x, h: layer(x, h) * 1, zeros(*X), zeros(2, 4))
     assert "call its cell 'gru' there, and pass the parameters to scan" in str(e.value)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [lambda: nn.GRU(3, 4, dropout=0.5), lambda: nn.Recurrent(cells.gru, 3, 4, dropout=0.5)],
+)
+def test_dropout_that_does_nothing_is_told_where_the_layer_is_made(make):
+    with pytest.warns(
+        UserWarning, match="dropout=0.5 acts between layers, and there is only"
+    ) as seen:
+        layer = make()
+    assert seen[0].filename == __file__
+    x = mg.ones((2, 1, 3))
+    assert layer(x)[0].tolist() == layer(x)[0].tolist()
