@@ -12,6 +12,7 @@ from minigrad import dispatch
 from minigrad.backends.base import by_type
 from minigrad.backpropagation import backpropagate, node_key
 from minigrad.creation import zeros
+from minigrad.dtypes import get_default_dtype
 from minigrad.errors import (
     AnomalyError,
     KernelError,
@@ -244,7 +245,7 @@ def _traced(
         tuple((x.shape[1:], x.dtype) for x in inputs),
         tuple((s.shape, s.dtype) for s in states),
         tuple((name, p.shape, p.dtype) for name, p in parameters.items()),
-        surroundings,
+        (get_default_dtype(), surroundings),
     )
     if key not in known:
         names = argument_names(step, len(inputs), len(states))
@@ -271,6 +272,7 @@ def _surroundings(step: Any, above: tuple[Any, ...] = ()) -> tuple[Any, ...] | N
         return None
     outside = inspect.getclosurevars(function)
     values = {**outside.nonlocals, **outside.globals, **(function.__kwdefaults__ or {})}
+    values.update((f".{name}", value) for name, value in vars(function).items())
     found: list[Any] = [function.__code__]
     for name, value in (*values.items(), *enumerate(function.__defaults__ or ())):
         if isinstance(value, (bool, int, float, str, type(None))):

@@ -557,6 +557,35 @@ def test_defaults_of_a_step_may_change():
     assert scan(step, x, h)[1].item() == 20.0
 
 
+def test_attributes_of_a_step_and_of_its_helpers_may_change():
+    def scaled(x):
+        return x * scaled.by
+
+    def step(x, h):
+        return h + scaled(x) * step.by
+
+    x, h = mg.ones((2, 1, 1)), mg.zeros((1, 1))
+    step.by = scaled.by = 1.0
+    assert scan(step, x, h)[1].item() == 2.0
+    step.by = 10.0
+    assert scan(step, x, h)[1].item() == 20.0
+    scaled.by = 2.0
+    assert scan(step, x, h)[1].item() == 40.0
+
+
+def test_the_default_dtype_may_change():
+    def step(x, h):
+        return h + x * (1 if mg.get_default_dtype() == mg.float32 else 10)
+
+    x, h = mg.ones((2, 1, 1)), mg.zeros((1, 1))
+    assert scan(step, x, h)[1].item() == 2.0
+    mg.set_default_dtype("float64")
+    try:
+        assert scan(step, x, h)[1].item() == 20.0
+    finally:
+        mg.set_default_dtype("float32")
+
+
 # wrong calls
 
 

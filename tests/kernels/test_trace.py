@@ -301,6 +301,9 @@ def test_evaluating_a_graph_and_its_backward_graph():
         (lambda x, h: mg.softmax(x, axis=0) * h, "h"),
         (lambda x, h: mg.where(x > 0, h, mg.sum(x)), "h"),
         (lambda x, h: h + mg.roll(mg.sign(x), 1, axis=0), "h"),
+        (lambda x, h: h + x[-1:], "h"),
+        (lambda x, h: h + x[1:2], "h"),
+        (lambda x, h: mg.flip(mg.cumulative_sum(mg.flip(x + h, axis=0), axis=0), axis=0), "h"),
     ],
 )
 def test_a_step_must_not_mix_rows(step, state):
