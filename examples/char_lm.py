@@ -38,8 +38,8 @@ SETTINGS = {  # what makes a run the run it is, and stays with its checkpoint
     "seed": (number(int, 0, 2**63), 0, "where random numbers begin"),
     "limit": (number(int, 100, 10**9), None, "read only so many characters"),
 }
-PROGRESS = ("epoch", "seen", "state", "curve", "checks")
-PARTS = ("vocabulary", "training", "held_out", "model", "optimizer", "schedule", "pen")
+PROGRESS = ("epoch", "seen", "state", "curve", "scores")
+PARTS = ("vocabulary", "training", "held_out", "model", "optimizer", "schedule", "generator")
 QUICK = {"hidden": 96, "batch": 8, "seq_len": 32, "epochs": 3, "limit": 60_000}
 
 
@@ -76,7 +76,7 @@ class Run:
         self.unigram = counted.unigram_bits(self.held_out.targets)
 
         mg.manual_seed(settings["seed"])
-        self.pen = mg.Generator(settings["seed"])  # so that writing does not change the training
+        self.generator = mg.Generator(settings["seed"])  # writing does not change training
         sizes = {name: settings[name] for name in ("cell", "hidden", "layers")}
         self.model = CharacterModel(len(self.vocabulary), **sizes).to(device)
         self.optimizer = nn.optim.Adam(self.model.parameters(), lr=settings["lr"])
@@ -84,7 +84,7 @@ class Run:
         self.schedule = nn.optim.lr_scheduler.LinearLR(self.optimizer, 1.0, 0.0, updates)
         self.parts = {name: getattr(self, name) for name in PARTS}
         self.epoch, self.seen, self.state = 0, 0, None
-        self.curve, self.checks = [], []  # characters seen, bits per character
+        self.curve, self.scores = [], []  # characters seen, bits per character
 
     def save(self, path):
         """Write all that the run needs to go on."""
@@ -111,15 +111,15 @@ class Run:
                 return False
         self.epoch, self.state = self.epoch + 1, None
         score = bits_per_character(self.model, self.held_out, length, self.device)
-        self.checks.append((self.seen, score))
+        self.scores.append((self.seen, score))
         return True
 
     def write(self, length, prompt, **choice):
         """Return text that the model makes up."""
-        start = self.vocabulary.encode(prompt or self.first)
-        choice |= {"generator": self.pen, "device": self.device}
-        drawn = generate(self.model, start, length, **choice)
-        return prompt + self.vocabulary.decode(drawn)
+        start = prompt or self.first
+        choice |= {"generator": self.generator, "device": self.device}
+        drawn = generate(self.model, self.vocabulary.encode(start), length, **choice)
+        return start + self.vocabulary.decode(drawn)
 
 
 def parse(arguments):
@@ -176,7 +176,7 @@ def main(parser, options):
         while run.epoch < epochs:
             bar.set_description(f"epoch {run.epoch + 1}/{epochs}")
             if run.train_epoch(bar, interrupt):
-                score = f"{run.curve[-1][1]:.3f} bits/char, validation {run.checks[-1][1]:.3f}"
+                score = f"{run.curve[-1][1]:.3f} bits/char, validation {run.scores[-1][1]:.3f}"
                 bar.write(f"epoch {run.epoch}/{epochs}: {score}\n  {run.write(150, **sampling)!r}")
             run.save(path)
             if interrupt:
@@ -184,10 +184,10 @@ def main(parser, options):
                 bar.write(f"stopped and saved; to go on:\n{parser.command(**again)}")
                 return 130
     print(f"\n--- a sample ---\n{run.write(500, **sampling)}\n----------------\n")
-    curves, picture = {"training": run.curve, "validation": run.checks}, options.out / "loss.png"
+    curves, picture = {"training": run.curve, "validation": run.scores}, options.out / "loss.png"
     levels = {"bigram model, validation": run.bigram}
     plot_curves(picture, curves, "characters seen", "bits per character", levels)
-    score = f"{run.checks[-1][1]:.3f}, bigram {run.bigram:.3f}, unigram {run.unigram:.3f}"
+    score = f"{run.scores[-1][1]:.3f}, bigram {run.bigram:.3f}, unigram {run.unigram:.3f}"
     print(f"bits per character in validation: {run.settings['cell']} {score}")
     print(f"loss curve: {picture}\ncheckpoint: {path}")
     return 0
