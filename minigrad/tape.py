@@ -122,7 +122,7 @@ class Eager:
         # The hot path of the engine: calls and attribute look-ups are counted here.
         arrays: list[Any] = []
         parents: list[Any] = []
-        mask = 0
+        mask = others = 0  # bits: which arguments are tracked, and which are no tensors
         bit = 1
         kind: Any = None
         for arg in args:
@@ -138,6 +138,8 @@ class Eager:
                     kind = type(arg)
             elif arg is not None and type(arg) not in _WEAK:
                 return self.apply(op, _as_tensors(op, args), attrs)
+            else:
+                others |= bit
             arrays.append(arg)
             parents.append(parent)
             bit <<= 1
@@ -156,7 +158,7 @@ class Eager:
             raise explain(op, args, attrs, error) from error
         if type(out) is not kind:
             if isinstance(out, (tuple, list)):
-                return self._several(op, args, attrs, arrays, parents, mask, kind, out)
+                return self._several(op, args, attrs, arrays, parents, (mask, others), kind, out)
             if type(out) not in by_type:
                 out = backend.namespace.asarray(out)
         if self.checking:
@@ -166,9 +168,9 @@ class Eager:
         dtype = out.dtype
         if dtype is not float32 and dtype is not float64 and not is_floating(dtype):
             return make(out, None)
-        plan = op.saving.get(mask)
+        plan = op.saving.get(mask if not others else (mask, others))
         if plan is None or op.variadic:
-            plan = _plan(op, arrays, (out,), False, attrs, mask)
+            plan = _plan(op, arrays, (out,), False, attrs, (mask, others))
         droppable, keep_output = plan
         if op.elementwise and len(droppable) == len(arrays):
             saved: Any = _NOTHING[len(droppable)]
@@ -198,7 +200,7 @@ class Eager:
         attrs: Mapping[str, Any],
         arrays: list[Any],
         parents: list[Any],
-        mask: int,
+        which: tuple[int, int],
         kind: Any,
         outs: Any,
     ) -> tuple[Tensor, ...]:
@@ -207,9 +209,9 @@ class Eager:
         outs = tuple(o if type(o) is kind else backend.namespace.asarray(o) for o in outs)
         if self.checking:
             check(op, args, outs, backend)
-        if not mask or not self.tracking or op.rules is None or not outs:
+        if not which[0] or not self.tracking or op.rules is None or not outs:
             return tuple(make(o, None) for o in outs)
-        droppable, keep_output = _plan(op, arrays, outs, True, attrs, mask)
+        droppable, keep_output = _plan(op, arrays, outs, True, attrs, which)
         for position in droppable:
             arrays[position] = _spec(arrays[position])
         record = new_record(Record)
@@ -231,13 +233,18 @@ class Eager:
 
 
 def _plan(
-    op: Op, arrays: Sequence[Any], outs: Any, several: bool, attrs: Mapping[str, Any], mask: int
+    op: Op,
+    arrays: Sequence[Any],
+    outs: Any,
+    several: bool,
+    attrs: Mapping[str, Any],
+    which: tuple[int, int],
 ) -> tuple[tuple[int, ...], bool]:
     """Return which arguments need not be saved, and whether the output must be."""
-    key = (mask, len(arrays)) if op.variadic else mask
+    key = (*which, len(arrays)) if op.variadic else which if which[1] else which[0]
     plan = op.saving.get(key)
     if plan is None:
-        plan = op.saving[key] = needs(op, arrays, outs, several, attrs, mask)
+        plan = op.saving[key] = needs(op, arrays, outs, several, attrs, which[0])
     return plan
 
 

@@ -188,6 +188,16 @@ def test_an_optimiser_step_between_forward_and_backward_is_noticed_through_a_vie
         mg.grad(y, x)
 
 
+def test_an_addition_saves_nothing_after_one_of_a_number(x):
+    mg.OPS["add"].saving.clear()
+    x + 1.0
+    constant = mg.ones(3)
+    y = x + constant
+    constant.copy_(mg.zeros(3))
+    y.sum().backward()
+    assert x.grad.tolist() == [1, 1, 1]
+
+
 @pytest.mark.parametrize("name", VIEWS)
 def test_a_view_of_another_tensor_raises_no_false_alarm(name):
     w, other = mg.randn(3, 4, requires_grad=True), mg.randn(3, 4, requires_grad=True)
