@@ -102,6 +102,7 @@ def backward(
         sums = {
             leaf: _owned(g, create_graph) if leaf.grad is None else leaf.grad + g
             for leaf, g in found.items()
+            if leaf.requires_grad  # it may have been frozen since
         }
     for leaf, total in sums.items():
         leaf.grad = total

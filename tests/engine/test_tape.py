@@ -521,6 +521,15 @@ def test_modes_and_anomaly_cannot_be_switched_while_tracing():
 # hooks
 
 
+def test_a_leaf_that_was_frozen_after_the_forward_pass_gets_no_gradient():
+    x, y = leaf(2.0), leaf(3.0)
+    z = x * y
+    x.requires_grad_(False)
+    z.backward()
+    assert x.grad is None
+    assert y.grad.item() == 2
+
+
 def test_a_hook_of_a_leaf_sees_its_whole_gradient_and_can_replace_it():
     seen = []
     x = leaf(3.0)
