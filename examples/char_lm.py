@@ -17,12 +17,9 @@ from tqdm import tqdm
 
 import minigrad as mg
 from minigrad import nn
-from minigrad.nn.curves import plot_curves
-from minigrad.nn.language import bits_per_character, next_loss
-from minigrad.nn.ngram import NGram
-from minigrad.nn.program import Parser, number
-from minigrad.nn.sampling import generate
-from minigrad.nn.text import Streams, Vocabulary, english_text, read_text
+from minigrad.nn.text import NGram, Streams, Vocabulary, english_text, generate, read_text
+from minigrad.nn.text.language import bits_per_character, next_loss
+from minigrad.nn.training import Parser, number, plot_curves
 
 LAYERS = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
 COUNT = number(int, 1, 10**6)

@@ -8,11 +8,9 @@ if __name__ != "minigrad.nn":
 
 from minigrad.nn import cells as cells
 from minigrad.nn import init as init
-from minigrad.nn import language as language
-from minigrad.nn import ngram as ngram
 from minigrad.nn import optim as optim
-from minigrad.nn import sampling as sampling
 from minigrad.nn import text as text
+from minigrad.nn import training as training
 from minigrad.nn.activations import ELU as ELU
 from minigrad.nn.activations import GELU as GELU
 from minigrad.nn.activations import Hardsigmoid as Hardsigmoid
@@ -27,11 +25,6 @@ from minigrad.nn.activations import Softmax as Softmax
 from minigrad.nn.activations import Softplus as Softplus
 from minigrad.nn.activations import Softsign as Softsign
 from minigrad.nn.activations import Tanh as Tanh
-from minigrad.nn.checkpoint import Checkpoint as Checkpoint
-from minigrad.nn.checkpoint import save_checkpoint as save_checkpoint
-from minigrad.nn.clip import clip_grad_norm_ as clip_grad_norm_
-from minigrad.nn.clip import clip_grad_value_ as clip_grad_value_
-from minigrad.nn.clip import get_total_norm as get_total_norm
 from minigrad.nn.containers import ModuleDict as ModuleDict
 from minigrad.nn.containers import ModuleList as ModuleList
 from minigrad.nn.containers import ParameterDict as ParameterDict
@@ -40,8 +33,6 @@ from minigrad.nn.containers import Sequential as Sequential
 from minigrad.nn.convolution import Conv1d as Conv1d
 from minigrad.nn.convolution import Conv2d as Conv2d
 from minigrad.nn.dropout import Dropout as Dropout
-from minigrad.nn.interrupt import Interrupt as Interrupt
-from minigrad.nn.interrupt import noting_interrupts as noting_interrupts
 from minigrad.nn.linear import Embedding as Embedding
 from minigrad.nn.linear import Linear as Linear
 from minigrad.nn.losses import BCEWithLogitsLoss as BCEWithLogitsLoss
@@ -53,6 +44,9 @@ from minigrad.nn.losses import NLLLoss as NLLLoss
 from minigrad.nn.losses import SmoothL1Loss as SmoothL1Loss
 from minigrad.nn.module import Module as Module
 from minigrad.nn.normalization import LayerNorm as LayerNorm
+from minigrad.nn.optim.clip import clip_grad_norm_ as clip_grad_norm_
+from minigrad.nn.optim.clip import clip_grad_value_ as clip_grad_value_
+from minigrad.nn.optim.clip import get_total_norm as get_total_norm
 from minigrad.nn.parameter import Buffer as Buffer
 from minigrad.nn.parameter import Parameter as Parameter
 from minigrad.nn.pooling import AvgPool1d as AvgPool1d
@@ -70,4 +64,8 @@ from minigrad.nn.shape import Flatten as Flatten
 from minigrad.nn.shape import Identity as Identity
 from minigrad.nn.shape import Unflatten as Unflatten
 from minigrad.nn.summary import summary as summary
-from minigrad.nn.truncation import detach_state as detach_state
+from minigrad.nn.training.checkpoint import Checkpoint as Checkpoint
+from minigrad.nn.training.checkpoint import save_checkpoint as save_checkpoint
+from minigrad.nn.training.interrupt import Interrupt as Interrupt
+from minigrad.nn.training.interrupt import noting_interrupts as noting_interrupts
+from minigrad.nn.training.truncation import detach_state as detach_state

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy
@@ -111,3 +112,18 @@ def check_axis_size(of: str, x: Any, axis: int, name: str, size: int, layout: st
         raise ShapeError(
             f"{of}: the input has shape {shape}; it must be {layout} with {name}={size}"
         )
+
+
+def entry_of(state: Any, name: str) -> Any:
+    """Return an entry of a state dict of plain data.
+
+    Raises
+    ------
+    ArgumentError
+        If ``state`` has no such entry.
+    """
+    if not isinstance(state, Mapping) or name not in state:
+        raise ArgumentError(
+            f"load_state_dict: the state has no {name!r}; pass what state_dict() returned"
+        )
+    return state[name]

@@ -6,7 +6,7 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
-from minigrad.nn.curves import plot_curves
+from minigrad.nn.training.curves import plot_curves
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ import pytest
 
 import minigrad as mg
 from minigrad import nn
-from minigrad.nn.language import bits_per_character, next_loss
 from minigrad.nn.text import Streams
+from minigrad.nn.text.language import bits_per_character, next_loss
 
 
 class Model(nn.Module):

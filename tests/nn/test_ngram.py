@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minigrad.errors import ArgumentError
-from minigrad.nn.ngram import NGram
+from minigrad.nn.text.ngram import NGram
 
 
 def test_counting_models_know_what_they_counted():

@@ -7,7 +7,7 @@ import pytest
 
 import minigrad as mg
 from minigrad.errors import ArgumentError
-from minigrad.nn.sampling import generate
+from minigrad.nn.text.sampling import generate
 
 PROBABILITIES = np.array([0.1, 0.3, 0.6, 0.0])
 

@@ -1,146 +1,18 @@
-"""Text as numbers: reading it, a vocabulary of characters, and streams to train on.
-
-A vocabulary and streams can be parts of a checkpoint: they refuse to go on with another text.
-"""
+"""A long text as streams that are read side by side, and from which a run can go on."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from minigrad.errors import ArgumentError
-from minigrad.nn.checks import check_counts
+from minigrad.nn.checks import check_counts, entry_of
+from minigrad.nn.text.vocabulary import Codes
 from minigrad.tensor import Tensor, tensor
-
-Codes = np.ndarray[Any, Any]
-
-
-def english_text() -> str:
-    """Return about 465 000 characters of English: the language reference that Python carries."""
-    from pydoc_data.topics import topics  # large, so it is read only when asked for
-
-    return "\n".join(topics[name] for name in sorted(topics))
-
-
-def read_text(path: str | Path) -> str:
-    """Return the content of a UTF-8 text file, without a byte order mark.
-
-    Raises
-    ------
-    ArgumentError
-        If there is no such file, it is empty, or it does not hold text.
-    """
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise ArgumentError(
-            f"{path} is no UTF-8 text: byte {error.start} is {error.object[error.start]:#04x}; "
-            "convert it to UTF-8, or give a text file"
-        ) from None
-    except OSError as error:
-        raise ArgumentError(f"cannot read {path}: {error.strerror or error}") from None
-    if "\0" in text:
-        raise ArgumentError(f"{path} is no text: it holds a zero byte; give a text file")
-    if not text.strip("\ufeff \t\r\n"):
-        raise ArgumentError(f"{path} is empty; give a file with text")
-    return text.removeprefix("\ufeff")
-
-
-class Vocabulary:
-    """The characters of a text, numbered in the order of their code points.
-
-    Parameters
-    ----------
-    text : str
-
-    Attributes
-    ----------
-    characters : str
-        Its position is the number of a character.
-
-    Raises
-    ------
-    ArgumentError
-        If the text is empty.
-    """
-
-    def __init__(self, text: str) -> None:
-        if not text:
-            raise ArgumentError("Vocabulary: the text is empty; give one with characters")
-        self.characters = "".join(sorted(set(text)))
-        self._points = _points(self.characters)
-
-    def __len__(self) -> int:
-        return len(self.characters)
-
-    def encode(self, text: str) -> Codes:
-        """Return the number of each character, int64.
-
-        Raises
-        ------
-        ArgumentError
-            If a character is not in the vocabulary.
-        """
-        points = _points(text)
-        codes = np.searchsorted(self._points, points)
-        unknown = self._points[np.minimum(codes, len(self) - 1)] != points
-        if unknown.any():
-            raise ArgumentError(
-                f"the character {chr(points[unknown][0])!r} does not occur in the text that the "
-                "vocabulary was made of; leave it out"
-            )
-        return codes
-
-    def decode(self, codes: Iterable[Any]) -> str:
-        """Return the text of these numbers.
-
-        Raises
-        ------
-        ArgumentError
-            If a number stands for no character.
-        """
-        numbers = [int(code) for code in codes]
-        for number in numbers:
-            if not 0 <= number < len(self):
-                raise ArgumentError(
-                    f"decode: {number} stands for no character; the numbers go from 0 to "
-                    f"{len(self) - 1}"
-                )
-        return "".join(self.characters[number] for number in numbers)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the characters."""
-        return {"characters": self.characters}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Refuse the characters of another text.
-
-        Raises
-        ------
-        ArgumentError
-        """
-        if _entry(state, "characters") != self.characters:
-            raise ArgumentError(
-                "the text has other characters than the one that the state belongs to; give the text "
-                "that the run began with"
-            )
-
-
-def _points(text: str) -> Codes:
-    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype="<u4")
-
-
-def _entry(state: Any, name: str) -> Any:
-    if not isinstance(state, Mapping) or name not in state:
-        raise ArgumentError(
-            f"load_state_dict: the state has no {name!r}; pass what state_dict() returned"
-        )
-    return state[name]
 
 
 class Streams:
@@ -253,8 +125,8 @@ class Streams:
         ArgumentError
             If it is another text, another number of streams, or no position. Nothing has changed then.
         """
-        position, batch = _entry(state, "position"), _entry(state, "batch")
-        if _entry(state, "text") != self._digest:
+        position, batch = entry_of(state, "position"), entry_of(state, "batch")
+        if entry_of(state, "text") != self._digest:
             raise ArgumentError(
                 "this is not the text that the position belongs to; give the text that the run began "
                 "with"

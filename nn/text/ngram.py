@@ -8,7 +8,7 @@ import numpy as np
 
 from minigrad.errors import ArgumentError
 from minigrad.nn.checks import check_counts
-from minigrad.nn.text import Codes
+from minigrad.nn.text.vocabulary import Codes
 
 
 class NGram:

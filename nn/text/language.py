@@ -6,8 +6,8 @@ import math
 from typing import Any
 
 from minigrad.nn.module import Module
-from minigrad.nn.text import Streams
-from minigrad.nn.truncation import detach_state
+from minigrad.nn.text.streams import Streams
+from minigrad.nn.training.truncation import detach_state
 from minigrad.ops.losses import cross_entropy
 from minigrad.tape import no_grad
 from minigrad.tensor import Tensor

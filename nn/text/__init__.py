@@ -1,0 +1,10 @@
+"""minigrad.nn.text: what models of text need besides layers. It knows characters, not words yet."""
+
+from minigrad.nn.text.files import english_text as english_text
+from minigrad.nn.text.files import read_text as read_text
+from minigrad.nn.text.language import bits_per_character as bits_per_character
+from minigrad.nn.text.language import next_loss as next_loss
+from minigrad.nn.text.ngram import NGram as NGram
+from minigrad.nn.text.sampling import generate as generate
+from minigrad.nn.text.streams import Streams as Streams
+from minigrad.nn.text.vocabulary import Vocabulary as Vocabulary

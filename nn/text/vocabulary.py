@@ -1,0 +1,97 @@
+"""The characters of a text as numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from minigrad.errors import ArgumentError
+from minigrad.nn.checks import entry_of
+
+Codes = np.ndarray[Any, Any]
+
+
+class Vocabulary:
+    """The characters of a text, numbered in the order of their code points.
+
+    Parameters
+    ----------
+    text : str
+
+    Attributes
+    ----------
+    characters : str
+        Its position is the number of a character.
+
+    Raises
+    ------
+    ArgumentError
+        If the text is empty.
+    """
+
+    def __init__(self, text: str) -> None:
+        if not text:
+            raise ArgumentError("Vocabulary: the text is empty; give one with characters")
+        self.characters = "".join(sorted(set(text)))
+        self._points = _points(self.characters)
+
+    def __len__(self) -> int:
+        return len(self.characters)
+
+    def encode(self, text: str) -> Codes:
+        """Return the number of each character, int64.
+
+        Raises
+        ------
+        ArgumentError
+            If a character is not in the vocabulary.
+        """
+        points = _points(text)
+        codes = np.searchsorted(self._points, points)
+        unknown = self._points[np.minimum(codes, len(self) - 1)] != points
+        if unknown.any():
+            raise ArgumentError(
+                f"the character {chr(points[unknown][0])!r} does not occur in the text that the "
+                "vocabulary was made of; leave it out"
+            )
+        return codes
+
+    def decode(self, codes: Iterable[Any]) -> str:
+        """Return the text of these numbers.
+
+        Raises
+        ------
+        ArgumentError
+            If a number stands for no character.
+        """
+        numbers = [int(code) for code in codes]
+        for number in numbers:
+            if not 0 <= number < len(self):
+                raise ArgumentError(
+                    f"decode: {number} stands for no character; the numbers go from 0 to "
+                    f"{len(self) - 1}"
+                )
+        return "".join(self.characters[number] for number in numbers)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the characters."""
+        return {"characters": self.characters}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Refuse the characters of another text.
+
+        Raises
+        ------
+        ArgumentError
+        """
+        if entry_of(state, "characters") != self.characters:
+            raise ArgumentError(
+                "the text has other characters than the one that the state belongs to; give the text "
+                "that the run began with"
+            )
+
+
+def _points(text: str) -> Codes:
+    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype="<u4")
