@@ -203,6 +203,8 @@ from minigrad.tape import no_grad as no_grad
 from minigrad.tape import set_grad_enabled as set_grad_enabled
 from minigrad.tensor import Tensor as Tensor
 from minigrad.tensor import tensor as tensor
+from minigrad.threads import get_num_threads as get_num_threads
+from minigrad.threads import set_num_threads as set_num_threads
 from minigrad.weights import load as load
 from minigrad.weights import save as save
 

@@ -1,0 +1,161 @@
+"""Generated sources on disk: imported from there, so that Numba keeps what it compiles beside them.
+
+One source is one folder, ``<cache>/<sha256>/kernel.py``. The hash covers everything that what is
+compiled depends on, so nothing in the cache is ever out of date and nothing has to be removed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import re
+import sys
+import tempfile
+import threading
+import warnings
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from types import ModuleType
+
+from minigrad.errors import KernelError
+from minigrad.kernels.cache_folder import cache_folders
+
+_modules: dict[str, ModuleType] = {}
+_loading = threading.RLock()
+_warned = False
+
+# Numba recompiles when the time of a file changes. All processes that write one source give it
+# one time, so that none of them makes the work of another useless.
+_TIME = 1_000_000_000
+
+
+def load_source(text: str, name: str) -> ModuleType:
+    """Import generated source text from the cache, writing it there first if need be.
+
+    What lies in the cache is compared with ``text``, so a damaged or edited file never runs.
+    Safe in several threads and in several processes at once. If the cache cannot be written, a
+    folder for temporary files is used, with one warning.
+
+    Parameters
+    ----------
+    text
+        A Python module. Functions with Numba's ``cache=True`` are cached beside it.
+    name
+        What the module's name says, for tracebacks and profilers.
+
+    Returns
+    -------
+    module
+        The same object each time that the process asks for this text.
+
+    Raises
+    ------
+    KernelError
+        If the text cannot be written anywhere.
+    """
+    key = _key(text)
+    with _loading:
+        if key not in _modules:
+            label = re.sub(r"\W", "_", name)
+            _modules[key] = _import(text, _install(text, key), f"minigrad_{label}_{key[:16]}")
+        return _modules[key]
+
+
+def _key(text: str) -> str:
+    return hashlib.sha256(f"{_surroundings()}\n{text}".encode()).hexdigest()
+
+
+@cache
+def _surroundings() -> str:
+    """Describe what compiled code depends on apart from its source."""
+    from minigrad.kernels.cpu.processor import processor
+
+    versions = [f"{package} {version(package)}" for package in ("minigrad", "numba", "llvmlite")]
+    return "\n".join([*versions, f"Python {sys.version}", processor(), _digest_of_library()])
+
+
+def _digest_of_library() -> str:
+    """Hash what generated code calls. It is inlined there, and Numba does not look for changes."""
+    digest = hashlib.sha256()
+    for path in sorted((Path(__file__).parent / "cpu").glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _install(text: str, key: str) -> Path:
+    """Return the path of a file that holds the text, in the best folder that there is."""
+    failures: list[OSError] = []
+    try:
+        for folder in cache_folders():
+            path = folder / key / "kernel.py"
+            try:
+                _put(text.encode(), path)
+            except OSError as failure:
+                failures.append(failure)
+                continue
+            if failures:
+                _warn(failures[0], folder)
+            return path
+    except OSError as failure:  # not even a temporary folder
+        failures.append(failure)
+    raise KernelError(
+        "a compiled loop needs a folder for its generated source, and none can be written: "
+        f"{'; '.join(map(str, failures))}; "
+        "set MINIGRAD_CACHE_DIR to a folder that can be written"
+    )
+
+
+def _put(content: bytes, path: Path) -> None:
+    """Make ``path`` hold ``content``; whoever reads it meanwhile sees the old or the new file."""
+    if path.is_file() and path.read_bytes() == content:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
+    try:
+        with open(handle, "wb") as file:
+            file.write(content)
+        os.utime(temporary, (_TIME, _TIME))
+        os.replace(temporary, path)
+    except OSError:
+        os.unlink(temporary)
+        raise
+
+
+def _warn(failure: OSError, folder: Path) -> None:
+    global _warned
+    if not _warned:
+        _warned = True
+        warnings.warn(
+            f"the cache of compiled loops cannot be written ({failure}); using {folder}, "
+            "which may be emptied at any time; "
+            "set MINIGRAD_CACHE_DIR to a folder that can be written",
+            stacklevel=2,
+        )
+
+
+def _import(text: str, path: Path, name: str) -> ModuleType:
+    """Run the text as the module that lies at ``path``.
+
+    The text and not the file, so that nothing that was put there in the meantime can run.
+    """
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        exec(compile(text, path, "exec"), module.__dict__)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def _start_anew() -> None:
+    """In a forked child no other thread is loading any more."""
+    global _loading
+    _loading = threading.RLock()
+
+
+os.register_at_fork(after_in_child=_start_anew)

@@ -1,0 +1,1 @@
+"""What the generated CPU code calls, compiled once for each machine. Imports Numba."""
