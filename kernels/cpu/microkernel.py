@@ -1,0 +1,235 @@
+"""The innermost loop of every product: a small tile of the result, held in registers.
+
+A tile of rows x vectors runs along the common axis. Each element is one chain of multiply-adds from
+zero, in the order of that axis; what it starts from is added at the end. So an element has the same
+bits in whatever tile it is computed.
+
+The tiles are written as LLVM instructions on vectors: no optimiser has to find them.
+"""
+
+from __future__ import annotations
+
+from itertools import chain
+from typing import Any
+
+from llvmlite import ir
+from numba import njit, types
+from numba.core.typing import Signature
+from numba.extending import intrinsic
+
+from minigrad.kernels.cpu.instruction_set import vector_bytes, vector_registers
+from minigrad.kernels.cpu.vector_instructions import INT64, VectorBuilder, item_bytes
+
+# All sums of a tile, one row of vectors and one broadcast have to fit into the registers.
+PANEL_VECTORS, TILE_ROWS = {32: (3, 8), 16: (3, 4)}[vector_registers()]
+
+
+def _number_of(function: Any) -> Any:
+    """Make a function of a real type that compiles to a number: ``function(bytes of an element)``."""
+
+    @intrinsic  # type: ignore[untyped-decorator]
+    def number(typing_context: Any, real: Any) -> tuple[Signature, Any]:
+        value = function(item_bytes(real.dtype))
+        return types.int64(real), lambda *_: INT64(value)
+
+    return number
+
+
+item_size = _number_of(lambda size: size)
+lanes = _number_of(lambda size: vector_bytes() // size)
+panel_width = _number_of(lambda size: PANEL_VECTORS * vector_bytes() // size)
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def _tile(
+    typing_context: Any,
+    real: Any,
+    rows: Any,
+    columns: Any,
+    K: Any,
+    a: Any,
+    a_row_stride: Any,
+    a_stride: Any,
+    b: Any,
+    b_row_stride: Any,
+    start: Any,
+    start_row_stride: Any,
+    c: Any,
+    c_row_stride: Any,
+) -> tuple[Signature, Any]:
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        _, rows, columns, *others = arguments
+        lanes = INT64(vector_bytes() // item_bytes(real.dtype))
+        last = builder.sdiv(builder.sub(columns, INT64(1)), lanes)
+        tail = builder.sub(columns, builder.mul(last, lanes))
+        number = builder.add(builder.mul(last, INT64(TILE_ROWS)), rows)
+        end = builder.append_basic_block("end")
+        switch = builder.switch(number, end)
+        for vectors in range(1, PANEL_VECTORS + 1):
+            for height in range(1, TILE_ROWS + 1):
+                block = builder.append_basic_block(f"tile_{height}x{vectors}")
+                switch.add_case(INT64((vectors - 1) * TILE_ROWS + height), block)
+                builder.position_at_end(block)
+                builder.call(
+                    _tile_function(builder.module, real.dtype, height, vectors), [tail, *others]
+                )
+                builder.branch(end)
+        builder.position_at_end(end)
+        return context.get_dummy_value()
+
+    return types.void(real, *[types.int64] * 12), generate
+
+
+@njit(cache=True, error_model="numpy", nogil=True)  # type: ignore[untyped-decorator]
+def tile(
+    real: Any,
+    rows: int,
+    columns: int,
+    K: int,
+    a: int,
+    a_row_stride: int,
+    a_stride: int,
+    b: int,
+    b_row_stride: int,
+    start: int,
+    start_row_stride: int,
+    c: int,
+    c_row_stride: int,
+) -> None:
+    """Compute c = start + a @ b for one tile.
+
+    Parameters
+    ----------
+    real : type
+        np.float32 or np.float64.
+    rows, columns, K : int
+        a is (rows, K), b is (K, columns); 1 <= rows <= TILE_ROWS, 1 <= columns <= panel_width(real).
+    a, b, start, c : int
+        Addresses. Without a start (0), the sums begin at zero. b is read in whole vectors: its rows
+        are padded to a multiple of lanes(real). Of c nothing but the tile is written.
+    a_row_stride, a_stride, b_row_stride, start_row_stride, c_row_stride : int
+        In elements. The elements in a row of b, start and c lie side by side.
+    """
+    _tile(
+        real,
+        rows,
+        columns,
+        K,
+        a,
+        a_row_stride,
+        a_stride,
+        b,
+        b_row_stride,
+        start,
+        start_row_stride,
+        c,
+        c_row_stride,
+    )
+
+
+def _tile_function(module: ir.Module, real: Any, rows: int, vectors: int) -> ir.Function:
+    """Return the function for one tile shape; write it into ``module`` if it is not there."""
+    name = f"minigrad_tile_{real}_{rows}x{vectors}"
+    if name in module.globals:
+        return module.globals[name]
+    function = ir.Function(module, ir.FunctionType(ir.VoidType(), [INT64] * 11), name)
+    function.linkage = "linkonce_odr"
+    function.attributes.add("noinline")
+    function.attributes.add("nounwind")
+    vector = VectorBuilder(ir.IRBuilder(function.append_basic_block()), real)
+    tail, K, a, a_row_stride, a_stride, b, b_row_stride, start, start_stride, c, c_stride = (
+        function.args
+    )
+    a_rows = vector.rows(vector.pointer(a), a_row_stride, rows)
+    sums = _sums(vector, K, a_rows, a_stride, vector.pointer(b), b_row_stride, vectors)
+    _add_and_store(vector, sums, tail, start, start_stride, c, c_stride)
+    vector.builder.ret_void()
+    return function
+
+
+def _sums(
+    vector: VectorBuilder,
+    K: Any,
+    a_rows: list[Any],
+    a_stride: Any,
+    b: Any,
+    b_row_stride: Any,
+    vectors: int,
+) -> list[list[Any]]:
+    """Write the loop along the common axis. Return the sums: for each row, its vectors."""
+    builder = vector.builder
+    before, loop, done = (
+        builder.block,
+        builder.append_basic_block("loop"),
+        builder.append_basic_block("done"),
+    )
+    builder.cbranch(builder.icmp_signed(">", K, INT64(0)), loop, done)
+
+    builder.position_at_end(loop)
+    k, a_at, b_at = (builder.phi(INT64) for _ in range(3))
+    sums = [[builder.phi(vector.type) for _ in range(vectors)] for _ in a_rows]
+    b_row = vector.load_row(vector.at(b, b_at), vectors)
+    new_sums = []
+    for row, row_sums in zip(a_rows, sums, strict=True):
+        factor = vector.splat(builder.load(vector.at(row, a_at), typ=vector.real))
+        new_sums.append(list(map(vector.multiply_add, [factor] * vectors, b_row, row_sums)))
+    next_k = builder.add(k, INT64(1))
+    changes = [
+        (k, INT64(0), next_k),
+        (a_at, INT64(0), builder.add(a_at, a_stride)),
+        (b_at, INT64(0), builder.add(b_at, b_row_stride)),
+        *((old, vector.zero, new) for old, new in zip(chain(*sums), chain(*new_sums), strict=True)),
+    ]
+    for phi, first, following in changes:
+        phi.add_incoming(first, before)
+        phi.add_incoming(following, loop)
+    builder.cbranch(builder.icmp_signed("<", next_k, K), loop, done)
+
+    builder.position_at_end(done)
+
+    def zero_or(value: Any) -> Any:
+        phi = builder.phi(vector.type)
+        phi.add_incoming(vector.zero, before)
+        phi.add_incoming(value, loop)
+        return phi
+
+    return [list(map(zero_or, row)) for row in new_sums]
+
+
+def _add_and_store(
+    vector: VectorBuilder,
+    sums: list[list[Any]],
+    tail: Any,
+    start: Any,
+    start_stride: Any,
+    c: Any,
+    c_stride: Any,
+) -> None:
+    """Write the end of a tile: ``tail`` is the number of elements in the last vector."""
+    builder = vector.builder
+    starts = vector.rows(vector.pointer(start), start_stride, len(sums))
+    targets = vector.rows(vector.pointer(c), c_stride, len(sums))
+
+    def store(mask: Any, add: bool) -> None:
+        for row, row_start, target in zip(sums, starts, targets, strict=True):
+            for place, total in enumerate(row):
+                offset = INT64(place * vector.lanes)
+                where = mask if place == len(row) - 1 else None
+                if add:
+                    total = builder.fadd(vector.load(vector.at(row_start, offset), where), total)
+                vector.store(total, vector.at(target, offset), where)
+
+    def store_with_or_without_start(mask: Any) -> None:
+        has_start = builder.icmp_signed("!=", start, INT64(0))
+        with builder.if_else(has_start) as (then, otherwise):
+            with then:
+                store(mask, add=True)
+            with otherwise:
+                store(mask, add=False)
+
+    is_whole = builder.icmp_signed("==", tail, INT64(vector.lanes))
+    with builder.if_else(is_whole) as (then, otherwise):
+        with then:
+            store_with_or_without_start(None)
+        with otherwise:
+            store_with_or_without_start(vector.first(tail))
