@@ -13,21 +13,18 @@ import re
 import sys
 import tempfile
 import threading
-import warnings
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
 
-from minigrad.errors import KernelError
-from minigrad.kernels.cache_folder import cache_folders
+from minigrad.kernels.cache_folder import in_cache_folder
 
 _modules: dict[str, ModuleType] = {}
 _loading = threading.RLock()
-_warned = False
 
-# Numba recompiles when the time of a file changes. All processes that write one source give it
-# one time, so that none of them makes the work of another useless.
+# Before 0.68 Numba recompiles when the time of a file changes. All processes that write one source
+# give it one time, so that none of them makes the work of another useless.
 _TIME = 1_000_000_000
 
 
@@ -86,25 +83,13 @@ def _digest_of_library() -> str:
 
 def _install(text: str, key: str) -> Path:
     """Return the path of a file that holds the text, in the best folder that there is."""
-    failures: list[OSError] = []
-    try:
-        for folder in cache_folders():
-            path = folder / key / "kernel.py"
-            try:
-                _put(text.encode(), path)
-            except OSError as failure:
-                failures.append(failure)
-                continue
-            if failures:
-                _warn(failures[0], folder)
-            return path
-    except OSError as failure:  # not even a temporary folder
-        failures.append(failure)
-    raise KernelError(
-        "a compiled loop needs a folder for its generated source, and none can be written: "
-        f"{'; '.join(map(str, failures))}; "
-        "set MINIGRAD_CACHE_DIR to a folder that can be written"
-    )
+
+    def put(folder: Path) -> Path:
+        path = folder / key / "kernel.py"
+        _put(text.encode(), path)
+        return path
+
+    return in_cache_folder(put)
 
 
 def _put(content: bytes, path: Path) -> None:
@@ -121,18 +106,6 @@ def _put(content: bytes, path: Path) -> None:
     except OSError:
         os.unlink(temporary)
         raise
-
-
-def _warn(failure: OSError, folder: Path) -> None:
-    global _warned
-    if not _warned:
-        _warned = True
-        warnings.warn(
-            f"the cache of compiled loops cannot be written ({failure}); using {folder}, "
-            "which may be emptied at any time; "
-            "set MINIGRAD_CACHE_DIR to a folder that can be written",
-            stacklevel=2,
-        )
 
 
 def _import(text: str, path: Path, name: str) -> ModuleType:

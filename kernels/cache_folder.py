@@ -5,8 +5,58 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
+
+from minigrad.errors import KernelError
+
+Result = TypeVar("Result")
+
+_warned = False
+
+
+def in_cache_folder(use: Callable[[Path], Result]) -> Result:
+    """Return ``use(folder)`` for the first of `cache_folders` with which it raises no ``OSError``.
+
+    Warns, once in a process, if that is not the first of all.
+
+    Raises
+    ------
+    KernelError
+        If no folder can be used.
+    """
+    failures: list[OSError] = []
+    try:
+        for folder in cache_folders():
+            try:
+                result = use(folder)
+            except OSError as failure:
+                failures.append(failure)
+                continue
+            if failures:
+                _warn(failures[0], folder)
+            return result
+    except OSError as failure:  # not even a folder for temporary files
+        failures.append(failure)
+    raise KernelError(
+        "a compiled loop needs a folder for its generated source, and none can be written: "
+        f"{'; '.join(map(str, failures))}; "
+        "set MINIGRAD_CACHE_DIR to a folder that can be written"
+    )
+
+
+def _warn(failure: OSError, folder: Path) -> None:
+    global _warned
+    if not _warned:
+        _warned = True
+        warnings.warn(
+            f"the cache of compiled loops cannot be written ({failure}); using {folder}, "
+            "which may be emptied at any time; "
+            "set MINIGRAD_CACHE_DIR to a folder that can be written",
+            stacklevel=2,
+        )
 
 
 def cache_folders() -> Iterator[Path]:
