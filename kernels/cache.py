@@ -9,7 +9,9 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import os
+import pickle
 import re
+import shutil
 import sys
 import tempfile
 import threading
@@ -117,8 +119,13 @@ def _import(text: str, path: Path, name: str) -> ModuleType:
     assert spec is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
+    code = compile(text, path, "exec")
     try:
-        exec(compile(text, path, "exec"), module.__dict__)
+        try:
+            exec(code, module.__dict__)
+        except (EOFError, pickle.UnpicklingError):  # Numba's files were cut off, by a full disk say
+            shutil.rmtree(path.parent / "__pycache__", ignore_errors=True)
+            exec(code, module.__dict__)
     except BaseException:
         del sys.modules[name]
         raise

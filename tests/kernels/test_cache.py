@@ -128,6 +128,18 @@ def test_a_damaged_or_edited_file_is_rewritten_and_never_run(damage):
     assert path.read_text() == PLAIN
 
 
+@pytest.mark.parametrize(("kind", "size"), [("nbi", 0), ("nbi", 60), ("nbc", 0), ("nbc", 60)])
+def test_what_numba_keeps_may_be_cut_off(kind, size, folder):
+    load_source(TEXT, "twice")
+    (path,) = folder.rglob(f"*.{kind}")
+    os.truncate(path, size)
+    in_a_new_process()
+    module = load_source(TEXT, "twice")
+    assert module.twice(21) == 42
+    assert sum(module.twice.stats.cache_misses.values()) == 1
+    assert path.stat().st_size > 60
+
+
 def test_line_ends_are_kept():
     text = "value = '''a\r\nb'''\n"
     path = Path(load_source(text, "ends").__file__)
