@@ -1,0 +1,323 @@
+"""Rewrite the graph of a step in few kinds of nodes, so that what plans a loop need know no others.
+
+Values of a step have the shape (N, width): a row for each sequence of the batch. The kinds are
+
+- ``matmul(rows, matrix)``, where the matrix is made of parameters alone;
+- elementwise ops, where a width of 1, and parameters, stretch to the width of the rows;
+- ``split`` and ``getitem`` of columns, and ``concat`` of columns;
+- ``sum``, ``max`` and ``min`` over the columns of a row, with the axis kept;
+- on parameters alone, any op.
+
+Everything else is either written in these, by running its own formula on variables, or refused.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
+
+from minigrad.dispatch import interpreting
+from minigrad.dtypes import bool_
+from minigrad.errors import KernelError
+from minigrad.graph import Graph, Node, Recorder, Var, ops
+from minigrad.kernels.partition import partition
+from minigrad.kernels.simplify import live_nodes
+from minigrad.ops.shape import normal_axes
+
+COLUMNS = (slice(None),)
+REDUCTIONS = frozenset({"sum", "max", "min"})
+
+
+class Refusal(KernelError):
+    """What cannot be placed in a compiled loop, and why."""
+
+
+def normalize(graph: Graph, parameters: Collection[Var], varying: Collection[Var]) -> Graph:
+    """Return a graph that computes the same in the kinds of nodes above.
+
+    In the graph of a backward pass there may also be sums over rows, and what is made of them.
+
+    Parameters
+    ----------
+    graph : Graph
+        Of a step, or of its backward pass. Its number of rows must be the size of no other axis.
+    parameters : collection of Var
+        Those inputs of the graph that have no row for each sequence.
+    varying : collection of Var
+        Those inputs that come from the step before. What does not depend on them is added first.
+
+    Returns
+    -------
+    Graph
+        With the inputs of ``graph``.
+
+    Raises
+    ------
+    Refusal
+        If a node cannot be written in these kinds; it names the op.
+    """
+    return _merged(
+        _early_terms_first(_merged(_in_few_kinds(graph, parameters)), parameters, varying)
+    )
+
+
+def fixed_by(nodes: Sequence[Node], parameters: Collection[Var]) -> set[Var]:
+    """Return the variables that are made of ``parameters`` alone."""
+    fixed = set(parameters)
+    for node in nodes:
+        if all(i in fixed for i in node.inputs if isinstance(i, Var)):
+            fixed.update(node.outputs)
+    return fixed
+
+
+# into few kinds
+
+
+def _in_few_kinds(graph: Graph, parameters: Collection[Var]) -> Graph:
+    fixed = fixed_by(graph.nodes, parameters)
+    new: dict[Var, Any] = {var: var for var in graph.inputs}
+    over_rows: set[Any] = set()  # what was summed over rows, and rows turned to be summed
+
+    with interpreting(Recorder()) as recorder:
+        for node in graph.nodes:
+            args = [new[i] if isinstance(i, Var) else i for i in node.inputs]
+            sums = not over_rows.isdisjoint(i for i in args if isinstance(i, Var))
+            if sums or node.outputs[0] in fixed or node.op.elementwise:
+                made = getattr(ops, node.op.name)(*args, **node.attributes)
+            else:
+                made = _written(node, args, fixed)
+                sums = node.op.name == "matrix_transpose" or (
+                    node.op.name == "sum_to" and made.shape != (args[0].shape[0], 1)
+                )
+            outputs = made if isinstance(made, (tuple, list)) else (made,)
+            new.update(zip(node.outputs, outputs, strict=True))
+            if sums:
+                over_rows.update(outputs)
+    outputs = tuple(new.get(output) for output in graph.outputs)
+    return Graph(graph.inputs, live_nodes(recorder.nodes, outputs), outputs)
+
+
+def _written(node: Node, args: list[Any], fixed: set[Var]) -> Any:
+    """Return what ``node`` computes from ``args``, recorded in few kinds of nodes."""
+    name, attributes = node.op.name, node.attributes
+    write = _WRITERS.get(name)
+    if write is None:
+        raise Refusal(f"{name} has no place in a compiled loop")
+    if name.startswith("matmul") and node.inputs[1] not in fixed:
+        raise Refusal(
+            f"{name} of rows with {node.inputs[1]!r}, which is not made of parameters alone"
+        )
+    return write(node, *args, **attributes)
+
+
+def _product(node: Node, a: Any, b: Any) -> Any:
+    if len(a.shape) != 2 or len(b.shape) != 2:
+        raise Refusal(f"matmul of {a!r} with {b!r}: only rows by a matrix are compiled")
+    return ops.matmul(a, b)
+
+
+def _over_columns(node: Node, axis: Any, keepdims: bool = True) -> None:
+    x = node.inputs[0]
+    every = range(len(x.shape))
+    axes = every if axis is None else normal_axes(axis, len(x.shape), node.op.name)
+    if tuple(axes) != (1,) or not keepdims:
+        raise Refusal(
+            f"{node.op.name} over axis {axis} of {x!r}: only the last axis, with keepdims=True, is "
+            "compiled"
+        )
+
+
+def _reduction(node: Node, x: Any, *, axis: Any, keepdims: bool, **others: Any) -> Any:
+    _over_columns(node, axis, keepdims)
+    return getattr(ops, node.op.name)(x, axis=-1, keepdims=True, **others)
+
+
+def _mean(node: Node, x: Any, *, axis: Any, keepdims: bool) -> Any:
+    _over_columns(node, axis, keepdims)
+    return ops.sum(x, axis=-1, keepdims=True) / x.shape[1]
+
+
+def _by_formula(node: Node, *args: Any, **attributes: Any) -> Any:
+    if "axis" in attributes:
+        _over_columns(node, attributes["axis"])
+        attributes["axis"] = -1
+    return node.op.fn(ops, *args, **attributes)
+
+
+def _split(node: Node, x: Any, *, sections: Any, axis: int) -> Any:
+    _over_columns(node, axis)
+    return ops.split(x, sections=sections, axis=-1)
+
+
+def _columns(x: Any, start: int, stop: int) -> Any:
+    if (start, stop) == (0, x.shape[1]):
+        return x
+    return ops.getitem(x, key=(*COLUMNS, slice(start, stop)))
+
+
+def columns_of(key: tuple[Any, ...], width: int) -> tuple[int, int]:
+    """Return the first column that ``key`` picks, and that behind the last one.
+
+    Raises
+    ------
+    Refusal
+        If it picks something else than neighbouring columns of all rows.
+    """
+    match key:
+        case (slice(start=None, stop=None, step=None), slice() as chosen):
+            start, stop, step = chosen.indices(width)
+            if step == 1:
+                return start, max(start, stop)
+        case (e, slice() as chosen) if e is Ellipsis:
+            return columns_of((*COLUMNS, chosen), width)
+        case (slice(start=None, stop=None, step=None),) | ():
+            return 0, width
+    raise Refusal(f"getitem with the key {key}: only neighbouring columns, x[:, a:b], are compiled")
+
+
+def _getitem(node: Node, x: Any, *, key: Any) -> Any:
+    if len(node.inputs) > 1 or len(x.shape) != 2:
+        raise Refusal(f"getitem of {node.inputs[0]!r} with {key}: only x[:, a:b] is compiled")
+    return _columns(x, *columns_of(key, x.shape[1]))
+
+
+def _put_zeros(node: Node, g: Any, *, key: Any, shape: Any) -> Any:
+    if len(node.inputs) > 1 or len(shape) != 2:
+        raise Refusal("the gradient of an index: only that of x[:, a:b] is compiled")
+    start, stop = columns_of(key, shape[1])
+    parts = []
+    for width, part in ((start, None), (stop - start, g), (shape[1] - stop, None)):
+        if width:
+            parts.append(_zeros(g, width) if part is None else part)
+    return ops.concat(*parts, axis=-1) if len(parts) > 1 else parts[0]
+
+
+def _zeros(g: Any, width: int) -> Any:
+    """Return zeros (N, width), which no op of the table makes."""
+    column = ops.zeros_like(_columns(g, 0, 1))
+    return ops.broadcast_to(column, shape=(column.shape[0], width))
+
+
+def _concat(node: Node, *xs: Any, axis: int) -> Any:
+    _over_columns(node, axis)
+    return ops.concat(*xs, axis=-1)
+
+
+def _sum_to(node: Node, g: Any, *, shape: Any) -> Any:
+    if tuple(shape) == (g.shape[0], 1):
+        return ops.sum(g, axis=-1, keepdims=True)
+    return ops.sum_to(g, shape=shape)  # over rows: behind the loop
+
+
+def _transpose(node: Node, x: Any) -> Any:
+    return ops.matrix_transpose(x)  # of rows: behind the loop
+
+
+def _broadcast_to(node: Node, x: Any, *, shape: Any) -> Any:
+    return ops.broadcast_to(x, shape=shape)
+
+
+def _identity(node: Node, x: Any) -> Any:
+    return x
+
+
+def _astype(node: Node, x: Any, *, dtype: Any) -> Any:
+    if x.dtype == dtype:
+        return x
+    if x.dtype != bool_:
+        raise Refusal(f"astype from {x.dtype} to {dtype}: only truth values become numbers")
+    return ops.astype(x, dtype=dtype)
+
+
+_WRITERS: Mapping[str, Callable[..., Any]] = {
+    "matmul": _product,
+    "matmul_transposed": lambda node, a, b: _product(node, a, ops.matrix_transpose(b)),
+    "sum": _reduction,
+    "max": _reduction,
+    "min": _reduction,
+    "mean": _mean,
+    "softmax": _by_formula,
+    "log_softmax": _by_formula,
+    "logsumexp": _by_formula,
+    "split": _split,
+    "getitem": _getitem,
+    "put_zeros": _put_zeros,
+    "concat": _concat,
+    "sum_to": _sum_to,
+    "matrix_transpose": _transpose,
+    "broadcast_to": _broadcast_to,
+    "positive": _identity,
+    "astype": _astype,
+}
+
+
+# the same computed twice
+
+
+def _merged(graph: Graph) -> Graph:
+    """Return the graph with equal nodes made one."""
+    known: dict[Any, Node] = {}
+    new: dict[Any, Any] = {}
+    nodes = []
+    for node in graph.nodes:
+        inputs = tuple(new.get(i, i) if isinstance(i, Var) else i for i in node.inputs)
+        identity = (
+            node.op,
+            tuple(i if isinstance(i, Var) else (type(i), i) for i in inputs),
+            repr(sorted(node.attributes.items())),
+        )
+        if identity in known:
+            new.update(zip(node.outputs, known[identity].outputs, strict=True))
+        else:
+            known[identity] = Node(node.op, inputs, node.attributes, node.outputs)
+            nodes.append(known[identity])
+    outputs = tuple(new.get(o, o) for o in graph.outputs)
+    return Graph(graph.inputs, tuple(nodes), outputs)
+
+
+# sums
+
+
+def _early_terms_first(
+    graph: Graph, parameters: Collection[Var], varying: Collection[Var]
+) -> Graph:
+    """Reorder sums: parameters, then what does not depend on the step before, then the rest.
+
+    So a bias is added once, to the product of the inputs, before the loop.
+    """
+    fixed = fixed_by(graph.nodes, parameters)
+    _, each = partition(graph.nodes, varying)
+    late = {*varying, *(output for node in each for output in node.outputs)}
+    uses = Counter(i for node in graph.nodes for i in node.inputs if isinstance(i, Var))
+    uses.update(o for o in graph.outputs if isinstance(o, Var))
+    consumers = {i: node for node in graph.nodes for i in node.inputs if isinstance(i, Var)}
+
+    def is_inner(var: Any) -> bool:
+        """Say whether ``var`` is a sum that only another sum of the same shape reads."""
+        reader = consumers.get(var)
+        same = reader is not None and reader.outputs[0].shape == var.shape
+        return uses[var] == 1 and same and reader.op.name == "add"  # type: ignore[union-attr]
+
+    terms: dict[Any, list[Any]] = {}
+    new: dict[Any, Any] = {var: var for var in graph.inputs}
+    with interpreting(Recorder()) as recorder:
+        for node in graph.nodes:
+            if node.op.name != "add" or node.outputs[0] in fixed:
+                args = [new[i] if isinstance(i, Var) else i for i in node.inputs]
+                made = getattr(ops, node.op.name)(*args, **node.attributes)
+                several = isinstance(made, (tuple, list))
+                new.update(zip(node.outputs, made if several else (made,), strict=True))
+                continue
+            (output,) = node.outputs
+            terms[output] = [t for i in node.inputs for t in terms.get(i, [i])]
+            if is_inner(output):
+                continue
+            ordered = sorted(terms[output], key=lambda t: (t in late) + (t not in fixed))
+            first, *others = (new[t] if isinstance(t, Var) else t for t in ordered)
+            for other in others:
+                first = first + other
+            new[output] = first
+            terms[output] = [output]
+    outputs = tuple(new.get(o) for o in graph.outputs)
+    return Graph(graph.inputs, live_nodes(recorder.nodes, outputs), outputs)

@@ -1,0 +1,366 @@
+"""Plan a loop: which products and which sweeps over rows a step consists of, and where values lie.
+
+A plan is pure data. A step is a list of phases; a phase is a list of products, then a list of sweeps.
+A sweep computes elementwise operations for all columns of a width, row by row: what it computes stays in
+registers, unless another sweep, a product or the world outside reads it. A sum over the columns of a row
+is known when its sweep has ended, so that whoever reads it belongs to a later phase. In memory there are
+only numbers of one dtype: truth values lie there as 1 and 0.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from minigrad.dtypes import bool_
+from minigrad.graph import Node, Var
+from minigrad.kernels.normalize import REDUCTIONS, Refusal, columns_of
+from minigrad.ops.shape import part_sizes
+
+Kind = Literal["read", "stored", "state", "scratch", "vector", "matrix"]
+
+
+@dataclass(frozen=True, eq=False)
+class Buffer:
+    """Memory of one row for each sequence, or of parameters.
+
+    Attributes
+    ----------
+    name : str
+    width : int
+        Columns.
+    kind : str
+        "read": (T, N, width), made before the loop. "stored": (T, N, width), written by it.
+        "state": (N, width), carried from step to step. "scratch": (N, width), within a step.
+        "vector": (width,), made of parameters. "matrix": made of parameters, for products.
+    """
+
+    name: str
+    width: int
+    kind: Kind
+
+
+@dataclass(frozen=True)
+class Place:
+    """Columns of a buffer, from ``offset`` on. ``next``: of the state after the step."""
+
+    buffer: Buffer
+    offset: int = 0
+    next: bool = False
+
+
+@dataclass(eq=False)
+class Product:
+    """``target = start + source @ matrix``; zero stands for a start of None."""
+
+    source: Place
+    inner: int
+    matrix: Buffer
+    target: Buffer
+    start: Place | None = None
+
+
+@dataclass
+class Sweep:
+    """Elementwise nodes over all columns of a width.
+
+    Attributes
+    ----------
+    width : int
+    nodes : list of Node
+        In order.
+    loads : dict
+        Where the values lie that the nodes read from memory. A place of width 1 stretches.
+    stores : list
+        Pairs of a value and a place.
+    reductions : list of Node
+        Sums, largest or smallest elements of a value of this sweep, each with its place.
+    """
+
+    width: int
+    nodes: list[Node] = field(default_factory=list)
+    loads: dict[Var, Place] = field(default_factory=dict)
+    stores: list[tuple[Any, Place]] = field(default_factory=list)
+    reductions: list[tuple[Node, Place]] = field(default_factory=list)
+
+
+@dataclass
+class Phase:
+    """Products, and then sweeps, which do not depend on each other."""
+
+    products: list[Product] = field(default_factory=list)
+    sweeps: dict[int, Sweep] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class LoopPlan:
+    """A loop over time.
+
+    Attributes
+    ----------
+    phases : tuple of Phase
+        What a step does.
+    read, fixed, stored : dict of Buffer
+        Where the variables lie that come from before the loop, that are made of parameters, and that
+        the loop keeps.
+    states, scratch : tuple of Buffer
+    dtype : numpy.dtype
+        Of all values.
+    """
+
+    phases: tuple[Phase, ...]
+    read: Mapping[Var, Buffer]
+    fixed: Mapping[Var, Buffer]
+    states: tuple[Buffer, ...]
+    stored: Mapping[Var, Buffer]
+    scratch: tuple[Buffer, ...]
+    dtype: Any
+
+
+def plan_loop(
+    nodes: Sequence[Node],
+    states: Sequence[Var],
+    new_states: Sequence[Any],
+    stored: Sequence[Var],
+    fixed: frozenset[Var] | set[Var],
+) -> LoopPlan:
+    """Plan the loop that computes ``nodes`` in each step.
+
+    Parameters
+    ----------
+    nodes : sequence of Node
+        In normal form; see `minigrad.kernels.normalize`.
+    states, new_states : sequence of Var
+        What is carried from step to step; a new state of None is zero.
+    stored : sequence of Var
+        What is kept of each step.
+    fixed : set of Var
+        What is made of parameters alone.
+
+    Raises
+    ------
+    Refusal
+        If something has no place in a compiled loop.
+    """
+    wanted = [var for var in (*new_states, *stored) if var is not None]
+    planner = _Planner(nodes, states, wanted, fixed)
+    for node in nodes:
+        planner.place(node)
+    return planner.finish(new_states, stored)
+
+
+class _Planner:
+    """Places one node after the other."""
+
+    def __init__(
+        self, nodes: Sequence[Node], states: Sequence[Var], wanted: Sequence[Var], fixed: Any
+    ) -> None:
+        self.fixed = fixed
+        self.dtype = states[0].dtype
+        self.phases: list[Phase] = []
+        self.read: dict[Var, Buffer] = {}
+        self.vectors: dict[Var, Buffer] = {}
+        self.state_buffers = tuple(
+            Buffer(f"state{i}", s.shape[1], "state") for i, s in enumerate(states)
+        )
+        self.scratch: list[Buffer] = []
+        self.stored: dict[Var, Buffer] = {}
+        # where a value lies in memory, and the first phase in which it can be read from there
+        self.places: dict[Var, tuple[Place, int]] = {
+            s: (Place(b), 0) for s, b in zip(states, self.state_buffers, strict=True)
+        }
+        self.made: dict[Var, tuple[int, int]] = {}  # phase and width of the sweep that computes it
+        self.products: dict[Var, tuple[Product, int]] = {}  # by result, with its phase
+        self.uses = Counter(i for n in nodes for i in n.inputs if isinstance(i, Var))
+        self.uses.update(wanted)
+        for state in states:
+            self._check(state)
+
+    # memory
+
+    def _check(self, var: Var) -> None:
+        if len(var.shape) != 2 or var.dtype not in (self.dtype, bool_):
+            raise Refusal(
+                f"{var!r}: values of a compiled loop have the shape (N, width) and the dtype of the "
+                f"first state, {self.dtype}"
+            )
+
+    def _scratch(self, width: int) -> Buffer:
+        buffer = Buffer(f"scratch{len(self.scratch)}", width, "scratch")
+        self.scratch.append(buffer)
+        return buffer
+
+    def _phase(self, number: int) -> Phase:
+        while len(self.phases) <= number:
+            self.phases.append(Phase())
+        return self.phases[number]
+
+    def _sweep(self, number: int, width: int) -> Sweep:
+        return self._phase(number).sweeps.setdefault(width, Sweep(width))
+
+    def in_memory(self, var: Var) -> tuple[Place, int]:
+        """Return where ``var`` lies in memory, and from which phase on; put it there if need be."""
+        if var not in self.places:
+            if var in self.made:
+                self._check(var)
+                phase, width = self.made[var]
+                place = Place(self._scratch(width))
+                self._sweep(phase, width).stores.append((var, place))
+                self.places[var] = place, phase + 1
+            elif var in self.fixed:
+                self.places[var] = Place(self._vector(var)), 0
+            else:  # made before the loop
+                self._check(var)
+                self.read[var] = Buffer(f"read{len(self.read)}", var.shape[1], "read")
+                self.places[var] = Place(self.read[var]), 0
+        return self.places[var]
+
+    def _vector(self, var: Var) -> Buffer:
+        width = var.shape[-1] if var.shape else 1
+        if var.dtype != self.dtype or width != (var.size or width):
+            raise Refusal(f"{var!r}: parameters in elementwise operations must be vectors")
+        return self.vectors.setdefault(var, Buffer(f"vector{len(self.vectors)}", width, "vector"))
+
+    # nodes
+
+    def place(self, node: Node) -> None:
+        """Find a place for what ``node`` computes."""
+        name = node.op.name
+        if name == "matmul":
+            self._place_product(node)
+        elif name in ("getitem", "split"):
+            self._place_view(node)
+        elif name == "concat":
+            self._place_concat(node)
+        elif name in REDUCTIONS:
+            self._place_reduction(node)
+        elif name == "add" and self._joins_product(node):
+            self._place_sum(node)
+        else:
+            self._compute(node)
+
+    def _place_product(self, node: Node) -> None:
+        source, matrix = node.inputs
+        place, phase = self.in_memory(source)
+        (output,) = node.outputs
+        self._check(output)
+        target = self._scratch(output.shape[1])
+        packed = self.vectors.setdefault(
+            matrix, Buffer(f"matrix{len(self.vectors)}", output.shape[1], "matrix")
+        )
+        product = Product(place, source.shape[1], packed, target)
+        self._phase(phase).products.append(product)
+        self.places[output] = Place(target), phase
+        self.products[output] = product, phase
+
+    def _joins_product(self, node: Node) -> bool:
+        """Say whether a product can begin with the other term of a sum, instead of with zero."""
+        other, product = node.inputs
+        if product not in self.products or self.uses[product] > 1 or not isinstance(other, Var):
+            return False
+        made, phase = self.products[product]
+        fits = other.shape[-1:] == product.shape[-1:] and node.outputs[0].shape == product.shape
+        if made.start is not None or not fits or other in self.made:
+            return False
+        return self.in_memory(other)[1] <= phase
+
+    def _place_sum(self, node: Node) -> None:
+        other, product = node.inputs
+        made, phase = self.products.pop(product)
+        made.start = self.in_memory(other)[0]
+        products = self.phases[phase].products
+        products.append(products.pop(products.index(made)))  # behind what it begins with
+        self.products[node.outputs[0]] = made, phase
+        self.places[node.outputs[0]] = self.places[product]
+
+    def _place_view(self, node: Node) -> None:
+        base = node.inputs[0]
+        place, phase = self.in_memory(base)
+        if node.op.name == "split":
+            widths = part_sizes(node.attributes["sections"], base.shape[1])
+            start = 0
+        else:
+            start, stop = columns_of(node.attributes["key"], base.shape[1])
+            widths = (stop - start,)
+        for output, width in zip(node.outputs, widths, strict=True):
+            at = Place(place.buffer, place.offset + start, place.next)
+            self.places[output] = at, phase
+            start += width
+
+    def _place_concat(self, node: Node) -> None:
+        (output,) = node.outputs
+        self._check(output)
+        buffer, offset, ready = self._scratch(output.shape[1]), 0, 0
+        for part in node.inputs:
+            ready = max(ready, self._store(part, Place(buffer, offset)))
+            offset += part.shape[1]
+        self.places[output] = Place(buffer), ready
+
+    def _store(self, var: Var, place: Place) -> int:
+        """Store ``var`` in one more place; return the first phase in which it can be read there."""
+        self._check(var)
+        if var in self.made:
+            phase, width = self.made[var]
+        else:
+            phase, width = self.in_memory(var)[1], var.shape[1]
+            self._sweep(phase, width).loads[var] = self.in_memory(var)[0]
+        self._sweep(phase, width).stores.append((var, place))
+        return phase + 1
+
+    def _place_reduction(self, node: Node) -> None:
+        (x,), (output,) = node.inputs, node.outputs
+        width = x.shape[1]
+        if x in self.made:
+            phase, _ = self.made[x]
+        else:
+            phase = self.in_memory(x)[1]
+            self._sweep(phase, width).loads[x] = self.in_memory(x)[0]
+        place = Place(self._scratch(1))
+        self._sweep(phase, width).reductions.append((node, place))
+        self.places[output] = place, phase + 1
+
+    def _compute(self, node: Node) -> None:
+        (output,) = node.outputs
+        width = output.shape[1]
+        phase, loads = 0, {}
+        for i in node.inputs:
+            if not isinstance(i, Var):
+                continue
+            if i in self.made and self.made[i][1] == width:
+                phase = max(phase, self.made[i][0])
+            else:
+                place, ready = self.in_memory(i)
+                phase, loads[i] = max(phase, ready), place
+        for i in node.inputs:  # computed in an earlier phase, so it has to come from memory
+            if isinstance(i, Var) and i not in loads and self.made[i][0] < phase:
+                place, ready = self.in_memory(i)
+                phase, loads[i] = max(phase, ready), place
+        sweep = self._sweep(phase, width)
+        sweep.nodes.append(node)
+        sweep.loads.update(loads)
+        self.made[output] = phase, width
+
+    # the end
+
+    def finish(self, new_states: Sequence[Any], stored: Sequence[Var]) -> LoopPlan:
+        """Store what goes to the next step and to the outside."""
+        for buffer, new in zip(self.state_buffers, new_states, strict=True):
+            place = Place(buffer, next=True)
+            if new is None:
+                self._sweep(0, buffer.width).stores.append((0.0, place))
+            else:
+                self._store(new, place)
+        for var in stored:
+            self.stored[var] = Buffer(f"stored{len(self.stored)}", var.shape[1], "stored")
+            self._store(var, Place(self.stored[var]))
+        return LoopPlan(
+            tuple(self.phases),
+            self.read,
+            self.vectors,
+            self.state_buffers,
+            self.stored,
+            tuple(self.scratch),
+            self.dtype,
+        )

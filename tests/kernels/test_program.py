@@ -1,0 +1,126 @@
+"""Plans, run by NumPy: equal to the reference, for random steps, in values and gradients."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import minigrad as mg
+from minigrad import nn
+from minigrad.backends import backend_named
+from minigrad.graph import Var
+from minigrad.kernels import scan
+from minigrad.kernels.normalize import Refusal
+from minigrad.kernels.program import make_program
+from minigrad.kernels.targets import planned
+from minigrad.kernels.trace import trace
+from minigrad.testing.steps import random_steps
+
+M = backend_named("numpy").namespace
+ROWS = 7919  # the size of no axis in these tests
+
+
+def run_by_numpy(plan, steps, read, fixed, initial, reverse):
+    """What a plan means."""
+    rows = initial[0].shape[0]
+    memory = {b: np.array(s) for b, s in zip(plan.states, initial, strict=True)}
+    memory.update((b, np.full((rows, b.width), np.nan)) for b in plan.scratch)
+    memory.update((plan.fixed[v], np.asarray(a)) for v, a in fixed.items())
+    stored = {v: np.full((steps, rows, b.width), np.nan) for v, b in plan.stored.items()}
+
+    def columns(place, width):
+        array = memory[place.buffer]
+        if place.buffer.kind == "vector":
+            return array.reshape(1, -1)[:, place.offset : place.offset + width]
+        return array[:, place.offset : place.offset + width]
+
+    for t in range(steps)[:: -1 if reverse else 1]:
+        memory.update((b, read[v][t]) for v, b in plan.read.items())
+        memory.update((b, stored[v][t]) for v, b in plan.stored.items())
+        following = {b: np.full((rows, b.width), np.nan) for b in plan.states}
+        for phase in plan.phases:
+            for p in phase.products:
+                width = p.target.width
+                start = 0 if p.start is None else columns(p.start, width)
+                product = columns(p.source, p.inner) @ memory[p.matrix]
+                memory[p.target] = start + product
+            for sweep in phase.sweeps.values():
+                values = {
+                    v: columns(place, v.shape[-1] if v.shape else 1)
+                    for v, place in sweep.loads.items()
+                }
+                values = {v: a != 0 if v.dtype == bool else a for v, a in values.items()}
+                for node in sweep.nodes:
+                    args = [values[i] if isinstance(i, Var) else i for i in node.inputs]
+                    attributes = dict(node.attributes)
+                    if node.op.name == "broadcast_to":
+                        attributes["shape"] = (rows, *attributes["shape"][1:])
+                    values[node.outputs[0]] = node.op.fn(M, *args, **attributes)
+                for value, place in sweep.stores:
+                    array = following[place.buffer] if place.next else memory[place.buffer]
+                    given = values[value] if isinstance(value, Var) else value
+                    array[:, place.offset : place.offset + sweep.width] = given
+                for node, place in sweep.reductions:
+                    result = node.op.fn(M, values[node.inputs[0]], **node.attributes)
+                    memory[place.buffer][...] = result
+        memory.update(following)
+    return [memory[b] for b in plan.states], stored
+
+
+def program_of(step, inputs, states, parameters, wanted):
+    xs = [Var((ROWS, w), np.dtype("float64"), f"x{i}") for i, w in enumerate(inputs)]
+    ss = [Var((ROWS, w), np.dtype("float64"), f"s{i}") for i, w in enumerate(states)]
+    ps = {name: Var(tuple(shape), np.dtype("float64"), name) for name, shape in parameters.items()}
+    return make_program(trace(step, xs, ss, ps), len(xs), len(ss), wanted)
+
+
+def compare(step, inputs, states, parameters, steps, rows, reverse, seed):
+    rng = np.random.default_rng(seed)
+    shapes = [(steps, rows, w) for w in inputs] + [(rows, w) for w in states]
+    arrays = [rng.uniform(-1, 1, shape) for shape in (*shapes, *parameters.values())]
+    tensors = [mg.tensor(a, requires_grad=True) for a in arrays]
+    k, n = len(inputs), len(inputs) + len(states)
+    params = dict(zip(parameters, tensors[n:], strict=True))
+    outputs, final = scan(step, tensors[:k], tensors[k:n], params, reverse=reverse)
+    wanted = [i for i in range(len(arrays)) if not k <= i < n]
+    program = program_of(step, inputs, states, parameters, wanted)
+    results = planned.forward(M, program, arrays, reverse, run_by_numpy)
+    expected = [outputs, *final]
+    for a, b in zip(results, expected, strict=False):
+        np.testing.assert_allclose(a, b.detach().numpy(), rtol=1e-9, atol=1e-11)
+    cotangents = [rng.normal(size=r.shape) for r in expected]
+    found = planned.adjoint(M, program, arrays, results, cotangents, reverse, run_by_numpy)
+    pairs = [
+        (r, mg.tensor(c)) for r, c in zip(expected, cotangents, strict=True) if r.requires_grad
+    ]
+    if not pairs:
+        return
+    theirs = mg.grad([r for r, _ in pairs], tensors, [c for _, c in pairs], allow_unused=True)
+    for i, their in enumerate(theirs):
+        wanted_gradient = np.zeros(arrays[i].shape) if their is None else their.numpy()
+        np.testing.assert_allclose(found[i], wanted_gradient, rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize(
+    "cell", [nn.cells.lstm, nn.cells.gru, nn.cells.rnn_tanh, nn.cells.rnn_relu]
+)
+def test_cells(cell, reverse):
+    parameters = cell.initial_parameters(3, 5)
+    compare(cell, [3], cell.state_widths(5), parameters, 4, 2, reverse, 0)
+
+
+def test_a_projection():
+    options = {"proj_size": 2}
+    parameters = nn.cells.lstm.initial_parameters(3, 5, **options)
+    compare(
+        nn.cells.lstm, [3], nn.cells.lstm.state_widths(5, **options), parameters, 4, 2, False, 0
+    )
+
+
+@given(random_steps(), st.integers(1, 4), st.integers(1, 3), st.booleans(), st.integers(0, 99))
+def test_random_steps(step, steps, rows, reverse, seed):
+    try:
+        compare(step, step.inputs, step.states, step.parameters, steps, rows, reverse, seed)
+    except Refusal as refusal:
+        pytest.fail(f"refused: {refusal}")
