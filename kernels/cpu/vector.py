@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
+from itertools import product
 from typing import Any
 
 from llvmlite import ir
@@ -125,65 +127,63 @@ def as_mask(context: Any, builder: Any, kind: Any, value: Any, precision: Precis
 # operators
 
 
-def define_operator(
-    symbol: Any,
-    formula: Callable[..., Lanes],
-    takes: Callable[[Arguments], bool],
-    result: dict[Precision, Any],
-    convert: Callable[..., Lanes],
-) -> None:
-    """Teach Numba one of Python's operators.
+@dataclass(frozen=True)
+class Meaning:
+    """What an operator does.
 
-    Parameters
+    Attributes
     ----------
-    symbol : function of the module ``operator``
     formula : callable
         On Lanes.
-    takes : callable
-        Whether the operator is meant for arguments of these types.
     result : dict
         The type of the result for each precision.
     convert : callable
-        ``as_vector`` or ``as_mask``.
+        ``as_vector`` or ``as_mask``: what the formula takes.
     """
+
+    formula: Callable[..., Any]
+    result: dict[Precision, Any]
+    convert: Callable[..., Lanes]
+
+
+def define_operator(
+    symbol: Callable[..., Any],
+    count: int,
+    *,
+    on_vectors: Meaning | None = None,
+    on_masks: Meaning | None = None,
+) -> None:
+    """Teach Numba what one of Python's operators does if a side is a vector, or if none is."""
+
+    def meaning(arguments: Arguments) -> Meaning | None:
+        if any(isinstance(a, VectorType) for a in arguments):
+            return on_vectors
+        return on_masks if only_truth(arguments) else None
 
     class Template(AbstractTemplate):  # type: ignore[misc]
         def generic(self, arguments: Arguments, keywords: Any) -> Any:
             precision = common_precision(arguments)
-            if precision is None or keywords or not takes(arguments):
+            found = meaning(arguments)
+            if precision is None or found is None or keywords:
                 return None
-            return signature(result[precision], *arguments)
+            return signature(found.result[precision], *arguments)
 
     infer_global(symbol)(Template)
 
     def lower(context: Any, builder: Any, sig: Any, values: Arguments) -> Any:
         precision = common_precision(sig.args)
+        found = meaning(sig.args)
+        assert found is not None  # or the template had refused
         sides = [
-            convert(context, builder, kind, value, precision)
+            found.convert(context, builder, kind, value, precision)
             for kind, value in zip(sig.args, values, strict=True)
         ]
-        return formula(*sides).value
+        return found.formula(*sides).value
 
-    lanes = (VectorType, MaskType)
-    scalars = (types.Number, types.Boolean)
-    count = 1 if symbol in UNARY else 2
-    for kinds in (
-        [(a,) for a in lanes]
-        if count == 1
-        else [
-            *((a, b) for a in lanes for b in (*lanes, *scalars)),
-            *((a, b) for a in scalars for b in lanes),
-        ]
-    ):
-        lower_builtin(symbol, *kinds)(lower)
-
-
-UNARY = {operator.neg, operator.pos, operator.invert}
-
-
-def has_vector(arguments: Arguments) -> bool:
-    """Whether an argument is a vector."""
-    return any(isinstance(a, VectorType) for a in arguments)
+    lanes, scalars = {VectorType, MaskType}, {types.Number, types.Boolean}
+    for kinds in product(lanes | scalars, repeat=count):
+        if lanes.intersection(kinds):
+            lower_builtin(symbol, *kinds)(lower)
 
 
 def only_truth(arguments: Arguments) -> bool:
@@ -192,27 +192,27 @@ def only_truth(arguments: Arguments) -> bool:
 
 
 # lets LLVM join a product and a sum that the user wrote
-contracting = partial(as_vector, flags=CONTRACT)
+_contracting = partial(as_vector, flags=CONTRACT)
 
-symbol: Callable[..., Any]
-formula: Callable[..., Any]
-for symbol in (
-    operator.add, operator.sub, operator.mul, operator.truediv, operator.neg, operator.pos,
-):  # fmt: skip
-    formula = (lambda x: x) if symbol is operator.pos else symbol
-    define_operator(symbol, formula, has_vector, VECTORS, contracting)
-for symbol, formula in (
-    (operator.lt, operator.lt), (operator.le, operator.le),
-    (operator.gt, operator.gt), (operator.ge, operator.ge),
-    (operator.eq, Lanes.equals), (operator.ne, Lanes.differs),
-):  # fmt: skip
-    define_operator(symbol, formula, has_vector, MASKS, as_vector)
-for symbol, formula in (
-    (operator.and_, operator.and_), (operator.or_, operator.or_), (operator.xor, operator.xor),
-    (operator.invert, operator.invert),
-    (operator.eq, lambda a, b: ~(a ^ b)), (operator.ne, operator.xor),
-):  # fmt: skip
-    define_operator(symbol, formula, only_truth, MASKS, as_mask)
+for _symbol in (operator.add, operator.sub, operator.mul, operator.truediv):
+    define_operator(_symbol, 2, on_vectors=Meaning(_symbol, VECTORS, _contracting))
+define_operator(operator.neg, 1, on_vectors=Meaning(operator.neg, VECTORS, as_vector))
+define_operator(operator.pos, 1, on_vectors=Meaning(lambda x: x, VECTORS, as_vector))
+for _symbol in (operator.lt, operator.le, operator.gt, operator.ge):
+    define_operator(_symbol, 2, on_vectors=Meaning(_symbol, MASKS, as_vector))
+for _symbol in (operator.and_, operator.or_, operator.xor):
+    define_operator(_symbol, 2, on_masks=Meaning(_symbol, MASKS, as_mask))
+define_operator(operator.invert, 1, on_masks=Meaning(operator.invert, MASKS, as_mask))
+define_operator(
+    operator.eq, 2,
+    on_vectors=Meaning(Lanes.equals, MASKS, as_vector),
+    on_masks=Meaning(lambda a, b: ~(a ^ b), MASKS, as_mask),
+)  # fmt: skip
+define_operator(
+    operator.ne, 2,
+    on_vectors=Meaning(Lanes.differs, MASKS, as_vector),
+    on_masks=Meaning(operator.xor, MASKS, as_mask),
+)  # fmt: skip
 
 
 # functions

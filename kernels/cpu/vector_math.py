@@ -33,11 +33,11 @@ from minigrad.kernels.cpu.lanes import (
 from minigrad.kernels.cpu.vector import (
     MASKS,
     VECTORS,
+    Meaning,
     as_mask,
     as_vector,
     define_function,
     define_operator,
-    has_vector,
     larger,
     smaller,
     where,
@@ -358,7 +358,7 @@ power = define_function("power", _power, 2)
 remainder = define_function("remainder", _remainder, 2)
 floor_divide = define_function("floor_divide", _floor_divide, 2)
 logaddexp = define_function("logaddexp", _logaddexp, 2)
-define_operator(operator.pow, _power, has_vector, VECTORS, as_vector)
+define_operator(operator.pow, 2, on_vectors=Meaning(_power, VECTORS, as_vector))
 
 equal = define_function("equal", Lanes.equals, 2, MASKS)
 not_equal = define_function("not_equal", Lanes.differs, 2, MASKS)
