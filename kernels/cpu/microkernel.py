@@ -13,37 +13,23 @@ from itertools import chain
 from typing import Any
 
 from llvmlite import ir
-from numba import njit, types
-from numba.core.typing import Signature
-from numba.extending import intrinsic
 
-from minigrad.kernels.cpu.instruction_set import vector_bytes, vector_registers
-from minigrad.kernels.cpu.vector_instructions import INT64, VectorBuilder, item_bytes
+from minigrad.kernels.cpu.compiled import constant, instructions
+from minigrad.kernels.cpu.instruction_set import vector_registers
+from minigrad.kernels.cpu.vector_instructions import INT64, VectorBuilder
 
 # All sums of a tile, one row of vectors and one broadcast have to fit into the registers.
 PANEL_VECTORS, TILE_ROWS = {32: (3, 8), 16: (3, 4)}[vector_registers()]
 
 
-def _number_of(function: Any) -> Any:
-    """Make a function of a real type that compiles to a number: ``function(bytes of an element)``."""
-
-    @intrinsic  # type: ignore[untyped-decorator]
-    def number(typing_context: Any, real: Any) -> tuple[Signature, Any]:
-        value = function(item_bytes(real.dtype))
-        return types.int64(real), lambda *_: INT64(value)
-
-    return number
+item_size = constant(lambda vector: vector.size)
+lanes = constant(lambda vector: vector.lanes)
+tile_columns = constant(lambda vector: PANEL_VECTORS * vector.lanes)
 
 
-item_size = _number_of(lambda size: size)
-lanes = _number_of(lambda size: vector_bytes() // size)
-panel_width = _number_of(lambda size: PANEL_VECTORS * vector_bytes() // size)
-
-
-@intrinsic  # type: ignore[untyped-decorator]
-def _tile(
-    typing_context: Any,
-    real: Any,
+@instructions
+def tile(
+    vector: VectorBuilder,
     rows: Any,
     columns: Any,
     K: Any,
@@ -56,75 +42,35 @@ def _tile(
     start_row_stride: Any,
     c: Any,
     c_row_stride: Any,
-) -> tuple[Signature, Any]:
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        _, rows, columns, *others = arguments
-        lanes = INT64(vector_bytes() // item_bytes(real.dtype))
-        last = builder.sdiv(builder.sub(columns, INT64(1)), lanes)
-        tail = builder.sub(columns, builder.mul(last, lanes))
-        number = builder.add(builder.mul(last, INT64(TILE_ROWS)), rows)
-        end = builder.append_basic_block("end")
-        switch = builder.switch(number, end)
-        for vectors in range(1, PANEL_VECTORS + 1):
-            for height in range(1, TILE_ROWS + 1):
-                block = builder.append_basic_block(f"tile_{height}x{vectors}")
-                switch.add_case(INT64((vectors - 1) * TILE_ROWS + height), block)
-                builder.position_at_end(block)
-                builder.call(
-                    _tile_function(builder.module, real.dtype, height, vectors), [tail, *others]
-                )
-                builder.branch(end)
-        builder.position_at_end(end)
-        return context.get_dummy_value()
-
-    return types.void(real, *[types.int64] * 12), generate
-
-
-@njit(cache=True, error_model="numpy", nogil=True)  # type: ignore[untyped-decorator]
-def tile(
-    real: Any,
-    rows: int,
-    columns: int,
-    K: int,
-    a: int,
-    a_row_stride: int,
-    a_stride: int,
-    b: int,
-    b_row_stride: int,
-    start: int,
-    start_row_stride: int,
-    c: int,
-    c_row_stride: int,
 ) -> None:
     """Compute c = start + a @ b for one tile.
 
     Parameters
     ----------
-    real : type
-        np.float32 or np.float64.
     rows, columns, K : int
-        a is (rows, K), b is (K, columns); 1 <= rows <= TILE_ROWS, 1 <= columns <= panel_width(real).
+        a is (rows, K), b is (K, columns); 1 <= rows <= TILE_ROWS, 1 <= columns <= tile_columns(real).
     a, b, start, c : int
-        Addresses. Without a start (0), the sums begin at zero. b is read in whole vectors: its rows
-        are padded to a multiple of lanes(real). Of c nothing but the tile is written.
+        Addresses. Without a start (0), nothing is added. b is read in whole vectors: its rows reach to a
+        multiple of lanes(real). Of c nothing but the tile is written.
     a_row_stride, a_stride, b_row_stride, start_row_stride, c_row_stride : int
         In elements. The elements in a row of b, start and c lie side by side.
     """
-    _tile(
-        real,
-        rows,
-        columns,
-        K,
-        a,
-        a_row_stride,
-        a_stride,
-        b,
-        b_row_stride,
-        start,
-        start_row_stride,
-        c,
-        c_row_stride,
-    )
+    builder = vector.builder
+    last = builder.sdiv(builder.sub(columns, INT64(1)), INT64(vector.lanes))
+    tail = builder.sub(columns, builder.mul(last, INT64(vector.lanes)))
+    arguments = [tail, K, a, a_row_stride, a_stride, b, b_row_stride]
+    arguments += [start, start_row_stride, c, c_row_stride]
+    end = builder.append_basic_block("end")
+    switch = builder.switch(builder.add(builder.mul(last, INT64(TILE_ROWS)), rows), end)
+    for vectors in range(1, PANEL_VECTORS + 1):
+        for height in range(1, TILE_ROWS + 1):
+            block = builder.append_basic_block()
+            switch.add_case(INT64((vectors - 1) * TILE_ROWS + height), block)
+            builder.position_at_end(block)
+            function = _tile_function(builder.module, vector.real, height, vectors)
+            builder.call(function, arguments)
+            builder.branch(end)
+    builder.position_at_end(end)
 
 
 def _tile_function(module: ir.Module, real: Any, rows: int, vectors: int) -> ir.Function:

@@ -1,7 +1,7 @@
 """Copy a matrix into the order in which the microkernel reads it.
 
-A packed matrix of K rows and M columns is a sequence of panels: ``panel_width`` columns each, fewer in
-the last. In a panel, row follows row; each row is padded with zeros to whole vectors.
+A packed matrix of K rows and M columns is a sequence of panels of nearly equal width. In a panel, row
+follows row; each row is padded with zeros to whole vectors.
 
 A packed matrix should begin at a multiple of 64 bytes: it is read faster.
 """
@@ -10,33 +10,37 @@ from __future__ import annotations
 
 from typing import Any
 
-from numba import njit, types
-from numba.core.typing import Signature
-from numba.extending import intrinsic
-
-from minigrad.kernels.cpu.microkernel import item_size, lanes, panel_width
+from minigrad.kernels.cpu.compiled import compiled, instructions
+from minigrad.kernels.cpu.microkernel import item_size, lanes, tile_columns
 from minigrad.kernels.cpu.vector_instructions import INT64, VectorBuilder
 
 
-@njit(cache=True, error_model="numpy", nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def whole_vectors(real: Any, columns: int) -> int:
     """Return ``columns`` rounded up to a multiple of the lanes."""
     return -(-columns // lanes(real)) * lanes(real)
 
 
-@njit(cache=True, error_model="numpy", nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def packed_size(real: Any, K: int, M: int) -> int:
     """Return the number of elements of a packed matrix of K rows and M columns."""
     return K * whole_vectors(real, M)
 
 
-@njit(cache=True, error_model="numpy", nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def panel_count(real: Any, M: int) -> int:
     """Return the number of panels of a packed matrix of M columns."""
-    return -(-M // panel_width(real))
+    return -(-M // tile_columns(real))
 
 
-@njit(cache=True, error_model="numpy", nogil=True)  # type: ignore[untyped-decorator]
+@compiled
+def panel_start(real: Any, M: int, panel: int) -> int:
+    """Return the first column of a panel; for ``panel_count(real, M)`` it is M."""
+    vectors = -(-M // lanes(real))
+    return min(M, vectors * panel // panel_count(real, M) * lanes(real))
+
+
+@compiled
 def pack_panels(
     real: Any,
     first: int,
@@ -64,13 +68,12 @@ def pack_panels(
         Of the matrix, in elements. It is fast if one of them is 1.
     """
     size = item_size(real)
-    width = panel_width(real)
     for panel in range(first, last):
-        column = panel * width
+        column = panel_start(real, M, panel)
         pack_panel(
             real,
             K,
-            min(width, M - column),
+            panel_start(real, M, panel + 1) - column,
             matrix + column * column_stride * size,
             row_stride,
             column_stride,
@@ -78,7 +81,7 @@ def pack_panels(
         )
 
 
-@njit(cache=True, error_model="numpy", nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def pack(
     real: Any,
     K: int,
@@ -93,7 +96,7 @@ def pack(
     pack_panels(real, 0, count, K, M, matrix, row_stride, column_stride, packed)
 
 
-@njit(cache=True, error_model="numpy", nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def pack_panel(
     real: Any,
     K: int,
@@ -120,10 +123,10 @@ def pack_panel(
                 row, place = source + k * row_stride * size, target + k * width * size
                 _copy_first(real, row, place, 0)
                 for i in range(count):
-                    _copy_element(real, row + i * column_stride * size, place + i * size)
+                    copy_element(real, row + i * column_stride * size, place + i * size)
 
 
-@njit(cache=True, error_model="numpy", nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def _copy_columns(
     real: Any, K: int, count: int, source: int, row_bytes: int, target: int, step: int
 ) -> None:
@@ -136,7 +139,7 @@ def _copy_columns(
             _copy_first(real, source + k * row_bytes, target + k * step, count)
 
 
-@njit(cache=True, error_model="numpy", nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def _transpose_columns(
     real: Any, K: int, count: int, source: int, stride: int, target: int, width: int
 ) -> None:
@@ -151,47 +154,67 @@ def _transpose_columns(
         _transpose_first(real, source + k * size, stride, place, width, count, min(step, K - k))
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def _copy(typing_context: Any, real: Any, source: Any, target: Any) -> tuple[Signature, Any]:
+@instructions
+def _copy(vector: VectorBuilder, source: Any, target: Any) -> None:
     """Copy one vector."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        vector = VectorBuilder(builder, real.dtype)
-        source, target = map(vector.pointer, arguments[1:])
-        vector.store(vector.load(source), target)
-        return context.get_dummy_value()
-
-    return types.void(real, types.int64, types.int64), generate
+    vector.store(vector.load(vector.pointer(source)), vector.pointer(target))
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def _copy_first(
-    typing_context: Any, real: Any, source: Any, target: Any, count: Any
-) -> tuple[Signature, Any]:
+@instructions
+def _copy_first(vector: VectorBuilder, source: Any, target: Any, count: Any) -> None:
     """Copy the first ``count`` elements of a vector; the others become zero."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        vector = VectorBuilder(builder, real.dtype)
-        source, target = map(vector.pointer, arguments[1:3])
-        vector.store(vector.load(source, vector.first(arguments[3])), target)
-        return context.get_dummy_value()
-
-    return types.void(real, types.int64, types.int64, types.int64), generate
+    there = vector.first(count)
+    vector.store(vector.load(vector.pointer(source), there), vector.pointer(target))
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def _copy_element(
-    typing_context: Any, real: Any, source: Any, target: Any
-) -> tuple[Signature, Any]:
+@instructions
+def copy_element(vector: VectorBuilder, source: Any, target: Any) -> None:
     """Copy one element."""
+    element = vector.builder.load(vector.pointer(source), typ=vector.real)
+    vector.builder.store(element, vector.pointer(target))
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        vector = VectorBuilder(builder, real.dtype)
-        source, target = map(vector.pointer, arguments[1:])
-        builder.store(builder.load(source, typ=vector.real), target)
-        return context.get_dummy_value()
 
-    return types.void(real, types.int64, types.int64), generate
+@instructions
+def store_one(vector: VectorBuilder, target: Any) -> None:
+    """Write the number 1."""
+    vector.builder.store(vector.real(1), vector.pointer(target))
+
+
+@instructions
+def _transpose(
+    vector: VectorBuilder, source: Any, stride: Any, target: Any, target_stride: Any
+) -> None:
+    """Transpose a square of lanes x lanes elements."""
+    sources = vector.rows(vector.pointer(source), stride, vector.lanes)
+    targets = vector.rows(vector.pointer(target), target_stride, vector.lanes)
+    for row, place in zip(
+        _transposed(vector, list(map(vector.load, sources))), targets, strict=True
+    ):
+        vector.store(row, place)
+
+
+@instructions
+def _transpose_first(
+    vector: VectorBuilder,
+    source: Any,
+    stride: Any,
+    target: Any,
+    target_stride: Any,
+    count: Any,
+    length: Any,
+) -> None:
+    """Transpose ``count`` rows of ``length`` elements into ``length`` rows, padded with zeros."""
+
+    def is_below(i: int, limit: Any) -> Any:
+        return vector.all_or_none(vector.builder.icmp_signed("<", INT64(i), limit))
+
+    there = vector.first(length)
+    rows = []
+    for i, place in enumerate(vector.rows(vector.pointer(source), stride, vector.lanes)):
+        rows.append(vector.load(place, vector.builder.and_(there, is_below(i, count))))
+    targets = vector.rows(vector.pointer(target), target_stride, vector.lanes)
+    for i, (row, place) in enumerate(zip(_transposed(vector, rows), targets, strict=True)):
+        vector.store(row, place, is_below(i, length))
 
 
 def _transposed(vector: VectorBuilder, rows: list[Any]) -> list[Any]:
@@ -207,57 +230,3 @@ def _transposed(vector: VectorBuilder, rows: list[Any]) -> list[Any]:
                 rows[i], rows[i + distance] = vector.pick(*pair, low), vector.pick(*pair, high)
         distance //= 2
     return rows
-
-
-@intrinsic  # type: ignore[untyped-decorator]
-def _transpose(
-    typing_context: Any, real: Any, source: Any, stride: Any, target: Any, target_stride: Any
-) -> tuple[Signature, Any]:
-    """Transpose a square of lanes x lanes elements."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        _, source, stride, target, target_stride = arguments
-        vector = VectorBuilder(builder, real.dtype)
-        sources = vector.rows(vector.pointer(source), stride, vector.lanes)
-        targets = vector.rows(vector.pointer(target), target_stride, vector.lanes)
-        for row, place in zip(
-            _transposed(vector, list(map(vector.load, sources))), targets, strict=True
-        ):
-            vector.store(row, place)
-        return context.get_dummy_value()
-
-    return types.void(real, *[types.int64] * 4), generate
-
-
-@intrinsic  # type: ignore[untyped-decorator]
-def _transpose_first(
-    typing_context: Any,
-    real: Any,
-    source: Any,
-    stride: Any,
-    target: Any,
-    target_stride: Any,
-    count: Any,
-    length: Any,
-) -> tuple[Signature, Any]:
-    """Transpose ``count`` rows of ``length`` elements into ``length`` rows, padded with zeros."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        _, source, stride, target, target_stride, count, length = arguments
-        vector = VectorBuilder(builder, real.dtype)
-        there = vector.first(length)
-
-        def is_below(i: int, limit: Any) -> Any:
-            return vector.all_or_none(builder.icmp_signed("<", INT64(i), limit))
-
-        sources = vector.rows(vector.pointer(source), stride, vector.lanes)
-        rows = [
-            vector.load(place, builder.and_(there, is_below(i, count)))
-            for i, place in enumerate(sources)
-        ]
-        targets = vector.rows(vector.pointer(target), target_stride, vector.lanes)
-        for i, (row, place) in enumerate(zip(_transposed(vector, rows), targets, strict=True)):
-            vector.store(row, place, is_below(i, length))
-        return context.get_dummy_value()
-
-    return types.void(real, *[types.int64] * 6), generate

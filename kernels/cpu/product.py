@@ -1,7 +1,7 @@
 """Matrix products with a packed right operand: c = start + a @ b.
 
 The common axis is cut into blocks and the rows into chunks, both by sizes alone, so that what is read
-again is still in the second-level cache. Each block is summed from zero and then added. So an element
+again is still in a cache. Each block is summed from zero and then added. So an element
 has the same bits however rows and panels are shared out between threads or calls.
 """
 
@@ -9,17 +9,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from numba import njit
+from minigrad.kernels.cpu.compiled import compiled
+from minigrad.kernels.cpu.microkernel import TILE_ROWS, item_size, tile
+from minigrad.kernels.cpu.pack import panel_count, panel_start, whole_vectors
 
-from minigrad.kernels.cpu.microkernel import TILE_ROWS, item_size, panel_width, tile
-from minigrad.kernels.cpu.pack import panel_count, whole_vectors
-
-# A panel of this many rows and a chunk of rows as long share a second-level cache of 512 KiB.
+# A panel of one block is read for each tile: it stays in the second-level cache. A chunk of rows is
+# read for each panel, six times more slowly: on a small CPU it may lie in the third level.
 _BLOCK = 512
-_CHUNK_BYTES = 256 * 1024
+_CHUNK_BYTES = 512 * 1024
 
 
-@njit(cache=True, error_model="numpy", nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def panels_product(
     real: Any,
     first: int,
@@ -54,7 +54,6 @@ def panels_product(
         In elements. The elements of a row lie side by side.
     """
     size = item_size(real)
-    width = panel_width(real)
     blocks = max(1, -(-K // _BLOCK))
     chunk = max(TILE_ROWS, _CHUNK_BYTES // (size * (1 + K // blocks)) // TILE_ROWS * TILE_ROWS)
     for first_row in range(0, n, chunk):
@@ -64,8 +63,8 @@ def panels_product(
             length = K * (block + 1) // blocks - k
             before, before_stride = (start, start_row_stride) if block == 0 else (c, c_row_stride)
             for panel in range(first, last):
-                column = panel * width
-                columns = min(width, M - column)
+                column = panel_start(real, M, panel)
+                columns = panel_start(real, M, panel + 1) - column
                 padded = whole_vectors(real, columns)
                 _tiles(
                     real,
@@ -83,7 +82,7 @@ def panels_product(
                 )
 
 
-@njit(cache=True, error_model="numpy", nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def rows_product(
     real: Any,
     n: int,
@@ -115,7 +114,7 @@ def rows_product(
     )
 
 
-@njit(cache=True, error_model="numpy", nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def _tiles(
     real: Any,
     rows: int,

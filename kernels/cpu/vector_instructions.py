@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from llvmlite import ir
-from numba import types
 from numba.core import cgutils
 
 from minigrad.kernels.cpu.instruction_set import vector_bytes
@@ -13,12 +12,7 @@ from minigrad.kernels.cpu.instruction_set import vector_bytes
 INT64 = ir.IntType(64)
 _INT32 = ir.IntType(32)
 _BOOL = ir.IntType(1)
-_REALS = {types.float32: (ir.FloatType(), 4), types.float64: (ir.DoubleType(), 8)}
-
-
-def item_bytes(real: Any) -> int:
-    """Return the size of one element of the Numba type ``real``."""
-    return _REALS[real][1]
+_SIZES = {ir.FloatType(): 4, ir.DoubleType(): 8}
 
 
 class VectorBuilder:
@@ -29,13 +23,16 @@ class VectorBuilder:
     builder : llvmlite.ir.IRBuilder
     real, type : llvmlite.ir.Type
         Of one element and of a vector.
+    size : int
+        The bytes of an element.
     lanes : int
-        The number of elements in a vector.
+        The elements of a vector.
     """
 
     def __init__(self, builder: Any, real: Any) -> None:
         self.builder = builder
-        self.real, self.size = _REALS[real]
+        self.real = real
+        self.size = _SIZES[real]
         self.lanes = vector_bytes() // self.size
         self.type = ir.VectorType(self.real, self.lanes)
         self._mask = ir.VectorType(_BOOL, self.lanes)
@@ -43,9 +40,11 @@ class VectorBuilder:
 
     @property
     def zero(self) -> Any:
+        """A vector of zeros."""
         return ir.Constant(self.type, None)
 
     def pointer(self, address: Any) -> Any:
+        """Turn an integer into a pointer."""
         return self.builder.inttoptr(address, ir.PointerType())
 
     def at(self, pointer: Any, offset: Any) -> Any:

@@ -1,0 +1,320 @@
+"""Packed products and sums over rows, against NumPy in extended precision.
+
+An error is measured by the number of roundings on the way: each is at most half an ``eps`` of the sum of
+the magnitudes. Everything that a kernel writes to lies in a larger buffer, which it has to leave alone.
+"""
+
+import itertools
+import os
+import platform
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from minigrad.kernels.cpu import pack, product, weight_gradients
+from minigrad.kernels.cpu.instruction_set import vector_bytes
+
+GUARD = 12345.0
+dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64])
+seeds = st.integers(0, 2**32 - 1)
+gaps = st.integers(0, 5)
+
+
+def address(array):
+    return array.ctypes.data
+
+
+class Guarded:
+    """A matrix inside a larger buffer whose other elements must not change."""
+
+    def __init__(self, values, gap=0):
+        rows, columns = values.shape
+        self.stride = columns + gap
+        self.buffer = np.full(64 + rows * self.stride + 64, GUARD, values.dtype)
+        inside = self.buffer[64 : 64 + rows * self.stride].reshape(rows, self.stride)
+        self.values = inside[:, :columns]
+        self.values[...] = values
+        self.address = self.buffer[64:].ctypes.data
+
+    def is_guarded(self):
+        """Say whether everything but the matrix is as it was."""
+        before, kept = self.buffer.copy(), self.values.copy()
+        self.values[...] = GUARD
+        outside_is_kept = np.all(self.buffer == GUARD)
+        self.buffer[...] = before
+        return outside_is_kept and np.array_equal(kept, self.values, equal_nan=True)
+
+
+def draw(rng, *shape, dtype):
+    return rng.normal(size=shape).astype(dtype)
+
+
+def packed(b):
+    """Pack a matrix of any strides into a buffer of exactly the right size."""
+    dtype, (K, M) = b.dtype.type, b.shape
+    target = Guarded(np.full((1, pack.packed_size(dtype, K, M)), np.nan, dtype))
+    strides = (stride // b.itemsize for stride in b.strides)
+    pack.pack(dtype, K, M, address(b), *strides, target.address)
+    assert target.is_guarded()
+    return target
+
+
+def multiply(a, b, start, start_stride, c, rows=None, panels=None):
+    """Run the product for some rows and panels; by default for all."""
+    dtype, (K, M) = b.dtype.type, b.shape
+    first, last = rows or (0, len(c.values))
+    size = a.values.itemsize
+    right = packed(b)
+    product.panels_product(
+        dtype,
+        *(panels or (0, pack.panel_count(dtype, M))),
+        last - first,
+        a.address + first * a.stride * size,
+        a.stride,
+        right.address,
+        K,
+        M,
+        start and start + first * start_stride * size,
+        start_stride,
+        c.address + first * c.stride * size,
+        c.stride,
+    )
+
+
+def assert_close(found, expected, magnitude, roundings):
+    """Compare with a result in extended precision (on some machines that is float64 itself)."""
+    bound = (roundings + 1) * np.finfo(found.dtype).eps * magnitude
+    assert np.all(abs(found - expected) <= bound)
+
+
+def wide(x):
+    return x.astype(np.longdouble)
+
+
+def layouts(rng, K, M, dtype):
+    """Draw one matrix and return it in each layout that is packed in its own way."""
+    base = draw(rng, K, M, dtype=dtype)
+    apart = np.full((2 * K + 1, 3 * M + 1), GUARD, dtype)[: 2 * K : 2, : 3 * M : 3]
+    apart[...] = base
+    return {"rows": base, "columns": np.asfortranarray(base), "apart": apart}
+
+
+# -- packing
+
+
+@dtypes
+@given(K=st.integers(0, 70), M=st.integers(1, 200), seed=seeds)
+def test_panels_hold_the_columns_padded_with_zeros(dtype, K, M, seed):
+    lanes = vector_bytes() // np.dtype(dtype).itemsize
+    count = pack.panel_count(dtype, M)
+    starts = [pack.panel_start(dtype, M, panel) for panel in range(count + 1)]
+    assert starts[0] == 0
+    assert starts[-1] == M
+    for layout, b in layouts(np.random.default_rng(seed), K, M, dtype).items():
+        expected = []
+        for first, last in itertools.pairwise(starts):
+            assert first < last
+            panel = np.zeros((K, -(-(last - first) // lanes) * lanes), dtype)
+            panel[:, : last - first] = b[:, first:last]
+            expected.append(panel.ravel())
+        assert np.array_equal(packed(b).values.ravel(), np.concatenate(expected)), layout
+
+
+# -- products
+
+
+def check_product(dtype, n, K, M, layout, start, gaps, seed):
+    rng = np.random.default_rng(seed)
+    b = layouts(rng, K, M, dtype)[layout]
+    a = Guarded(draw(rng, n, K, dtype=dtype), gaps[0])
+    c = Guarded(draw(rng, n, M, dtype=dtype), gaps[1])
+    other = Guarded(draw(rng, max(n, 1), M, dtype=dtype), gaps[2])
+    at, stride, values = {
+        "nothing": (0, 0, np.zeros((n, M))),
+        "itself": (c.address, c.stride, c.values.copy()),
+        "one row": (other.address, 0, other.values[:1]),
+        "another": (other.address, other.stride, other.values[:n]),
+    }[start]
+    multiply(a, b, at, stride, c)
+    magnitude = abs(wide(a.values)) @ abs(wide(b)) + abs(values)
+    assert_close(c.values, wide(a.values) @ wide(b) + values, magnitude, K + 1)
+    assert c.is_guarded()
+    return a, b, at, stride, c
+
+
+@dtypes
+@given(
+    n=st.integers(0, 20),
+    K=st.integers(0, 70),
+    M=st.integers(1, 200),
+    layout=st.sampled_from(["rows", "columns", "apart"]),
+    start=st.sampled_from(["nothing", "itself", "one row", "another"]),
+    gaps=st.tuples(gaps, gaps, gaps),
+    seed=seeds,
+)
+def test_product(dtype, n, K, M, layout, start, gaps, seed):
+    check_product(dtype, n, K, M, layout, start, gaps, seed)
+
+
+@dtypes
+@pytest.mark.parametrize("start", ["nothing", "itself", "one row", "another"])
+def test_product_of_several_blocks_and_chunks(dtype, start):
+    check_product(dtype, 401, 1100, 50, "rows", start, (3, 2, 1), seed=0)
+
+
+@dtypes
+def test_all_rows_are_all_panels(dtype):
+    rng = np.random.default_rng(0)
+    a, b = draw(rng, 9, 33, dtype=dtype), draw(rng, 33, 101, dtype=dtype)
+    c, again = np.empty((2, 9, 101), dtype)
+    right = packed(b)
+    operands = (9, address(a), 33, right.address, 33, 101, address(b), 0)
+    product.rows_product(dtype, *operands, address(c), 101)
+    panels = (0, pack.panel_count(dtype, 101))
+    product.panels_product(dtype, *panels, *operands, address(again), 101)
+    assert np.array_equal(c, again)
+
+
+@dtypes
+@given(
+    n=st.integers(1, 40),
+    K=st.sampled_from([1, 64, 515]),
+    M=st.integers(1, 300),
+    cuts=st.tuples(st.floats(0, 1), st.floats(0, 1)),
+    seed=seeds,
+)
+def test_bits_do_not_depend_on_how_the_work_is_split(dtype, n, K, M, cuts, seed):
+    rng = np.random.default_rng(seed)
+    a = Guarded(draw(rng, n, K, dtype=dtype))
+    b = draw(rng, K, M, dtype=dtype)
+    whole, split = (Guarded(np.full((n, M), np.nan, dtype)) for _ in range(2))
+    multiply(a, b, b.ctypes.data, 0, whole)
+    row, count = round(cuts[0] * n), pack.panel_count(dtype, M)
+    panel = round(cuts[1] * count)
+    for rows in [(0, row), (row, n)]:
+        for panels in [(0, panel), (panel, count)]:
+            multiply(a, b, b.ctypes.data, 0, split, rows, panels)
+    assert np.array_equal(whole.values, split.values)
+
+
+@dtypes
+def test_nan_and_infinity_reach_their_row_and_column_and_no_other(dtype):
+    rng = np.random.default_rng(0)
+    a, b = draw(rng, 11, 20, dtype=dtype), draw(rng, 20, 90, dtype=dtype)
+    a[3, 7], a[5, 2], a[8, 1] = np.nan, np.inf, -np.inf
+    b[4, 60], b[9, 89], b[1, 11] = np.nan, np.inf, 0
+    start = draw(rng, 11, 90, dtype=dtype)
+    start[0, 0], start[10, 88] = np.inf, np.nan
+    a, c = Guarded(a), Guarded(np.zeros((11, 90), dtype))
+    multiply(a, b, address(start), 90, c)
+    with np.errstate(invalid="ignore"):
+        expected = a.values @ b + start
+    for same in (np.isnan, np.isposinf, np.isneginf):
+        assert np.array_equal(same(c.values), same(expected))
+
+
+# -- gradients of weights
+
+
+def gradient(a, b, out, rows=None):
+    dtype, (R, Ma), Kb = a.values.dtype.type, a.values.shape, b.values.shape[1]
+    first, last = rows or (0, Ma)
+    size = weight_gradients.scratch_size(dtype, last - first, Kb)
+    scratch = Guarded(np.full((1, size), np.nan, dtype))
+    weight_gradients.weight_gradient(
+        dtype,
+        first,
+        last,
+        R,
+        a.address,
+        a.stride,
+        b.address,
+        b.stride,
+        Kb,
+        out.address,
+        out.stride,
+        scratch.address,
+    )
+    assert scratch.is_guarded()
+
+
+@dtypes
+@given(
+    R=st.sampled_from([0, 1, 255, 256, 257, 600]),
+    Ma=st.integers(1, 40),
+    Kb=st.one_of(st.integers(1, 12), st.integers(1, 100), st.just(600)),
+    gaps=st.tuples(gaps, gaps, gaps),
+    cut=st.floats(0, 1),
+    seed=seeds,
+)
+def test_weight_gradient(dtype, R, Ma, Kb, gaps, cut, seed):
+    rng = np.random.default_rng(seed)
+    a = Guarded(draw(rng, R, Ma, dtype=dtype), gaps[0])
+    b = Guarded(draw(rng, R, Kb, dtype=dtype), gaps[1])
+    whole, split = (Guarded(np.full((Ma, Kb), np.nan, dtype), gaps[2]) for _ in range(2))
+    gradient(a, b, whole)
+    magnitude = abs(wide(a.values)).T @ abs(wide(b.values))
+    assert_close(whole.values, wide(a.values).T @ wide(b.values), magnitude, min(R, 256) + 3)
+    assert whole.is_guarded()
+
+    row = round(cut * Ma)
+    gradient(a, b, split, (0, row))
+    assert np.all(np.isnan(split.values[row:]))
+    gradient(a, b, split, (row, Ma))
+    assert np.array_equal(split.values, whole.values)
+    assert split.is_guarded()
+
+
+@dtypes
+@pytest.mark.parametrize("Kb", [3, 30])
+def test_nan_and_infinity_reach_their_weights_and_no_other(dtype, Kb):
+    rng = np.random.default_rng(0)
+    a, b = draw(rng, 300, 21, dtype=dtype), draw(rng, 300, Kb, dtype=dtype)
+    a[299, 20], a[0, 4], b[7, 1] = np.nan, np.inf, -np.inf
+    out = Guarded(np.zeros((21, Kb), dtype))
+    gradient(Guarded(a), Guarded(b), out)
+    with np.errstate(invalid="ignore"):
+        expected = a.T @ b
+    for same in (np.isnan, np.isposinf, np.isneginf):
+        assert np.array_equal(same(out.values), same(expected))
+
+
+@dtypes
+@pytest.mark.parametrize(("R", "M"), [(0, 3), (1, 1), (256, 16), (257, 130), (100_000, 3)])
+def test_column_sums_round_as_often_as_a_chunk_and_the_chunks(dtype, R, M):
+    rng = np.random.default_rng(0)
+    a = Guarded(rng.uniform(size=(R, M)).astype(dtype), 2)
+    out = Guarded(np.full((1, M), np.nan, dtype))
+    size = weight_gradients.scratch_size(dtype, M, 1)
+    scratch = Guarded(np.full((1, size), np.nan, dtype))
+    weight_gradients.column_sums(dtype, R, a.address, a.stride, M, out.address, scratch.address)
+    expected = wide(a.values).sum(axis=0)
+    assert_close(out.values[0], expected, abs(expected), (min(R, 256) + R // 256) / 2)
+    assert out.is_guarded()
+    assert scratch.is_guarded()
+
+
+# -- other CPUs
+
+
+@pytest.mark.skipif(platform.machine() not in {"x86_64", "AMD64"}, reason="has no AVX2")
+@pytest.mark.skipif(vector_bytes() == 32, reason="the other tests have run on AVX2")
+def test_an_avx2_build_passes_the_same_tests(tmp_path):
+    settings = {
+        "NUMBA_CPU_NAME": "x86-64-v3",
+        "NUMBA_CPU_FEATURES": "",
+        "NUMBA_CACHE_DIR": str(tmp_path),
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", __file__],
+        env={**os.environ, **settings},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    assert "1 skipped" in done.stdout
