@@ -79,7 +79,9 @@ class Program:
     rows: int
 
 
-def make_program(graph: Graph, inputs: int, states: int, wanted: Sequence[int] | None) -> Program:
+def make_program(
+    graph: Graph, inputs: int, states: int, wanted: Sequence[int] | None, broken: bool = False
+) -> Program:
     """Divide the graph of a step, and plan its loops.
 
     Parameters
@@ -90,6 +92,9 @@ def make_program(graph: Graph, inputs: int, states: int, wanted: Sequence[int] |
         How many of the graph's inputs are inputs of the step, and states.
     wanted : sequence of int, optional
         The arguments whose cotangents are wanted, beside the states; None for no backward pass.
+    broken : bool
+        Whether rows may be absent or begin anew, so that the states before a step are not always those
+        that the step before it returned.
 
     Raises
     ------
@@ -114,9 +119,9 @@ def make_program(graph: Graph, inputs: int, states: int, wanted: Sequence[int] |
     # the histories of the states, and what the backward pass reads of a step
     needed = set(read_as)
     kept = dict.fromkeys((outputs[0], *(v for v in read_as if v in made_in_loop)))
-    kept.update(
-        (new, None) for new, old in zip(outputs, before_states, strict=True) if old in needed
-    )
+    for new, old in zip(outputs, before_states, strict=True):
+        if old in needed:
+            kept[old if broken else new] = None
     forward = plan_loop(loop, before_states, outputs, tuple(kept), fixed)
     backward = None
     if derived is not None and wanted is not None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Callable
 from textwrap import indent
 from typing import Any
 
@@ -27,7 +29,7 @@ from numba import cfunc, {real} as real
 from minigrad.kernels.cpu.product import rows_product
 from minigrad.kernels.cpu.vector import (
     first{bits} as first, load{bits} as load, load{bits}_masked as load_masked,
-    load_one{bits} as load_one,
+    load_integer, load_one{bits} as load_one,
     max_lanes, splat{bits} as splat, store, store_masked, sum_lanes, where,
 )
 from minigrad.kernels.cpu.vector_math import (
@@ -37,7 +39,8 @@ from minigrad.kernels.cpu.vector_math import (
 
 @cfunc("void(int64, int64, CPointer(int64))", cache=True, error_model="numpy")
 def loop(thread, threads, arguments):
-    steps, rows, reverse = arguments[0], arguments[1], arguments[2]
+    steps, rows, reverse, backward = arguments[0], arguments[1], arguments[2], arguments[3]
+    present, fresh = arguments[4], arguments[5]
 {addresses}
     begin = rows * thread // threads
     n = rows * (thread + 1) // threads - begin
@@ -46,12 +49,23 @@ def loop(thread, threads, arguments):
     for step in range(steps):
         t = steps - 1 - step if reverse else step
         now, later = step % 2, 1 - step % 2
+        flags = (t * rows + begin) * 8
 {pointers}
-{body}"""
+        if fresh != 0 and not backward:
+{refreshed}
+{body}
+        if present != 0:
+{carried}
+        if fresh != 0 and backward:
+{released}
+"""
+
+
+FIRST = 6  # T, N, reverse, backward, present, fresh
 
 
 def argument_order(plan: LoopPlan) -> tuple[Buffer, ...]:
-    """Return the buffers whose addresses the function takes, behind T, N and the direction."""
+    """Return the buffers whose addresses the function takes, behind `FIRST` other arguments."""
     return (
         *plan.read.values(),
         *plan.stored.values(),
@@ -64,9 +78,14 @@ def argument_order(plan: LoopPlan) -> tuple[Buffer, ...]:
 def numba_source(plan: LoopPlan, lanes: int) -> str:
     """Return a module with a function ``loop(thread, threads, arguments)``.
 
-    Its arguments are addresses: T, N, whether time runs backwards, then the buffers in
-    `argument_order`. Rows are divided between the threads. Buffers of states hold (2, N, width): step
-    ``k`` reads the half ``k % 2``, and writes the other one.
+    Its arguments are numbers and addresses: T, N, whether time runs backwards, whether this is a
+    backward pass; the flags of present and of fresh rows, each int64 (T, N), or 0; then the buffers in
+    `argument_order`. Rows are divided between the threads.
+
+    Buffers of states hold (3, N, width): step ``k`` reads the part ``k % 2``, and writes the other of
+    the first two. The third holds the initial states that fresh rows begin with; in a backward pass
+    what comes to them there is added to it. Rows that are absent are not computed: their states are
+    carried, and what is stored of them is zero.
 
     Parameters
     ----------
@@ -86,7 +105,7 @@ class _Writer:
     def text(self) -> str:
         """Return the whole module."""
         order = argument_order(self.plan)
-        addresses = [f"{b.name} = arguments[{3 + i}]" for i, b in enumerate(order)]
+        addresses = [f"{b.name} = arguments[{FIRST + i}]" for i, b in enumerate(order)]
         body = []
         for phase in self.plan.phases:
             body += [self.product(p) for p in phase.products]
@@ -98,6 +117,9 @@ class _Writer:
             functions=", ".join(functions),
             addresses=indent("\n".join(addresses), " " * 4),
             pointers=indent("\n".join(self.pointers()), " " * 8),
+            refreshed=indent(self.refreshed(), " " * 12),
+            carried=indent(self.carried(), " " * 12),
+            released=indent(self.released(), " " * 12),
             body=indent("\n".join(body), " " * 8),
         )
 
@@ -117,8 +139,9 @@ class _Writer:
             if start:
                 lines.append(f"{buffer.name}_row = {buffer.name} + ({start}) * {stride}")
             if buffer.kind == "state":
-                later = f"{buffer.name} + (later * rows + begin) * {stride}"
-                lines.append(f"{buffer.name}_next_row = {later}")
+                for name, part in (("next", "later"), ("first", "2")):
+                    start = f"({part} * rows + begin) * {stride}"
+                    lines.append(f"{buffer.name}_{name}_row = {buffer.name} + {start}")
         return lines
 
     def stride(self, buffer: Buffer) -> int:
@@ -145,6 +168,66 @@ class _Writer:
             f"{p.inner}, {p.target.width}, {start}, {start_stride}, {p.target.name}_row, "
             f"{p.target.width})"
         )
+
+    # absent and fresh rows
+
+    def refreshed(self) -> str:
+        """Return lines that give fresh rows their initial states."""
+        return self.where("fresh", "!=", self.copies("first_row", "row"))
+
+    def carried(self) -> str:
+        """Return lines that carry the states of absent rows, and store zeros for them."""
+        lines = self.copies("row", "next_row")
+        for buffer in self.plan.stored.values():
+            at = f"{buffer.name}_row + row * {self.stride(buffer)}"
+            lines += self.columns(buffer.width, lambda c, at=at: [(f"{at} + {c}", "splat(0.0)")])  # type: ignore[misc]
+        return self.where("present", "==", lines)
+
+    def released(self) -> str:
+        """Return lines that hand the cotangents of fresh rows to the initial states."""
+        lines = []
+        for buffer in self.plan.states:
+            offset = f" + row * {self.stride(buffer)} + "
+            later, first = (f"{buffer.name}_{part}_row{offset}" for part in ("next", "first"))
+            lines += self.columns(
+                buffer.width,
+                lambda c, later=later, first=first: [  # type: ignore[misc]
+                    (f"{first}{c}", f"LOAD({first}{c}) + LOAD({later}{c})"),
+                    (f"{later}{c}", "splat(0.0)"),
+                ],
+            )
+        return self.where("fresh", "!=", lines)
+
+    def where(self, flags: str, comparison: str, lines: list[str]) -> str:
+        """Return a loop over rows that runs ``lines`` where a flag is zero or not."""
+        test = f"load_integer({flags} + flags + row * 8) {comparison} 0"
+        return "\n".join(
+            ["for row in range(n):", f"    if {test}:", *(f"        {line}" for line in lines)]
+        )
+
+    def copies(self, source: str, target: str) -> list[str]:
+        """Return lines that copy one part of each state to another, in the current row."""
+        lines = []
+        for buffer in self.plan.states:
+            offset = f" + row * {self.stride(buffer)} + "
+            a, b = (f"{buffer.name}_{part}{offset}" for part in (source, target))
+            lines += self.columns(buffer.width, lambda c, a=a, b=b: [(f"{b}{c}", f"LOAD({a}{c})")])  # type: ignore[misc]
+        return lines
+
+    def columns(self, width: int, stores: Callable[[str], list[tuple[str, str]]]) -> list[str]:
+        """Return lines that store vectors in all columns: pairs of an address and a value."""
+        full = width // self.lanes * self.lanes
+        lines = []
+        if full:
+            lines.append(f"for column in range(0, {full * self.size}, {self.lanes * self.size}):")
+            for at, value in stores("column"):
+                lines.append(f"    store({at}, {value.replace('LOAD(', 'load(')})")
+        if width > full:
+            mask = f"first({width - full})"
+            for at, value in stores(str(full * self.size)):
+                loaded = re.sub(r"LOAD\((.*?)\)", rf"load_masked(\1, {mask})", value)
+                lines.append(f"store_masked({at}, {loaded}, {mask})")
+        return lines
 
     # sweeps
 
@@ -194,7 +277,9 @@ class _Writer:
             _, sign = _REDUCTIONS[node.op.name]
             total = "sum_lanes" if node.op.name == "sum" else "max_lanes"
             lines.append(f"store({self.address(place, None)}, {sign}{total}(total{i}))")
-        return "\n".join(["for row in range(n):", *(f"    {line}" for line in lines)])
+        absent = "if present != 0 and load_integer(present + flags + row * 8) == 0:"
+        head = ["for row in range(n):", f"    {absent}", "        continue"]
+        return "\n".join([*head, *(f"    {line}" for line in lines)])
 
     def address(self, place: Place, column: str | None) -> str:
         """Return the address of the column in the current row."""

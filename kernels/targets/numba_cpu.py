@@ -15,6 +15,7 @@ from minigrad.kernels.cpu.pack import pack, packed_size
 from minigrad.kernels.cpu.team import run_team
 from minigrad.kernels.emit.numba_source import numba_source
 from minigrad.kernels.plan import LoopPlan
+from minigrad.kernels.rows import Rows
 from minigrad.threads import get_num_threads
 
 _LANES = {numpy.dtype("float32"): SINGLE.lanes, numpy.dtype("float64"): DOUBLE.lanes}
@@ -27,16 +28,19 @@ def run_loop(
     read: Mapping[Var, Any],
     fixed: Mapping[Var, Any],
     initial: Sequence[Any],
+    *,
     reverse: bool,
-) -> tuple[list[Any], dict[Var, Any]]:
+    backward: bool,
+    rows: Rows | None,
+) -> tuple[list[Any], list[Any], dict[Var, Any]]:
     """Run the loop; see `minigrad.kernels.targets.planned.RunLoop`."""
-    rows, real = initial[0].shape[0], plan.dtype.type
+    count, real = initial[0].shape[0], plan.dtype.type
     entry = _entry(plan)
-    stored = {v: numpy.empty((steps, rows, b.width), plan.dtype) for v, b in plan.stored.items()}
+    stored = {v: numpy.empty((steps, count, b.width), plan.dtype) for v, b in plan.stored.items()}
     states = []
     for start, buffer in zip(initial, plan.states, strict=True):
-        state = numpy.empty((2, rows, buffer.width), plan.dtype)
-        state[0] = start
+        state = numpy.empty((3, count, buffer.width), plan.dtype)
+        state[0], state[2] = start, 0 if backward else start
         states.append(state)
     inners = {p.matrix: p.inner for phase in plan.phases for p in phase.products}
     parameters = []
@@ -50,12 +54,15 @@ def run_loop(
             parameters.append(packed)
         else:
             parameters.append(numpy.ascontiguousarray(array, plan.dtype))
-    scratch = [numpy.empty((rows, b.width), plan.dtype) for b in plan.scratch]
+    scratch = [numpy.empty((count, b.width), plan.dtype) for b in plan.scratch]
     sequences = [numpy.ascontiguousarray(read[v]) for v in plan.read]
     arrays = (*sequences, *stored.values(), *parameters, *states, *scratch)
-    arguments = numpy.array([steps, rows, reverse, *(a.ctypes.data for a in arrays)], numpy.int64)
+    flags = [] if rows is None else [f.astype(numpy.int64) for f in (rows.present, rows.fresh)]
+    present, fresh = (f.ctypes.data for f in flags) if flags else (0, 0)
+    numbers = (steps, count, reverse, backward, present, fresh)
+    arguments = numpy.array([*numbers, *(a.ctypes.data for a in arrays)], numpy.int64)
     run_team(entry, get_num_threads(), arguments)
-    return [state[steps % 2] for state in states], stored
+    return [s[steps % 2] for s in states], [s[2] for s in states], stored
 
 
 def _entry(plan: LoopPlan) -> int:

@@ -10,6 +10,7 @@ from minigrad.evaluate import run
 from minigrad.graph import Node, Var
 from minigrad.kernels.plan import LoopPlan
 from minigrad.kernels.program import Program
+from minigrad.kernels.rows import Rows
 
 Arrays = Mapping[Var, Any]
 
@@ -24,13 +25,48 @@ class RunLoop(Protocol):
         read: Arrays,
         fixed: Arrays,
         initial: Sequence[Any],
+        *,
         reverse: bool,
-    ) -> tuple[list[Any], dict[Var, Any]]:
-        """Return the final states, each (N, width), and what is stored, each (T, N, width)."""
+        backward: bool,
+        rows: Rows | None,
+    ) -> tuple[list[Any], list[Any], dict[Var, Any]]:
+        """Run the loop.
+
+        Parameters
+        ----------
+        plan : LoopPlan
+        steps : int
+        read : dict of array
+            Shape (T, N, width).
+        fixed : dict of array
+            Vectors and matrices.
+        initial : sequence of array
+            Shape (N, width).
+        reverse : bool
+            Go through time backwards.
+        backward : bool
+            Whether states are cotangents: in a backward pass those of fresh rows go to the initial
+            states after the step, instead of beginning with them before it.
+        rows : Rows, optional
+            Which rows take part in which step, as arrays; None if all do.
+
+        Returns
+        -------
+        finals : list of array
+        released : list of array
+            What came to the initial states in fresh rows of a backward pass.
+        stored : dict of array
+            Shape (T, N, width), zero in absent rows.
+        """
 
 
 def forward(
-    m: Any, program: Program, arrays: Sequence[Any], reverse: bool, run_loop: RunLoop
+    m: Any,
+    program: Program,
+    arrays: Sequence[Any],
+    reverse: bool,
+    rows: Rows | None,
+    run_loop: RunLoop,
 ) -> tuple[Any, ...]:
     """Run the loop forwards.
 
@@ -43,6 +79,9 @@ def forward(
         Inputs (T, N, ...), initial states (N, width) and parameters.
     reverse : bool
         Go through time backwards.
+    rows : Rows, optional
+        Which rows take part in which step, as arrays; None if all do. The program has to be one for
+        broken sequences then.
     run_loop : callable
 
     Returns
@@ -51,11 +90,13 @@ def forward(
         Outputs, final states, and what the backward pass needs.
     """
     inputs, initial, _ = _split(program, arrays)
-    steps, rows = inputs[0].shape[:2]
-    values = _outside(m, program, arrays)
+    steps, count = inputs[0].shape[:2]
+    values = _outside(m, program, arrays, rows)
     plan = program.loop
-    read, fixed = _given(plan, values, steps, rows)
-    finals, stored = run_loop(plan, steps, read, fixed, initial, reverse)
+    read, fixed = _given(plan, values, steps, count)
+    finals, _, stored = run_loop(
+        plan, steps, read, fixed, initial, reverse=reverse, backward=False, rows=rows
+    )
     output, *kept = plan.stored
     return stored[output], *finals, *(stored[v] for v in kept)
 
@@ -67,13 +108,14 @@ def adjoint(
     results: Sequence[Any],
     cotangents: Sequence[Any],
     reverse: bool,
+    rows: Rows | None,
     run_loop: RunLoop,
 ) -> dict[int, Any]:
     """Run the loop backwards.
 
     Parameters
     ----------
-    m, program, arrays, reverse, run_loop
+    m, program, arrays, reverse, rows, run_loop
         As for `forward`.
     results : sequence of array
         What `forward` returned.
@@ -88,32 +130,46 @@ def adjoint(
     backward = program.backward
     assert backward is not None  # the loop was run to be differentiated
     inputs, initial, _ = _split(program, arrays)
-    steps, rows = inputs[0].shape[:2]
-    count = len(initial)
-    stacks = dict(zip(program.loop.stored, (results[0], *results[1 + count :]), strict=True))
-    known = _outside(m, program, arrays)
-    known.update(_as_rows(stacks, steps * rows))
+    steps, count = inputs[0].shape[:2]
+    number, total = len(initial), steps * count
+    stacks = dict(zip(program.loop.stored, (results[0], *results[1 + number :]), strict=True))
+    known = _outside(m, program, arrays, rows)
+    known.update(_as_rows(stacks, total))
     for old, new, start in zip(program.states, program.outputs, initial, strict=True):
-        if new in stacks:
-            known[old] = _before(m, stacks[new], start, reverse).reshape(steps * rows, -1)
+        if old not in stacks and new in stacks:
+            known[old] = _before(m, stacks[new], start, reverse).reshape(total, -1)
     values = {v: known[read] for v, read in backward.reads.items()}
-    values[backward.from_outputs] = cotangents[0].reshape(steps * rows, -1)
+    values[backward.from_outputs] = cotangents[0].reshape(total, -1)
     run(backward.once, values, m)
     plan = backward.loop
-    read, fixed = _given(plan, values, steps, rows)
-    carried, stored = run_loop(plan, steps, read, fixed, cotangents[1 : 1 + count], not reverse)
-    values.update(_as_rows(stored, steps * rows))
-    run(_for_rows(backward.after, program.rows, steps * rows), values, m)
+    read, fixed = _given(plan, values, steps, count)
+    carried, released, stored = run_loop(
+        plan,
+        steps,
+        read,
+        fixed,
+        cotangents[1 : 1 + number],
+        reverse=not reverse,
+        backward=True,
+        rows=rows,
+    )
+    values.update(_as_rows(stored, total))
+    if rows is not None:
+        absent = ~rows.present.reshape(total, 1)
+        values[backward.from_outputs] = m.where(absent, 0.0, values[backward.from_outputs])
+    run(_for_rows(backward.after, program.rows, total), values, m)
     found = {}
-    for number, var in backward.wanted.items():
-        shape = arrays[number].shape
-        found[number] = (
-            m.zeros(shape, dtype=arrays[number].dtype)
-            if var is None
-            else values[var].reshape(shape)
-        )
+    for i, var in backward.wanted.items():
+        if var is None:
+            found[i] = m.zeros(arrays[i].shape, dtype=arrays[i].dtype)
+        else:
+            found[i] = values[var].reshape(arrays[i].shape)
+            if rows is not None and i < len(inputs):
+                absent = ~rows.present.reshape(steps, count, *(1,) * (found[i].ndim - 2))
+                found[i] = m.where(absent, 0.0, found[i])
+    starts = carried if rows is None else [a + b for a, b in zip(carried, released, strict=True)]
     first = len(inputs)
-    return {**dict(zip(range(first, first + count), carried, strict=True)), **found}
+    return {**dict(zip(range(first, first + number), starts, strict=True)), **found}
 
 
 def _split(program: Program, arrays: Sequence[Any]) -> tuple[Any, Any, Any]:
@@ -122,15 +178,23 @@ def _split(program: Program, arrays: Sequence[Any]) -> tuple[Any, Any, Any]:
     return arrays[:first], arrays[first:second], arrays[second:]
 
 
-def _outside(m: Any, program: Program, arrays: Sequence[Any]) -> dict[Var, Any]:
-    """Return parameters, inputs, and what is made of them before the loop, with time as rows."""
+def _outside(m: Any, program: Program, arrays: Sequence[Any], rows: Rows | None) -> dict[Var, Any]:
+    """Return parameters, inputs, and what is made of them before the loop, with time as rows.
+
+    What stands in absent rows is replaced by a row that is present in some step, so that it is never
+    read.
+    """
     inputs, _, parameters = _split(program, arrays)
-    rows = inputs[0].shape[0] * inputs[0].shape[1]
+    total = inputs[0].shape[0] * inputs[0].shape[1]
     values = dict(zip(program.parameters, parameters, strict=True))
     run(program.once, values, m)
-    flat = (x.reshape(rows, *x.shape[2:]) for x in inputs)
+    flat = [x.reshape(total, *x.shape[2:]) for x in inputs]
+    if rows is not None:
+        present = rows.present.reshape(total)
+        stand_in = m.where(present, m.arange(total), present.argmax())
+        flat = [x[stand_in] for x in flat]
     values.update(zip(program.inputs, flat, strict=True))
-    return run(_for_rows(program.before, program.rows, rows), values, m)
+    return run(_for_rows(program.before, program.rows, total), values, m)
 
 
 def _given(plan: LoopPlan, values: Arrays, steps: int, rows: int) -> tuple[Arrays, Arrays]:

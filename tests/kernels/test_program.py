@@ -10,8 +10,8 @@ from minigrad import nn
 from minigrad.backends import backend_named
 from minigrad.graph import Var
 from minigrad.kernels import scan
-from minigrad.kernels.normalize import Refusal
 from minigrad.kernels.program import make_program
+from minigrad.kernels.rows import rows_of
 from minigrad.kernels.targets import planned
 from minigrad.kernels.trace import trace
 from minigrad.testing.steps import random_steps
@@ -20,9 +20,14 @@ M = backend_named("numpy").namespace
 ROWS = 7919  # the size of no axis in these tests
 
 
-def run_by_numpy(plan, steps, read, fixed, initial, reverse):
+def run_by_numpy(plan, steps, read, fixed, initial, *, reverse, backward, rows):
     """What a plan means."""
+    flags = rows
     rows = initial[0].shape[0]
+    every, never = np.ones((steps, rows, 1), bool), np.zeros((steps, rows, 1), bool)
+    present = every if flags is None else flags.present[:, :, None]
+    fresh = never if flags is None else flags.fresh[:, :, None]
+    released = [np.zeros_like(s) for s in initial]
     memory = {b: np.array(s) for b, s in zip(plan.states, initial, strict=True)}
     memory.update((b, np.full((rows, b.width), np.nan)) for b in plan.scratch)
     memory.update((plan.fixed[v], np.asarray(a)) for v, a in fixed.items())
@@ -37,6 +42,9 @@ def run_by_numpy(plan, steps, read, fixed, initial, reverse):
     for t in range(steps)[:: -1 if reverse else 1]:
         memory.update((b, read[v][t]) for v, b in plan.read.items())
         memory.update((b, stored[v][t]) for v, b in plan.stored.items())
+        if not backward:
+            for b, s in zip(plan.states, initial, strict=True):
+                memory[b] = np.where(fresh[t], s, memory[b])
         following = {b: np.full((rows, b.width), np.nan) for b in plan.states}
         for phase in plan.phases:
             for p in phase.products:
@@ -63,33 +71,46 @@ def run_by_numpy(plan, steps, read, fixed, initial, reverse):
                 for node, place in sweep.reductions:
                     result = node.op.fn(M, values[node.inputs[0]], **node.attributes)
                     memory[place.buffer][...] = result
-        memory.update(following)
-    return [memory[b] for b in plan.states], stored
+        for stack in stored.values():
+            stack[t] = np.where(present[t], stack[t], 0)
+        memory.update((b, np.where(present[t], f, memory[b])) for b, f in following.items())
+        if backward:
+            for i, b in enumerate(plan.states):
+                released[i] += np.where(fresh[t], memory[b], 0)
+                memory[b] = np.where(fresh[t], 0, memory[b])
+    return [memory[b] for b in plan.states], released, stored
 
 
-def program_of(step, inputs, states, parameters, wanted):
+def program_of(step, inputs, states, parameters, wanted, broken=False):
     xs = [Var((ROWS, w), np.dtype("float64"), f"x{i}") for i, w in enumerate(inputs)]
     ss = [Var((ROWS, w), np.dtype("float64"), f"s{i}") for i, w in enumerate(states)]
     ps = {name: Var(tuple(shape), np.dtype("float64"), name) for name, shape in parameters.items()}
-    return make_program(trace(step, xs, ss, ps), len(xs), len(ss), wanted)
+    return make_program(trace(step, xs, ss, ps), len(xs), len(ss), wanted, broken)
 
 
-def compare(step, inputs, states, parameters, steps, rows, reverse, seed):
+def compare(step, inputs, states, parameters, steps, rows, reverse, seed, masked=False):
     rng = np.random.default_rng(seed)
+    options, flags = {}, None
+    if masked:
+        options["lengths"] = rng.integers(0, steps + 1, size=rows)
+        options["mask"] = rng.random((steps, rows)) < 0.8
+        options["reset"] = rng.random((steps, rows)) < 0.3
+        flags = rows_of("test", steps, rows, "cpu", *options.values())
+        flags = flags and flags.as_arrays()
     shapes = [(steps, rows, w) for w in inputs] + [(rows, w) for w in states]
     arrays = [rng.uniform(-1, 1, shape) for shape in (*shapes, *parameters.values())]
     tensors = [mg.tensor(a, requires_grad=True) for a in arrays]
     k, n = len(inputs), len(inputs) + len(states)
     params = dict(zip(parameters, tensors[n:], strict=True))
-    outputs, final = scan(step, tensors[:k], tensors[k:n], params, reverse=reverse)
+    outputs, final = scan(step, tensors[:k], tensors[k:n], params, reverse=reverse, **options)
     wanted = [i for i in range(len(arrays)) if not k <= i < n]
-    program = program_of(step, inputs, states, parameters, wanted)
-    results = planned.forward(M, program, arrays, reverse, run_by_numpy)
+    program = program_of(step, inputs, states, parameters, wanted, flags is not None)
+    results = planned.forward(M, program, arrays, reverse, flags, run_by_numpy)
     expected = [outputs, *final]
     for a, b in zip(results, expected, strict=False):
         np.testing.assert_allclose(a, b.detach().numpy(), rtol=1e-9, atol=1e-11)
     cotangents = [rng.normal(size=r.shape) for r in expected]
-    found = planned.adjoint(M, program, arrays, results, cotangents, reverse, run_by_numpy)
+    found = planned.adjoint(M, program, arrays, results, cotangents, reverse, flags, run_by_numpy)
     pairs = [
         (r, mg.tensor(c)) for r, c in zip(expected, cotangents, strict=True) if r.requires_grad
     ]
@@ -101,13 +122,14 @@ def compare(step, inputs, states, parameters, steps, rows, reverse, seed):
         np.testing.assert_allclose(found[i], wanted_gradient, rtol=1e-9, atol=1e-11)
 
 
+@pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize(
     "cell", [nn.cells.lstm, nn.cells.gru, nn.cells.rnn_tanh, nn.cells.rnn_relu]
 )
-def test_cells(cell, reverse):
+def test_cells(cell, reverse, masked):
     parameters = cell.initial_parameters(3, 5)
-    compare(cell, [3], cell.state_widths(5), parameters, 4, 2, reverse, 0)
+    compare(cell, [3], cell.state_widths(5), parameters, 4, 3, reverse, 0, masked)
 
 
 def test_a_projection():
@@ -118,9 +140,13 @@ def test_a_projection():
     )
 
 
-@given(random_steps(), st.integers(1, 4), st.integers(1, 3), st.booleans(), st.integers(0, 99))
-def test_random_steps(step, steps, rows, reverse, seed):
-    try:
-        compare(step, step.inputs, step.states, step.parameters, steps, rows, reverse, seed)
-    except Refusal as refusal:
-        pytest.fail(f"refused: {refusal}")
+@given(
+    random_steps(),
+    st.integers(1, 4),
+    st.integers(1, 3),
+    st.booleans(),
+    st.integers(0, 99),
+    st.booleans(),
+)
+def test_random_steps(step, steps, rows, reverse, seed, masked):
+    compare(step, step.inputs, step.states, step.parameters, steps, rows, reverse, seed, masked)
