@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import os
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
@@ -23,9 +25,12 @@ from minigrad.errors import (
 )
 from minigrad.graph import Var, ops
 from minigrad.kernels.cell import Cell, Step
+from minigrad.kernels.compile import program_of
+from minigrad.kernels.normalize import Refusal
+from minigrad.kernels.program import Program
 from minigrad.kernels.rows import Rows, rows_of
 from minigrad.kernels.step import Backward, TracedStep
-from minigrad.kernels.targets import reference
+from minigrad.kernels.targets import planned, reference
 from minigrad.kernels.trace import argument_names, name_of, trace
 from minigrad.kernels.verify import verify
 from minigrad.op import Composite, Domain, Op
@@ -35,6 +40,9 @@ from minigrad.tensor import Tensor
 
 Compile = Literal["auto", "require", "never"]
 
+# The compiled loop is new: "auto" takes it only if the environment asks for it.
+_PREVIEW = os.environ.get("MINIGRAD_COMPILE") == "1"
+_told: set[str] = set()
 _traces: WeakKeyDictionary[Any, dict[Any, TracedStep]] = WeakKeyDictionary()
 
 
@@ -48,6 +56,7 @@ class Loop:
     wanted: tuple[int, ...]
     reverse: bool
     rows: Rows | None
+    program: Program | None
 
     @property
     def backward(self) -> Backward | None:
@@ -101,8 +110,10 @@ def scan(
     reverse : bool
         Begin at the last time step (of each row). Outputs stay in the order of ``xs``.
     compile : {"auto", "require", "never"}
-        "auto": the fastest way there is; "require": an error if the loop cannot be compiled; "never":
-        run the step on tensors, operation by operation, so that it may branch on values.
+        "require": compile the loop, or raise an error that says why not; "never": run the step on
+        tensors, operation by operation, so that it may branch on values; "auto": interpret the graph of
+        the step, or, with ``MINIGRAD_COMPILE=1`` in the environment, compile the loop if that is
+        possible.
 
     Returns
     -------
@@ -132,7 +143,7 @@ def scan(
     parameters = dict(params or {})
     _tensors(step, tuple(parameters.values()), "parameter")
     _check_shapes(where, inputs, states)
-    _check_compile(where, compile)
+    check_choice(where, get_args(Compile), compile=compile)
     steps, count = inputs[0].shape[:2]
     rows = rows_of(where, steps, count, inputs[0].device, lengths, mask, reset)
     arguments = (*inputs, *states, *parameters.values())
@@ -144,7 +155,10 @@ def scan(
         traced = _traced(step, inputs, states, parameters)
         tracked = is_grad_enabled()
         wanted = tuple(i for i, t in enumerate(arguments) if tracked and t.requires_grad)
-        loop = Loop(step, traced, names, wanted, reverse, rows)
+        program = None
+        if compile == "require" or (compile == "auto" and _PREVIEW):
+            program = _compiled(where, step, traced, arguments, wanted, rows, compile == "require")
+        loop = Loop(step, traced, names, wanted, reverse, rows, program)
         results = dispatch.apply(_SCAN, arguments, {"loop": loop})
     finals = tuple(results[1 : 1 + len(states)])
     return results[0], finals[0] if isinstance(state, Tensor) else finals
@@ -155,18 +169,29 @@ def scan(
 
 def _formula(m: Any, *arrays: Any, loop: Loop) -> tuple[Any, ...]:
     rows = loop.rows and loop.rows.as_arrays()
+    if loop.program is not None:
+        return planned.forward(m, loop.program, arrays, loop.reverse, rows, _run_loop())
     return reference.forward(m, loop.traced, arrays, loop.backward, loop.reverse, rows)
 
 
 def _rule(m: Any, g: Any, y: Any, *arguments: Any, loop: Loop) -> tuple[Any, ...]:
     if isinstance(g[0], Tensor):
         return _replayed(g, arguments, loop)
-    namespace = by_type[type(arguments[0])].namespace
-    backward = loop.backward
-    assert backward is not None  # there is no record without a tensor to differentiate by
+    m = by_type[type(arguments[0])].namespace
     rows = loop.rows and loop.rows.as_arrays()
-    found = reference.adjoint(namespace, loop.traced, arguments, y, g, backward, loop.reverse, rows)
+    if loop.program is not None:
+        found = planned.adjoint(m, loop.program, arguments, y, g, loop.reverse, rows, _run_loop())
+    else:
+        backward = loop.backward
+        assert backward is not None  # there is no record without a tensor to differentiate by
+        found = reference.adjoint(m, loop.traced, arguments, y, g, backward, loop.reverse, rows)
     return tuple(found.get(i) for i in range(len(arguments)))
+
+
+def _run_loop() -> planned.RunLoop:
+    from minigrad.kernels.targets.numba_cpu import run_loop  # Numba is loaded when it is needed
+
+    return run_loop
 
 
 _SCAN = Op("scan", _formula, _rule, domain=Domain(), joint=True, saves="all")
@@ -313,13 +338,32 @@ def _tensors(step: Step, given: Any, what: str) -> tuple[Tensor, ...]:
     return listed
 
 
-def _check_compile(where: str, compile: str) -> None:
-    check_choice(where, get_args(Compile), compile=compile)
-    if compile == "require":
-        raise KernelError(
-            f"{where}: there is no compiled loop yet, only the reference loop that interprets the "
-            "step; use compile='auto'"
-        )
+def _compiled(
+    where: str,
+    step: Step,
+    traced: TracedStep,
+    arguments: Sequence[Tensor],
+    wanted: Sequence[int],
+    rows: Rows | None,
+    required: bool,
+) -> Program | None:
+    """Return the program of a loop that can be compiled, else None, after saying so."""
+    _, states, _ = traced.split(range(len(arguments)))
+    if 0 in arguments[0].shape[:2]:
+        return None  # nothing to compute
+    others = [i for i in wanted if i not in states] if wanted else None
+    try:
+        if any(t.device != "cpu" for t in arguments):
+            raise Refusal("its arrays are not on the CPU")
+        return program_of(step, traced, others, rows is not None)
+    except Refusal as refusal:
+        reason = f"{where} cannot be compiled: {refusal}"
+    if required:
+        raise KernelError(f"{reason}; use compile='auto'")
+    if reason not in _told:
+        _told.add(reason)
+        warnings.warn(f"{reason}; it is interpreted instead", stacklevel=3)
+    return None
 
 
 def _check_shapes(where: str, inputs: Sequence[Tensor], states: Sequence[Tensor]) -> None:

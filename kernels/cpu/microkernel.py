@@ -12,55 +12,32 @@ from __future__ import annotations
 from itertools import chain
 from typing import Any
 
+import llvmlite.binding as llvm
 from llvmlite import ir
+from numba import cfunc, types
+from numba.core.typing import Signature
+from numba.extending import intrinsic
 
-from minigrad.kernels.cpu.compiled import constant, instructions
+from minigrad.kernels.cpu.compiled import constant
 from minigrad.kernels.cpu.instruction_set import vector_registers
 from minigrad.kernels.cpu.vector_instructions import INT64, VectorBuilder
 
 # All sums of a tile, one row of vectors and one broadcast have to fit into the registers.
 PANEL_VECTORS, TILE_ROWS = {32: (3, 8), 16: (3, 4)}[vector_registers()]
 
+SIGNATURE = types.void(*[types.int64] * 13)
 
 item_size = constant(lambda vector: vector.size)
 lanes = constant(lambda vector: vector.lanes)
 tile_columns = constant(lambda vector: PANEL_VECTORS * vector.lanes)
 
 
-@instructions
-def tile(
-    vector: VectorBuilder,
-    rows: Any,
-    columns: Any,
-    K: Any,
-    a: Any,
-    a_row_stride: Any,
-    a_stride: Any,
-    b: Any,
-    b_row_stride: Any,
-    start: Any,
-    start_row_stride: Any,
-    c: Any,
-    c_row_stride: Any,
-) -> None:
-    """Compute c = start + a @ b for one tile.
-
-    Parameters
-    ----------
-    rows, columns, K : int
-        a is (rows, K), b is (K, columns); 1 <= rows <= TILE_ROWS, 1 <= columns <= tile_columns(real).
-    a, b, start, c : int
-        Addresses. Without a start (0), nothing is added. b is read in whole vectors: its rows reach to a
-        multiple of lanes(real). Of c nothing but the tile is written.
-    a_row_stride, a_stride, b_row_stride, start_row_stride, c_row_stride : int
-        In elements. The elements in a row of b, start and c lie side by side.
-    """
+def _call_tile(vector: VectorBuilder, rows: Any, columns: Any, *others: Any) -> None:
+    """Write a jump to the function for the shape of the tile."""
     builder = vector.builder
     last = builder.sdiv(builder.sub(columns, INT64(1)), INT64(vector.lanes))
     tail = builder.sub(columns, builder.mul(last, INT64(vector.lanes)))
-    arguments = [tail, K, a, a_row_stride, a_stride, b, b_row_stride]
-    arguments += [start, start_row_stride, c, c_row_stride]
-    end = builder.append_basic_block("end")
+    end = builder.append_basic_block()
     switch = builder.switch(builder.add(builder.mul(last, INT64(TILE_ROWS)), rows), end)
     for vectors in range(1, PANEL_VECTORS + 1):
         for height in range(1, TILE_ROWS + 1):
@@ -68,7 +45,7 @@ def tile(
             switch.add_case(INT64((vectors - 1) * TILE_ROWS + height), block)
             builder.position_at_end(block)
             function = _tile_function(builder.module, vector.real, height, vectors)
-            builder.call(function, arguments)
+            builder.call(function, [tail, *others])
             builder.branch(end)
     builder.position_at_end(end)
 
@@ -104,11 +81,7 @@ def _sums(
 ) -> list[list[Any]]:
     """Write the loop along the common axis. Return the sums: for each row, its vectors."""
     builder = vector.builder
-    before, loop, done = (
-        builder.block,
-        builder.append_basic_block("loop"),
-        builder.append_basic_block("done"),
-    )
+    before, loop, done = builder.block, *(builder.append_basic_block() for _ in range(2))
     builder.cbranch(builder.icmp_signed(">", K, INT64(0)), loop, done)
 
     builder.position_at_end(loop)
@@ -133,13 +106,7 @@ def _sums(
 
     builder.position_at_end(done)
 
-    def zero_or(value: Any) -> Any:
-        phi = builder.phi(vector.type)
-        phi.add_incoming(vector.zero, before)
-        phi.add_incoming(value, loop)
-        return phi
-
-    return [list(map(zero_or, row)) for row in new_sums]
+    return [[vector.choose((vector.zero, before), (new, loop)) for new in row] for row in new_sums]
 
 
 def _add_and_store(
@@ -156,26 +123,114 @@ def _add_and_store(
     starts = vector.rows(vector.pointer(start), start_stride, len(sums))
     targets = vector.rows(vector.pointer(c), c_stride, len(sums))
 
-    def store(mask: Any, add: bool) -> None:
-        for row, row_start, target in zip(sums, starts, targets, strict=True):
-            for place, total in enumerate(row):
-                offset = INT64(place * vector.lanes)
-                where = mask if place == len(row) - 1 else None
-                if add:
-                    total = builder.fadd(vector.load(vector.at(row_start, offset), where), total)
-                vector.store(total, vector.at(target, offset), where)
+    offsets = [INT64(place * vector.lanes) for place in range(len(sums[0]))]
+    there = vector.first(tail)
 
-    def store_with_or_without_start(mask: Any) -> None:
-        has_start = builder.icmp_signed("!=", start, INT64(0))
-        with builder.if_else(has_start) as (then, otherwise):
-            with then:
-                store(mask, add=True)
-            with otherwise:
-                store(mask, add=False)
-
+    before = builder.block
+    with builder.if_then(builder.icmp_signed("!=", start, INT64(0))):
+        added = []
+        for row, row_start in zip(sums, starts, strict=True):
+            places = [vector.at(row_start, offset) for offset in offsets]
+            initial = [*map(vector.load, places[:-1]), vector.load(places[-1], there)]
+            added.append(list(map(builder.fadd, initial, row)))
+        after = builder.block
+    totals = [
+        [vector.choose((old, before), (new, after)) for old, new in zip(*rows, strict=True)]
+        for rows in zip(sums, added, strict=True)
+    ]
+    for row, target in zip(totals, targets, strict=True):
+        for total, offset in zip(row[:-1], offsets, strict=False):
+            vector.store(total, vector.at(target, offset))
     is_whole = builder.icmp_signed("==", tail, INT64(vector.lanes))
-    with builder.if_else(is_whole) as (then, otherwise):
-        with then:
-            store_with_or_without_start(None)
-        with otherwise:
-            store_with_or_without_start(vector.first(tail))
+    with builder.if_else(is_whole) as branches:
+        for branch, mask in zip(branches, (None, there), strict=True):
+            with branch:
+                for row, target in zip(totals, targets, strict=True):
+                    vector.store(row[-1], vector.at(target, offsets[-1]), mask)
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def _tile(
+    typing_context: Any,
+    size: Any,
+    rows: Any,
+    columns: Any,
+    K: Any,
+    a: Any,
+    a_row_stride: Any,
+    a_stride: Any,
+    b: Any,
+    b_row_stride: Any,
+    start: Any,
+    start_row_stride: Any,
+    c: Any,
+    c_row_stride: Any,
+) -> tuple[Signature, Any]:
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        size, *others = arguments
+        single, double = (
+            VectorBuilder(builder, real) for real in (ir.FloatType(), ir.DoubleType())
+        )
+        with builder.if_else(builder.icmp_signed("==", size, INT64(single.size))) as (
+            then,
+            otherwise,
+        ):
+            with then:
+                _call_tile(single, *others)
+            with otherwise:
+                _call_tile(double, *others)
+        return context.get_dummy_value()
+
+    return SIGNATURE, generate
+
+
+@cfunc(SIGNATURE, cache=True)  # type: ignore[untyped-decorator]
+def _entry(
+    size: int,
+    rows: int,
+    columns: int,
+    K: int,
+    a: int,
+    a_row_stride: int,
+    a_stride: int,
+    b: int,
+    b_row_stride: int,
+    start: int,
+    start_row_stride: int,
+    c: int,
+    c_row_stride: int,
+) -> None:
+    """Compute c = start + a @ b for one tile.
+
+    Parameters
+    ----------
+    size : int
+        Bytes of an element: 4 or 8.
+    rows, columns, K : int
+        a is (rows, K), b is (K, columns); 1 <= rows <= TILE_ROWS, 1 <= columns <= tile_columns(real).
+    a, b, start, c : int
+        Addresses. Without a start (0), nothing is added. b is read in whole vectors: its rows reach to a
+        multiple of lanes(real). Of c nothing but the tile is written.
+    a_row_stride, a_stride, b_row_stride, start_row_stride, c_row_stride : int
+        In elements. The elements in a row of b, start and c lie side by side.
+    """
+    _tile(
+        size,
+        rows,
+        columns,
+        K,
+        a,
+        a_row_stride,
+        a_stride,
+        b,
+        b_row_stride,
+        start,
+        start_row_stride,
+        c,
+        c_row_stride,
+    )
+
+
+# Called by its name, it is compiled once. A Numba function would be compiled again into each caller.
+llvm.add_symbol("minigrad_tile", _entry.address)
+tile = types.ExternalFunction("minigrad_tile", SIGNATURE)

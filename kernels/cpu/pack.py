@@ -70,15 +70,15 @@ def pack_panels(
     size = item_size(real)
     for panel in range(first, last):
         column = panel_start(real, M, panel)
-        pack_panel(
-            real,
-            K,
-            panel_start(real, M, panel + 1) - column,
-            matrix + column * column_stride * size,
-            row_stride,
-            column_stride,
-            packed + column * K * size,
-        )
+        columns = panel_start(real, M, panel + 1) - column
+        source = matrix + column * column_stride * size
+        target = packed + column * K * size
+        if column_stride == 1:
+            copy_panel(real, K, columns, source, row_stride, target)
+        elif row_stride == 1:
+            _transpose_panel(real, K, columns, source, column_stride, target)
+        else:
+            _gather_panel(real, K, columns, source, row_stride, column_stride, target)
 
 
 @compiled
@@ -97,7 +97,43 @@ def pack(
 
 
 @compiled
-def pack_panel(
+def copy_panel(real: Any, K: int, columns: int, matrix: int, row_stride: int, packed: int) -> None:
+    """Pack K rows of ``columns`` columns that lie side by side as one panel, however wide."""
+    step = lanes(real) * item_size(real)
+    row_bytes = row_stride * item_size(real)
+    packed_bytes = whole_vectors(real, columns) * item_size(real)
+    whole = columns // lanes(real) * step
+    for k in range(K):
+        source, target = matrix + k * row_bytes, packed + k * packed_bytes
+        for offset in range(0, whole, step):
+            _copy(real, source + offset, target + offset)
+        if whole < packed_bytes:
+            _copy_first(real, source + whole, target + whole, columns % lanes(real))
+
+
+@compiled
+def _transpose_panel(
+    real: Any, K: int, columns: int, matrix: int, column_stride: int, packed: int
+) -> None:
+    """Pack K rows of columns in which row follows row."""
+    size = item_size(real)
+    step = lanes(real)
+    width = whole_vectors(real, columns)
+    for column in range(0, columns, step):
+        count = min(step, columns - column)
+        source, target = matrix + column * column_stride * size, packed + column * size
+        whole = K // step * step if count == step else 0
+        for k in range(0, whole, step):
+            place = target + k * width * size
+            _transpose(real, source + k * size, column_stride, place, width)
+        for k in range(whole, K, step):
+            place = target + k * width * size
+            length = min(step, K - k)
+            _transpose_first(real, source + k * size, column_stride, place, width, count, length)
+
+
+@compiled
+def _gather_panel(
     real: Any,
     K: int,
     columns: int,
@@ -106,52 +142,14 @@ def pack_panel(
     column_stride: int,
     packed: int,
 ) -> None:
-    """Pack K rows of ``columns`` columns as one panel, however wide; see `pack_panels`."""
+    """Pack K rows of columns that lie anywhere, element by element."""
     size = item_size(real)
-    step = lanes(real)
     width = whole_vectors(real, columns)
-    for column in range(0, columns, step):
-        count = min(step, columns - column)
-        source = matrix + column * column_stride * size
-        target = packed + column * size
-        if column_stride == 1:
-            _copy_columns(real, K, count, source, row_stride * size, target, width * size)
-        elif row_stride == 1:
-            _transpose_columns(real, K, count, source, column_stride, target, width)
-        else:
-            for k in range(K):
-                row, place = source + k * row_stride * size, target + k * width * size
-                _copy_first(real, row, place, 0)
-                for i in range(count):
-                    copy_element(real, row + i * column_stride * size, place + i * size)
-
-
-@compiled
-def _copy_columns(
-    real: Any, K: int, count: int, source: int, row_bytes: int, target: int, step: int
-) -> None:
-    """Copy K rows of ``count`` elements, at most a vector; pad each with zeros."""
-    if count == lanes(real):
-        for k in range(K):
-            _copy(real, source + k * row_bytes, target + k * step)
-    else:
-        for k in range(K):
-            _copy_first(real, source + k * row_bytes, target + k * step, count)
-
-
-@compiled
-def _transpose_columns(
-    real: Any, K: int, count: int, source: int, stride: int, target: int, width: int
-) -> None:
-    """Turn ``count`` rows of K elements, ``stride`` apart, into K rows, ``width`` apart."""
-    size = item_size(real)
-    step = lanes(real)
-    whole = K // step * step if count == step else 0
-    for k in range(0, whole, step):
-        _transpose(real, source + k * size, stride, target + k * width * size, width)
-    for k in range(whole, K, step):
-        place = target + k * width * size
-        _transpose_first(real, source + k * size, stride, place, width, count, min(step, K - k))
+    for k in range(K):
+        source, target = matrix + k * row_stride * size, packed + k * width * size
+        _copy_first(real, source, target + (width - lanes(real)) * size, 0)
+        for i in range(columns):
+            copy_element(real, source + i * column_stride * size, target + i * size)
 
 
 @instructions

@@ -135,7 +135,7 @@ def _tiles(
     for number in range(tiles):
         row = rows * number // tiles
         tile(
-            real,
+            size,
             rows * (number + 1) // tiles - row,
             columns,
             K,

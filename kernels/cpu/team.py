@@ -272,4 +272,4 @@ def _dismiss_at_exit() -> None:
 
 
 os.register_at_fork(after_in_child=_forget)
-atexit.register(_dismiss_at_exit)
+

@@ -99,6 +99,13 @@ class VectorBuilder:
         """Return a mask that is ``condition`` everywhere."""
         return self._splat(condition, self._mask)
 
+    def choose(self, *sources: tuple[Any, Any]) -> Any:
+        """Return the vector that belongs to the block that the program comes from."""
+        value = self.builder.phi(self.type)
+        for source, block in sources:
+            value.add_incoming(source, block)
+        return value
+
     def multiply_add(self, x: Any, y: Any, z: Any) -> Any:
         """Return x * y + z, in one rounding where the CPU can."""
         kind = ir.FunctionType(self.type, [self.type] * 3)

@@ -13,7 +13,7 @@ from minigrad.kernels.cpu.compiled import compiled
 from minigrad.kernels.cpu.microkernel import TILE_ROWS, item_size, lanes, tile, tile_columns
 from minigrad.kernels.cpu.pack import (
     copy_element,
-    pack_panel,
+    copy_panel,
     panel_count,
     panel_start,
     store_one,
@@ -147,19 +147,19 @@ def _chunk_of_panels(
         column = panel_start(real, Kb, panel)
         columns = panel_start(real, Kb, panel + 1) - column
         target = packed_b + (column - left) * rows * size
-        pack_panel(real, rows, columns, b + column * size, b_row_stride, 1, target)
+        copy_panel(real, rows, columns, b + column * size, b_row_stride, target)
     group = whole_vectors(real, TILE_ROWS)
     for row in range(first, last, group):
         height = min(group, last - row)
         stride = whole_vectors(real, height)
-        pack_panel(real, rows, height, a + row * size, a_row_stride, 1, packed_a)
+        copy_panel(real, rows, height, a + row * size, a_row_stride, packed_a)
         for panel in range(first_panel, last_panel):
             column = panel_start(real, Kb, panel)
             columns = panel_start(real, Kb, panel + 1) - column
             for i in range(0, height, TILE_ROWS):
                 place = out + ((row + i) * out_row_stride + column) * size
                 tile(
-                    real,
+                    size,
                     min(TILE_ROWS, height - i),
                     columns,
                     rows,
@@ -197,11 +197,11 @@ def _few_rows(
             columns = panel_start(real, Kb, panel + 1) - column
             source, stride = b + (r * b_row_stride + column) * size, b_row_stride
             if columns % lanes(real):  # a row of whole vectors is read where it lies
-                pack_panel(real, rows, columns, source, b_row_stride, 1, scratch)
+                copy_panel(real, rows, columns, source, b_row_stride, scratch)
                 source, stride = scratch, whole_vectors(real, columns)
             place = out + column * size
             tile(
-                real,
+                size,
                 Ma,
                 columns,
                 rows,

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import minigrad as mg
-from minigrad.errors import ArgumentError, DtypeError, KernelError, ShapeError
+from minigrad.errors import ArgumentError, DtypeError, ShapeError
 from minigrad.kernels import scan
 from minigrad.testing.steps import random_steps
 
@@ -250,7 +250,6 @@ def test_never_runs_the_step_on_tensors():
             "must be 'auto', 'require' or 'never', not 'allways'",
         ),
         ({"compile": "requir"}, ArgumentError, "did you mean 'require'?"),
-        ({"compile": "require"}, KernelError, "there is no compiled loop yet"),
     ],
 )
 def test_wrong_options(options, kind, text):

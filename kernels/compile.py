@@ -1,0 +1,94 @@
+"""Whether a loop can be compiled, and the program to compile, for any number of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from minigrad.dtypes import float32, float64
+from minigrad.graph import Graph, Var
+from minigrad.kernels.cell import Step
+from minigrad.kernels.normalize import Refusal
+from minigrad.kernels.program import Program, make_program
+from minigrad.kernels.step import TracedStep
+from minigrad.kernels.trace import trace
+
+_ROWS = (3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41)
+_programs: WeakKeyDictionary[TracedStep, dict[Any, Program | Refusal]] = WeakKeyDictionary()
+
+
+def program_of(
+    step: Step, traced: TracedStep, wanted: Sequence[int] | None, broken: bool
+) -> Program:
+    """Return the program of a step; the second time it is at hand.
+
+    Parameters
+    ----------
+    step : callable
+    traced : TracedStep
+        With any number of rows.
+    wanted, broken
+        As for `minigrad.kernels.program.make_program`.
+
+    Raises
+    ------
+    Refusal
+        If the loop cannot be compiled; it says why.
+    """
+    known = _programs.setdefault(traced, {})
+    key = (None if wanted is None else tuple(wanted), broken)
+    if key not in known:
+        try:
+            inputs, states = len(traced.inputs), len(traced.states)
+            graph = _for_any_rows(step, traced)
+            known[key] = make_program(graph, inputs, states, wanted, broken)
+        except Refusal as refusal:
+            known[key] = refusal
+    found = known[key]
+    if isinstance(found, Refusal):
+        raise found
+    return found
+
+
+def _for_any_rows(step: Step, traced: TracedStep) -> Graph:
+    """Trace the step with a number of rows that is the size of no other axis."""
+    real = traced.states[0].dtype
+    if real not in (float32, float64):
+        raise Refusal(f"its states are of dtype {real}; only float32 and float64 are compiled")
+    sizes = {n for var in traced.parameters for n in var.shape}
+    for node in traced.graph.nodes:
+        sizes.update(n for output in node.outputs for n in output.shape)
+    for var in (*traced.inputs, *traced.states):
+        sizes.update(var.shape[1:])
+        if 0 in var.shape[1:]:
+            raise Refusal(f"{var!r} has no columns")
+    first, second = [rows for rows in _ROWS if rows not in sizes][:2]
+    graphs = [_traced_with(step, traced, rows) for rows in (first, second)]
+    if _without_rows(graphs[0], first) != _without_rows(graphs[1], second):
+        raise Refusal("it computes something else for another number of rows")
+    return graphs[0]
+
+
+def _traced_with(step: Step, traced: TracedStep, rows: int) -> Graph:
+    def resized(vars: Sequence[Var]) -> list[Var]:
+        return [Var((rows, *var.shape[1:]), var.dtype, var.name) for var in vars]
+
+    parameters = {var.name: Var(var.shape, var.dtype, var.name) for var in traced.parameters}
+    return trace(step, resized(traced.inputs), resized(traced.states), parameters)
+
+
+def _without_rows(graph: Graph, rows: int) -> list[Any]:
+    """Return what a graph computes, without what must differ between numbers of rows."""
+    number = {var: i for i, var in enumerate(graph.inputs)}
+    computed = []
+    for node in graph.nodes:
+        attributes = {
+            name: ("rows", *value[1:]) if name == "shape" and value[:1] == (rows,) else value
+            for name, value in node.attributes.items()
+        }
+        inputs = [("value", number[i]) if isinstance(i, Var) else repr(i) for i in node.inputs]
+        computed.append((node.op.name, inputs, repr(attributes)))
+        for output in node.outputs:
+            number[output] = len(number)
+    return [*computed, [number[o] for o in graph.outputs]]
