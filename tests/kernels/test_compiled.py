@@ -1,0 +1,179 @@
+"""The compiled loop: equal to the reference in values and gradients, with lengths, masks and resets."""
+
+import subprocess
+import sys
+import warnings
+
+import numpy as np
+import pytest
+
+import minigrad as mg
+from minigrad import nn
+from minigrad.errors import KernelError
+from minigrad.kernels import scan
+
+pytestmark = pytest.mark.filterwarnings("error")
+
+
+def with_all_segments(x, h, c, *, w, v, gain, peephole, start):
+    """Two products, one in the middle; softmax; sums over columns; parts of columns; a mask."""
+    joined = mg.concat([x, h], axis=-1) @ w
+    gate, candidate, rest = joined[:, :7], joined[:, 7:14], joined[:, 14:]
+    gate = mg.sigmoid(gate + peephole * c)
+    inner = (gate * c) @ v + start
+    centred = inner - mg.mean(inner, axis=-1, keepdims=True)
+    normed = centred / mg.sqrt(mg.mean(centred**2, axis=-1, keepdims=True) + 1e-5) * gain
+    attention = mg.softmax(rest, axis=-1)
+    c = gate * c + (1 - gate) * mg.tanh(candidate + normed)
+    chosen = mg.where(c > 0, c, 0.1 * c) + mg.gelu(normed)
+    total = mg.max(attention, axis=-1, keepdims=True) + mg.min(c, axis=-1, keepdims=True)
+    return mg.concat([chosen, attention], axis=-1) * total, c
+
+
+SHAPES = {"w": (13, 17), "v": (7, 7), "gain": (7,), "peephole": (7,), "start": (7,)}
+CASES = {
+    "lstm-float32": (
+        nn.cells.lstm,
+        "float32",
+        3,
+        (21, 21),
+        nn.cells.lstm.initial_parameters(3, 21),
+    ),
+    "gru-float64": (nn.cells.gru, "float64", 3, (21,), nn.cells.gru.initial_parameters(3, 21)),
+    "all-float64": (with_all_segments, "float64", 3, (10, 7), SHAPES),
+}
+
+
+def options_for(kind, steps, rows, rng):
+    if kind == "whole":
+        return {}
+    if kind == "reverse":
+        return {"reverse": True}
+    return {
+        "lengths": rng.integers(0, steps + 1, size=rows),
+        "mask": rng.random((steps, rows)) < 0.8,
+        "reset": rng.random((steps, rows)) < 0.3,
+        "reverse": kind == "broken, reverse",
+    }
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_equals_the_reference(name):
+    step, dtype, width, widths, shapes = CASES[name]
+    rng = np.random.default_rng(0)
+    tolerance = (
+        {"rtol": 1e-9, "atol": 1e-10} if dtype == "float64" else {"rtol": 2e-4, "atol": 2e-5}
+    )
+
+    def draw(*shape):
+        return mg.tensor(rng.uniform(-0.7, 0.7, shape), dtype=dtype, requires_grad=True)
+
+    params = {key: draw(*shape) for key, shape in shapes.items()}
+    kinds = ["whole", "reverse", "broken", "broken, reverse"]
+    for kind in kinds:
+        for steps, rows in [(5, 6), (1, 1), (3, 19)]:
+            x, state = draw(steps, rows, width), tuple(draw(rows, w) for w in widths)
+            options = options_for(kind, steps, rows, rng)
+            inputs = [x, *state, *params.values()]
+            found = []
+            for compile in ("require", "auto"):
+                outputs, final = scan(step, x, state, params, compile=compile, **options)
+                results = [outputs, *final]
+                loss = sum(mg.sum(mg.sin(r)) for r in results)
+                gradients = mg.grad(loss, inputs, allow_unused=True)
+                found.append([r.detach().numpy() for r in (*results, *gradients)])
+            for a, b in zip(*found, strict=True):
+                np.testing.assert_allclose(a, b, **tolerance, err_msg=f"{kind} {steps} {rows}")
+
+
+def test_results_do_not_depend_on_the_number_of_threads():
+    step, dtype, width, widths, shapes = CASES["lstm-float32"]
+    params = {
+        key: mg.randn(*shape, dtype=dtype, requires_grad=True) for key, shape in shapes.items()
+    }
+    x, state = (
+        mg.randn(5, 7, width, dtype=dtype),
+        tuple(mg.randn(7, w, dtype=dtype) for w in widths),
+    )
+    before, found = mg.get_num_threads(), []
+    try:
+        for number in (1, 2, 3):
+            mg.set_num_threads(number)
+            outputs, _ = scan(step, x, state, params, compile="require")
+            gradients = mg.grad(mg.sum(outputs), list(params.values()))
+            found.append([outputs.tolist(), *(g.tolist() for g in gradients)])
+    finally:
+        mg.set_num_threads(before)
+    assert found[0] == found[1] == found[2]
+
+
+def test_second_derivatives_go_through_the_loop_of_tensors():
+    step, dtype, width, widths, shapes = CASES["gru-float64"]
+    params = {
+        key: mg.rand(*shape, dtype=dtype, requires_grad=True) for key, shape in shapes.items()
+    }
+    x, h = mg.rand(3, 2, width, dtype=dtype), mg.rand(2, *widths, dtype=dtype)
+    found = []
+    for compile in ("require", "auto"):
+        outputs, _ = scan(step, x, h, params, compile=compile)
+        (g,) = mg.grad(mg.sum(outputs**2), params["weight_hh"], create_graph=True)
+        found.append(mg.grad(mg.sum(g * g), params["weight_hh"])[0].numpy())
+    np.testing.assert_allclose(*found, rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("step", "state", "reason"),
+    [
+        (lambda x, h: mg.cumulative_sum(h, axis=-1), (2, 3), "cumulative_sum has no place in a"),
+        (lambda x, h: h / x.shape[0], (2, 3), "something else for another number of rows"),
+        (lambda x, h: h + mg.sum(x, axis=-1)[:, None], (2, 3), "only the last axis, with keepdims"),
+        (lambda x, h: h + x[:, ::2], (2, 2), "only neighbouring columns"),
+        (lambda x, h: h * 1.0, (2, 3, 4), r"have the shape \(N, width\)"),
+    ],
+)
+def test_what_cannot_be_compiled_says_why(step, state, reason):
+    x, h = mg.ones((2, 2, 3)), mg.ones(state)
+    with pytest.raises(
+        KernelError, match=f"scan of step '<lambda>' cannot be compiled: .*{reason}"
+    ):
+        scan(step, x, h, compile="require")
+
+
+def test_nothing_to_compute_is_not_compiled():
+    x, h = mg.ones((0, 2, 3)), mg.ones((2, 3))
+    outputs, final = scan(lambda x, h: h + x, x, h, compile="require")
+    assert outputs.shape == (0, 2, 3)
+    assert final.tolist() == h.tolist()
+
+
+AUTOMATIC = """
+import sys, warnings
+import minigrad as mg
+from minigrad.kernels import scan
+assert "numba" not in sys.modules
+scan(lambda x, h: mg.tanh(h + x), mg.ones((2, 2, 3)), mg.ones((2, 3)))
+assert "numba" in sys.modules
+with warnings.catch_warnings(record=True) as told:
+    warnings.simplefilter("always")
+    for _ in range(2):
+        scan(lambda x, h: mg.cumulative_sum(h, axis=-1), mg.ones((2, 2, 3)), mg.ones((2, 3)))
+print([str(w.message) for w in told])
+"""
+
+
+def test_the_environment_turns_compilation_on(monkeypatch):
+    monkeypatch.setenv("MINIGRAD_COMPILE", "1")
+    done = subprocess.run(
+        [sys.executable, "-c", AUTOMATIC], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == (
+        "[\"scan of step '<lambda>' cannot be compiled: cumulative_sum has no place in a compiled "
+        'loop; it is interpreted instead"]'
+    )
+
+
+def test_without_it_numba_is_not_loaded():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        scan(lambda x, h: mg.cumulative_sum(h, axis=-1), mg.ones((2, 2, 3)), mg.ones((2, 3)))
