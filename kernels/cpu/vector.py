@@ -153,12 +153,10 @@ def define_operator(
     on_vectors: Meaning | None = None,
     on_masks: Meaning | None = None,
 ) -> None:
-    """Teach Numba what one of Python's operators does if a side is a vector, or if none is."""
+    """Teach Numba what one of Python's operators does with numbers, and what with truth values alone."""
 
     def meaning(arguments: Arguments) -> Meaning | None:
-        if any(isinstance(a, VectorType) for a in arguments):
-            return on_vectors
-        return on_masks if only_truth(arguments) else None
+        return on_masks if only_truth(arguments) else on_vectors
 
     class Template(AbstractTemplate):  # type: ignore[misc]
         def generic(self, arguments: Arguments, keywords: Any) -> Any:

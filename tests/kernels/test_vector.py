@@ -70,7 +70,7 @@ def test_operators_equal_numpy(of):
                 number + a, number - a, number * a, number / a,
                 where(number < a, 1, 0), where(number <= a, 1, 0), where(number > a, 1, 0),
                 where(number >= a, 1, 0), where(number == a, 1, 0), where(number != a, 1, 0),
-                -a, +a, a * True, (a > 0) + b,
+                -a, +a, a * True, (a > 0) + b, (a > 0) * 2.5,
             ):  # fmt: skip
                 store(place, v)
                 place += row
@@ -82,7 +82,7 @@ def test_operators_equal_numpy(of):
             *(op(a, b) for op in BINARY.values()),
             *(op(a, scalar) for op in BINARY.values()),
             *(op(number, a) for op in BINARY.values()),
-            -a, +a, a, (a > 0) + b,
+            -a, +a, a, (a > 0) + b, (a > 0) * 2.5,
         ]  # fmt: skip
     got = np.full((len(want), a.size), 77, of.dtype)
     compute(a.size, a.ctypes.data, b.ctypes.data, got.ctypes.data, 2.5, 3)
