@@ -94,5 +94,6 @@ def _private(folder: Path) -> Path | None:
         found = folder.lstat()
     except OSError:
         return None
-    # A link has the rights of all, and is refused too.
+    # A link grants rights to everybody, so it is refused too.
+    is_private = found.st_uid == os.getuid() and not found.st_mode & 0o077
     return folder if is_private else None

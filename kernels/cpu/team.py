@@ -5,7 +5,6 @@ Why threads of our own, and not those of Numba: docs/adr/0009-own-threads.md.
 
 from __future__ import annotations
 
-import atexit
 import os
 import threading
 from typing import Any
@@ -159,12 +158,10 @@ def _join(pool: int, region: int) -> int:
 
 @njit("void(int64)", **_OPTIONS)
 def _follow(pool: int) -> None:
-    """Be a member of all regions that can be joined in time, until one has no entry."""
+    """Be a member of all regions that can be joined in time. Does not return."""
     region = 0
     while True:
         region = _await_region(pool, region)
-        if atomic_load(pool + _ENTRY) == 0:
-            return
         thread = _join(pool, region)
         if thread > 0:
             count = 0
@@ -177,15 +174,6 @@ def _follow(pool: int) -> None:
             atomic_add(pool + _FINISHED, 1)
 
 
-@njit("boolean(int64)", **_OPTIONS)
-def _dismiss(pool: int) -> bool:
-    """Let the threads end, unless a region is running; say whether they will."""
-    if not atomic_replace(pool + _BUSY, 0, 1):
-        return False
-    _open_region(pool, 0, 0, 0)
-    return True
-
-
 class _Pool:
     """Threads that wait for regions. Grows, and never shrinks."""
 
@@ -193,31 +181,26 @@ class _Pool:
         self.memory = numpy.zeros(_BYTES + _LINE, numpy.uint8)
         start: int = self.memory.ctypes.data
         self.address = start + -start % _LINE
-        self.threads: list[threading.Thread] = []
-        self.wanted = 0
+        self.wanted = self.started = 0
         self.growing = threading.Lock()
         _prepare(self.address)
 
     def grow(self, wanted: int) -> None:
-        """Start threads until there are ``wanted``, or as many as the system allows."""
+        """Start threads until there are ``wanted``, or as many as the system allows. Try once."""
         with self.growing:
             for number in range(self.wanted, wanted):
                 name = f"minigrad-{number + 1}"
-                thread = threading.Thread(target=self.follow, name=name, daemon=True)
                 try:
-                    thread.start()
+                    threading.Thread(target=self.follow, name=name, daemon=True).start()
                 except RuntimeError:  # the limit of the system, or the program is ending
                     break
-                self.threads.append(thread)
+                self.started += 1
             self.wanted = max(self.wanted, wanted)
 
     def follow(self) -> None:
-        _follow(self.address)  # the frame of this method keeps the memory alive
-
-    def dismiss(self) -> None:
-        if _dismiss(self.address):
-            for thread in self.threads:
-                thread.join()
+        # Nothing ends the threads: they die with the process. Until then this frame, which never
+        # returns, keeps the memory alive that they look at.
+        _follow(self.address)
 
 
 _pool: _Pool | None = None
@@ -243,12 +226,15 @@ def run_team(address: int, threads: int, arguments: NDArray[numpy.int64]) -> Non
     arguments
         What the entry gets: a contiguous array.
     """
-    if threads <= 1 or not _lead(_pool_for(threads), address, threads, arguments):
+    if threads > 1:
+        pool = _pool_for(threads)
+        threads = min(threads, 1 + pool.started)
+    if threads <= 1 or not _lead(pool.address, address, threads, arguments):
         _run_alone(address, arguments)
 
 
-def _pool_for(threads: int) -> int:
-    """Return the address of a pool that has had the chance to start that many threads."""
+def _pool_for(threads: int) -> _Pool:
+    """Return the pool after it has had the chance to start enough threads."""
     global _pool
     if _pool is None:
         with _creating:
@@ -256,7 +242,7 @@ def _pool_for(threads: int) -> int:
                 _pool = _Pool()
     if _pool.wanted < threads - 1:
         _pool.grow(threads - 1)
-    return _pool.address
+    return _pool
 
 
 def _forget() -> None:
@@ -266,10 +252,4 @@ def _forget() -> None:
     _creating = threading.Lock()
 
 
-def _dismiss_at_exit() -> None:
-    if _pool is not None:
-        _pool.dismiss()
-
-
 os.register_at_fork(after_in_child=_forget)
-

@@ -1,5 +1,6 @@
 """The team of threads: who becomes a member, what a barrier promises, and what may go wrong."""
 
+import os
 import subprocess
 import sys
 import textwrap
@@ -255,6 +256,41 @@ def test_spawned_workers_and_busy_cores(tmp_path):
             burner.join()
     """
     assert run_script(script, tmp_path) == ["True", "True", "True"]
+
+
+PINNED = """
+    import os
+    from minigrad.kernels.cpu.atomics import PAUSES_BEFORE_YIELD, wait_a_moment
+
+    @numba.njit(nogil=True)
+    def play(word, mine, turns):
+        \"\"\"Change the word when it is my turn; return how many moments that took.\"\"\"
+        moments = 0
+        for _ in range(turns):
+            count = 0
+            while atomic_load(word) % 2 != mine:
+                wait_a_moment(count)
+                count += 1
+            atomic_add(word, 1)
+            moments += count
+        return moments
+
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    word = np.zeros(1, np.int64)
+    moments = [play(word.ctypes.data, 0, 0)]
+    other = threading.Thread(target=lambda: moments.append(play(word.ctypes.data, 1, 200)))
+    other.start()
+    moments.append(play(word.ctypes.data, 0, 200))
+    other.join()
+    print(sum(moments) < 400 * 10 * PAUSES_BEFORE_YIELD, sum(moments))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no affinity on this system")
+def test_who_waits_gives_the_core_away(tmp_path):
+    """Two threads that share one core and wait for each other need no time slice for each turn."""
+    is_few, _ = run_script(PINNED, tmp_path)
+    assert is_few == "True"
 
 
 @pytest.mark.parametrize("ending", ["pass", "time.sleep(0.01)"])
