@@ -23,6 +23,11 @@ def compiled(function: F) -> F:
     return njit(cache=True, error_model="numpy", nogil=True)(function)  # type: ignore[no-any-return]
 
 
+def inlined(function: F) -> F:
+    """Make a function a part of each compiled function that calls it."""
+    return njit(inline="always")(function)  # type: ignore[no-any-return]
+
+
 def constant(value: Callable[[VectorBuilder], int]) -> Callable[[Any], int]:
     """Make a function of ``real`` that compiles to a number."""
 

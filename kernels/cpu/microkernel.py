@@ -12,31 +12,53 @@ from __future__ import annotations
 from itertools import chain
 from typing import Any
 
-import llvmlite.binding as llvm
 from llvmlite import ir
-from numba import cfunc, types
-from numba.core.typing import Signature
-from numba.extending import intrinsic
 
-from minigrad.kernels.cpu.compiled import constant
+from minigrad.kernels.cpu.compiled import constant, instructions
 from minigrad.kernels.cpu.instruction_set import vector_registers
 from minigrad.kernels.cpu.vector_instructions import INT64, VectorBuilder
 
 # All sums of a tile, one row of vectors and one broadcast have to fit into the registers.
 PANEL_VECTORS, TILE_ROWS = {32: (3, 8), 16: (3, 4)}[vector_registers()]
 
-SIGNATURE = types.void(*[types.int64] * 13)
-
 item_size = constant(lambda vector: vector.size)
 lanes = constant(lambda vector: vector.lanes)
 tile_columns = constant(lambda vector: PANEL_VECTORS * vector.lanes)
 
 
-def _call_tile(vector: VectorBuilder, rows: Any, columns: Any, *others: Any) -> None:
-    """Write a jump to the function for the shape of the tile."""
+@instructions
+def tile(
+    vector: VectorBuilder,
+    rows: Any,
+    columns: Any,
+    K: Any,
+    a: Any,
+    a_row_stride: Any,
+    a_stride: Any,
+    b: Any,
+    b_row_stride: Any,
+    start: Any,
+    start_row_stride: Any,
+    c: Any,
+    c_row_stride: Any,
+) -> None:
+    """Compute c = start + a @ b for one tile.
+
+    Parameters
+    ----------
+    rows, columns, K : int
+        a is (rows, K), b is (K, columns); 1 <= rows <= TILE_ROWS, 1 <= columns <= tile_columns(real).
+    a, b, start, c : int
+        Addresses. Without a start (0), nothing is added. b is read in whole vectors: its rows reach to a
+        multiple of lanes(real). Of c nothing but the tile is written.
+    a_row_stride, a_stride, b_row_stride, start_row_stride, c_row_stride : int
+        In elements. The elements in a row of b, start and c lie side by side.
+    """
     builder = vector.builder
     last = builder.sdiv(builder.sub(columns, INT64(1)), INT64(vector.lanes))
     tail = builder.sub(columns, builder.mul(last, INT64(vector.lanes)))
+    arguments = [tail, K, a, a_row_stride, a_stride, b, b_row_stride]
+    arguments += [start, start_row_stride, c, c_row_stride]
     end = builder.append_basic_block()
     switch = builder.switch(builder.add(builder.mul(last, INT64(TILE_ROWS)), rows), end)
     for vectors in range(1, PANEL_VECTORS + 1):
@@ -45,7 +67,7 @@ def _call_tile(vector: VectorBuilder, rows: Any, columns: Any, *others: Any) -> 
             switch.add_case(INT64((vectors - 1) * TILE_ROWS + height), block)
             builder.position_at_end(block)
             function = _tile_function(builder.module, vector.real, height, vectors)
-            builder.call(function, [tail, *others])
+            builder.call(function, arguments)
             builder.branch(end)
     builder.position_at_end(end)
 
@@ -147,90 +169,3 @@ def _add_and_store(
             with branch:
                 for row, target in zip(totals, targets, strict=True):
                     vector.store(row[-1], vector.at(target, offsets[-1]), mask)
-
-
-@intrinsic  # type: ignore[untyped-decorator]
-def _tile(
-    typing_context: Any,
-    size: Any,
-    rows: Any,
-    columns: Any,
-    K: Any,
-    a: Any,
-    a_row_stride: Any,
-    a_stride: Any,
-    b: Any,
-    b_row_stride: Any,
-    start: Any,
-    start_row_stride: Any,
-    c: Any,
-    c_row_stride: Any,
-) -> tuple[Signature, Any]:
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        size, *others = arguments
-        single, double = (
-            VectorBuilder(builder, real) for real in (ir.FloatType(), ir.DoubleType())
-        )
-        with builder.if_else(builder.icmp_signed("==", size, INT64(single.size))) as (
-            then,
-            otherwise,
-        ):
-            with then:
-                _call_tile(single, *others)
-            with otherwise:
-                _call_tile(double, *others)
-        return context.get_dummy_value()
-
-    return SIGNATURE, generate
-
-
-@cfunc(SIGNATURE, cache=True)  # type: ignore[untyped-decorator]
-def _entry(
-    size: int,
-    rows: int,
-    columns: int,
-    K: int,
-    a: int,
-    a_row_stride: int,
-    a_stride: int,
-    b: int,
-    b_row_stride: int,
-    start: int,
-    start_row_stride: int,
-    c: int,
-    c_row_stride: int,
-) -> None:
-    """Compute c = start + a @ b for one tile.
-
-    Parameters
-    ----------
-    size : int
-        Bytes of an element: 4 or 8.
-    rows, columns, K : int
-        a is (rows, K), b is (K, columns); 1 <= rows <= TILE_ROWS, 1 <= columns <= tile_columns(real).
-    a, b, start, c : int
-        Addresses. Without a start (0), nothing is added. b is read in whole vectors: its rows reach to a
-        multiple of lanes(real). Of c nothing but the tile is written.
-    a_row_stride, a_stride, b_row_stride, start_row_stride, c_row_stride : int
-        In elements. The elements in a row of b, start and c lie side by side.
-    """
-    _tile(
-        size,
-        rows,
-        columns,
-        K,
-        a,
-        a_row_stride,
-        a_stride,
-        b,
-        b_row_stride,
-        start,
-        start_row_stride,
-        c,
-        c_row_stride,
-    )
-
-
-# Called by its name, it is compiled once. A Numba function would be compiled again into each caller.
-llvm.add_symbol("minigrad_tile", _entry.address)
-tile = types.ExternalFunction("minigrad_tile", SIGNATURE)

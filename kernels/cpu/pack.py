@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from minigrad.kernels.cpu.compiled import compiled, instructions
+from minigrad.kernels.cpu.compiled import compiled, inlined, instructions
 from minigrad.kernels.cpu.microkernel import item_size, lanes, tile_columns
 from minigrad.kernels.cpu.vector_instructions import INT64, VectorBuilder
 
@@ -111,7 +111,7 @@ def copy_panel(real: Any, K: int, columns: int, matrix: int, row_stride: int, pa
             _copy_first(real, source + whole, target + whole, columns % lanes(real))
 
 
-@compiled
+@inlined
 def _transpose_panel(
     real: Any, K: int, columns: int, matrix: int, column_stride: int, packed: int
 ) -> None:
@@ -132,7 +132,7 @@ def _transpose_panel(
             _transpose_first(real, source + k * size, column_stride, place, width, count, length)
 
 
-@compiled
+@inlined
 def _gather_panel(
     real: Any,
     K: int,

@@ -1,15 +1,19 @@
 """Matrix products with a packed right operand: c = start + a @ b.
 
 The common axis is cut into blocks and the rows into chunks, both by sizes alone, so that what is read
-again is still in a cache. Each block is summed from zero and then added. So an element
-has the same bits however rows and panels are shared out between threads or calls.
+again is still in a cache. Each block is summed from zero and then added. So an element has the same bits
+however rows and panels are shared out between threads or calls.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from minigrad.kernels.cpu.compiled import compiled
+import llvmlite.binding as llvm
+import numpy as np
+from numba import cfunc, types
+
+from minigrad.kernels.cpu.compiled import compiled, inlined
 from minigrad.kernels.cpu.microkernel import TILE_ROWS, item_size, tile
 from minigrad.kernels.cpu.pack import panel_count, panel_start, whole_vectors
 
@@ -19,15 +23,110 @@ _BLOCK = 512
 _CHUNK_BYTES = 512 * 1024
 
 
-@compiled
-def panels_product(
+@inlined
+def _product(
     real: Any,
     first: int,
     last: int,
     n: int,
     a: int,
     a_row_stride: int,
-    packed: int,
+    a_stride: int,
+    b: int,
+    b_row_stride: int,
+    K: int,
+    M: int,
+    start: int,
+    start_row_stride: int,
+    c: int,
+    c_row_stride: int,
+) -> None:
+    size = item_size(real)
+    blocks = max(1, -(-K // _BLOCK))
+    chunk = max(TILE_ROWS, _CHUNK_BYTES // (size * (1 + K // blocks)) // TILE_ROWS * TILE_ROWS)
+    for first_row in range(0, n, chunk):
+        rows = min(chunk, n - first_row)
+        tiles = -(-rows // TILE_ROWS)
+        for block in range(blocks):
+            k = K * block // blocks
+            length = K * (block + 1) // blocks - k
+            before, before_stride = (start, start_row_stride) if block == 0 else (c, c_row_stride)
+            for panel in range(first, last):
+                column = panel_start(real, M, panel)
+                columns = panel_start(real, M, panel + 1) - column
+                row_stride = b_row_stride or whole_vectors(real, columns)
+                right = b + ((column if b_row_stride else column * K) + k * row_stride) * size
+                for number in range(tiles):
+                    row = rows * number // tiles
+                    height = rows * (number + 1) // tiles - row
+                    row += first_row
+                    tile(
+                        real,
+                        height,
+                        columns,
+                        length,
+                        a + (row * a_row_stride + k * a_stride) * size,
+                        a_row_stride,
+                        a_stride,
+                        right,
+                        row_stride,
+                        before and before + (row * before_stride + column) * size,
+                        before_stride,
+                        c + (row * c_row_stride + column) * size,
+                        c_row_stride,
+                    )
+
+
+_SIGNATURE = types.void(*[types.int64] * 15)
+
+
+@cfunc(_SIGNATURE, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def _entry(
+    size: int,
+    first: int,
+    last: int,
+    n: int,
+    a: int,
+    a_row_stride: int,
+    a_stride: int,
+    b: int,
+    b_row_stride: int,
+    K: int,
+    M: int,
+    start: int,
+    start_row_stride: int,
+    c: int,
+    c_row_stride: int,
+) -> None:
+    if size == 4:
+        _product(
+            np.float32, first, last, n, a, a_row_stride, a_stride,
+            b, b_row_stride, K, M, start, start_row_stride, c, c_row_stride,
+        )  # fmt: skip
+    else:
+        _product(
+            np.float64, first, last, n, a, a_row_stride, a_stride,
+            b, b_row_stride, K, M, start, start_row_stride, c, c_row_stride,
+        )  # fmt: skip
+
+
+# The tiles are much code. Numba would compile it again into each function that calls this one, and
+# each that calls such a function; an external function it calls by name.
+llvm.add_symbol("minigrad_product", _entry.address)
+_external_product = types.ExternalFunction("minigrad_product", _SIGNATURE)
+
+
+@compiled
+def strided_product(
+    real: Any,
+    first: int,
+    last: int,
+    n: int,
+    a: int,
+    a_row_stride: int,
+    a_stride: int,
+    b: int,
+    b_row_stride: int,
     K: int,
     M: int,
     start: int,
@@ -48,38 +147,39 @@ def panels_product(
     a, start, c : int
         Addresses of whole matrices. ``start`` may be c itself, one row (with a stride of 0), any other
         matrix, or 0: then nothing is added.
-    packed : int
-        Address of b, as `minigrad.kernels.cpu.pack.pack` wrote it.
-    a_row_stride, start_row_stride, c_row_stride : int
-        In elements. The elements of a row lie side by side.
+    b, b_row_stride : int
+        If the stride is 0, b is as `minigrad.kernels.cpu.pack.pack` wrote it. Otherwise its elements lie
+        side by side in rows, and M is a multiple of the lanes.
+    a_row_stride, a_stride, start_row_stride, c_row_stride : int
+        In elements. The elements of a row of start and c lie side by side.
     """
-    size = item_size(real)
-    blocks = max(1, -(-K // _BLOCK))
-    chunk = max(TILE_ROWS, _CHUNK_BYTES // (size * (1 + K // blocks)) // TILE_ROWS * TILE_ROWS)
-    for first_row in range(0, n, chunk):
-        rows = min(chunk, n - first_row)
-        for block in range(blocks):
-            k = K * block // blocks
-            length = K * (block + 1) // blocks - k
-            before, before_stride = (start, start_row_stride) if block == 0 else (c, c_row_stride)
-            for panel in range(first, last):
-                column = panel_start(real, M, panel)
-                columns = panel_start(real, M, panel + 1) - column
-                padded = whole_vectors(real, columns)
-                _tiles(
-                    real,
-                    rows,
-                    columns,
-                    length,
-                    a + (first_row * a_row_stride + k) * size,
-                    a_row_stride,
-                    packed + (column * K + k * padded) * size,
-                    padded,
-                    before and before + (first_row * before_stride + column) * size,
-                    before_stride,
-                    c + (first_row * c_row_stride + column) * size,
-                    c_row_stride,
-                )
+    _external_product(
+        item_size(real), first, last, n, a, a_row_stride, a_stride,
+        b, b_row_stride, K, M, start, start_row_stride, c, c_row_stride,
+    )  # fmt: skip
+
+
+@compiled
+def panels_product(
+    real: Any,
+    first: int,
+    last: int,
+    n: int,
+    a: int,
+    a_row_stride: int,
+    packed: int,
+    K: int,
+    M: int,
+    start: int,
+    start_row_stride: int,
+    c: int,
+    c_row_stride: int,
+) -> None:
+    """Compute some panels of a product with a packed matrix; see `strided_product`."""
+    strided_product(
+        real, first, last, n, a, a_row_stride, 1,
+        packed, 0, K, M, start, start_row_stride, c, c_row_stride,
+    )  # fmt: skip
 
 
 @compiled
@@ -96,56 +196,8 @@ def rows_product(
     c: int,
     c_row_stride: int,
 ) -> None:
-    """Compute all columns of c = start + a @ b; see `panels_product`."""
-    panels_product(
-        real,
-        0,
-        panel_count(real, M),
-        n,
-        a,
-        a_row_stride,
-        packed,
-        K,
-        M,
-        start,
-        start_row_stride,
-        c,
-        c_row_stride,
-    )
-
-
-@compiled
-def _tiles(
-    real: Any,
-    rows: int,
-    columns: int,
-    K: int,
-    a: int,
-    a_row_stride: int,
-    b: int,
-    b_row_stride: int,
-    start: int,
-    start_row_stride: int,
-    c: int,
-    c_row_stride: int,
-) -> None:
-    """Multiply rows by one panel, in tiles of nearly equal height."""
-    size = item_size(real)
-    tiles = -(-rows // TILE_ROWS)
-    for number in range(tiles):
-        row = rows * number // tiles
-        tile(
-            size,
-            rows * (number + 1) // tiles - row,
-            columns,
-            K,
-            a + row * a_row_stride * size,
-            a_row_stride,
-            1,
-            b,
-            b_row_stride,
-            start and start + row * start_row_stride * size,
-            start_row_stride,
-            c + row * c_row_stride * size,
-            c_row_stride,
-        )
+    """Compute a product with a packed matrix; see `strided_product`."""
+    strided_product(
+        real, 0, panel_count(real, M), n, a, a_row_stride, 1,
+        packed, 0, K, M, start, start_row_stride, c, c_row_stride,
+    )  # fmt: skip

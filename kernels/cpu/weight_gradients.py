@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from minigrad.kernels.cpu.compiled import compiled
-from minigrad.kernels.cpu.microkernel import TILE_ROWS, item_size, lanes, tile, tile_columns
+from minigrad.kernels.cpu.compiled import compiled, inlined
+from minigrad.kernels.cpu.microkernel import TILE_ROWS, item_size, lanes, tile_columns
 from minigrad.kernels.cpu.pack import (
     copy_element,
     copy_panel,
@@ -19,6 +19,7 @@ from minigrad.kernels.cpu.pack import (
     store_one,
     whole_vectors,
 )
+from minigrad.kernels.cpu.product import strided_product
 
 _CHUNK = 256
 # So many packed panels of a chunk stay in the second-level cache.
@@ -29,10 +30,9 @@ _PANELS = 10
 def scratch_size(real: Any, Ma: int, Kb: int) -> int:
     """Return the number of elements that `weight_gradient` (or, for Kb = 1, `column_sums`) needs."""
     if Kb <= TILE_ROWS:
-        return _CHUNK * tile_columns(real) + Ma * Kb + 1
-    return _CHUNK * (
-        whole_vectors(real, TILE_ROWS) + min(whole_vectors(real, Kb), _PANELS * tile_columns(real))
-    )
+        return _CHUNK * lanes(real) + Ma * Kb
+    columns = min(whole_vectors(real, Kb), _PANELS * tile_columns(real))
+    return _CHUNK * (whole_vectors(real, TILE_ROWS) + columns)
 
 
 @compiled
@@ -71,7 +71,7 @@ def weight_gradient(
     size = item_size(real)
     if Kb <= TILE_ROWS:
         columns = last - first
-        sums = scratch + _CHUNK * tile_columns(real) * size
+        sums = scratch + _CHUNK * lanes(real) * size
         _few_rows(
             real, R, b, b_row_stride, Kb, a + first * size, a_row_stride, columns, sums, scratch
         )
@@ -82,30 +82,10 @@ def weight_gradient(
                     sums + (column * columns + row) * size,
                     out + ((first + row) * out_row_stride + column) * size,
                 )
-        return
-    packed_b = scratch + _CHUNK * whole_vectors(real, TILE_ROWS) * size
-    panels = panel_count(real, Kb)
-    for r in range(0, max(R, 1), _CHUNK):
-        rows = min(_CHUNK, R - r)
-        for panel in range(0, panels, _PANELS):
-            _chunk_of_panels(
-                real,
-                panel,
-                min(panels, panel + _PANELS),
-                first,
-                last,
-                rows,
-                a + r * a_row_stride * size,
-                a_row_stride,
-                b + r * b_row_stride * size,
-                b_row_stride,
-                Kb,
-                r > 0,
-                out,
-                out_row_stride,
-                scratch,
-                packed_b,
-            )
+    else:
+        _many_rows(
+            real, first, last, R, a, a_row_stride, b, b_row_stride, Kb, out, out_row_stride, scratch
+        )
 
 
 @compiled
@@ -116,66 +96,55 @@ def column_sums(
 
     Parameters are those of `weight_gradient`; ``scratch`` has ``scratch_size(real, M, 1)`` elements.
     """
-    one = scratch + _CHUNK * tile_columns(real) * item_size(real)
+    one = scratch + _CHUNK * lanes(real) * item_size(real)
     store_one(real, one)
     _few_rows(real, R, one, 0, 1, a, a_row_stride, M, out, scratch)
 
 
-@compiled
-def _chunk_of_panels(
+@inlined
+def _many_rows(
     real: Any,
-    first_panel: int,
-    last_panel: int,
     first: int,
     last: int,
-    rows: int,
+    R: int,
     a: int,
     a_row_stride: int,
     b: int,
     b_row_stride: int,
     Kb: int,
-    add: bool,
     out: int,
     out_row_stride: int,
     packed_a: int,
-    packed_b: int,
 ) -> None:
-    """Compute out = a^T @ b, or add it to out, for one chunk of rows and some panels of b."""
+    """Compute rows of out = a^T @ b: pack some panels of b, and in turn groups of columns of a."""
     size = item_size(real)
-    left = panel_start(real, Kb, first_panel)
-    for panel in range(first_panel, last_panel):
-        column = panel_start(real, Kb, panel)
-        columns = panel_start(real, Kb, panel + 1) - column
-        target = packed_b + (column - left) * rows * size
-        copy_panel(real, rows, columns, b + column * size, b_row_stride, target)
     group = whole_vectors(real, TILE_ROWS)
-    for row in range(first, last, group):
-        height = min(group, last - row)
-        stride = whole_vectors(real, height)
-        copy_panel(real, rows, height, a + row * size, a_row_stride, packed_a)
-        for panel in range(first_panel, last_panel):
-            column = panel_start(real, Kb, panel)
-            columns = panel_start(real, Kb, panel + 1) - column
-            for i in range(0, height, TILE_ROWS):
-                place = out + ((row + i) * out_row_stride + column) * size
-                tile(
-                    size,
-                    min(TILE_ROWS, height - i),
-                    columns,
-                    rows,
-                    packed_a + i * size,
-                    1,
-                    stride,
-                    packed_b + (column - left) * rows * size,
-                    whole_vectors(real, columns),
-                    place if add else 0,
-                    out_row_stride,
-                    place,
-                    out_row_stride,
-                )
+    packed_b = packed_a + _CHUNK * group * size
+    step = _PANELS * tile_columns(real)
+    for r in range(0, max(R, 1), _CHUNK):
+        rows = min(_CHUNK, R - r)
+        for column in range(0, Kb, step):
+            columns = min(step, Kb - column)
+            panels = panel_count(real, columns)
+            right = b + (r * b_row_stride + column) * size
+            for panel in range(panels):
+                start = panel_start(real, columns, panel)
+                width = panel_start(real, columns, panel + 1) - start
+                target = packed_b + start * rows * size
+                copy_panel(real, rows, width, right + start * size, b_row_stride, target)
+            for row in range(first, last, group):
+                height = min(group, last - row)
+                left = a + (r * a_row_stride + row) * size
+                copy_panel(real, rows, height, left, a_row_stride, packed_a)
+                target = out + (row * out_row_stride + column) * size
+                strided_product(
+                    real, 0, panels, height, packed_a, 1, whole_vectors(real, height),
+                    packed_b, 0, rows, columns,
+                    target if r > 0 else 0, out_row_stride, target, out_row_stride,
+                )  # fmt: skip
 
 
-@compiled
+@inlined
 def _few_rows(
     real: Any,
     R: int,
@@ -186,32 +155,22 @@ def _few_rows(
     b_row_stride: int,
     Kb: int,
     out: int,
-    scratch: int,
+    packed: int,
 ) -> None:
-    """Compute the dense (Ma, Kb) matrix out = a^T @ b for Ma <= TILE_ROWS, without packing a."""
+    """Compute the dense (Ma, Kb) matrix out = a^T @ b; pack nothing but the last columns of b."""
     size = item_size(real)
+    whole = Kb // lanes(real) * lanes(real)
     for r in range(0, max(R, 1), _CHUNK):
         rows = min(_CHUNK, R - r)
-        for panel in range(panel_count(real, Kb)):
-            column = panel_start(real, Kb, panel)
-            columns = panel_start(real, Kb, panel + 1) - column
-            source, stride = b + (r * b_row_stride + column) * size, b_row_stride
-            if columns % lanes(real):  # a row of whole vectors is read where it lies
-                copy_panel(real, rows, columns, source, b_row_stride, scratch)
-                source, stride = scratch, whole_vectors(real, columns)
-            place = out + column * size
-            tile(
-                size,
-                Ma,
-                columns,
-                rows,
-                a + r * a_row_stride * size,
-                1,
-                a_row_stride,
-                source,
-                stride,
-                place if r > 0 else 0,
-                Kb,
-                place,
-                Kb,
-            )
+        left, right = a + r * a_row_stride * size, b + r * b_row_stride * size
+        strided_product(
+            real, 0, panel_count(real, whole), Ma, left, 1, a_row_stride,
+            right, b_row_stride, rows, whole, out if r > 0 else 0, Kb, out, Kb,
+        )  # fmt: skip
+        if whole < Kb:
+            target = out + whole * size
+            copy_panel(real, rows, Kb - whole, right + whole * size, b_row_stride, packed)
+            strided_product(
+                real, 0, 1, Ma, left, 1, a_row_stride,
+                packed, 0, rows, Kb - whole, target if r > 0 else 0, Kb, target, Kb,
+            )  # fmt: skip
