@@ -19,7 +19,7 @@ FUNCTIONS = frozenset(
     """
     add subtract multiply divide negative positive power remainder floor_divide square reciprocal
     exp expm1 exp2 log log1p log2 sqrt sin cos tan asin acos atan atan2 sinh cosh tanh asinh acosh atanh
-    hypot logaddexp sigmoid abs sign floor ceil round trunc maximum minimum where zeros_like
+    hypot logaddexp sigmoid erf abs sign floor ceil round trunc maximum minimum where zeros_like
     equal not_equal less less_equal greater greater_equal isnan isinf isfinite
     logical_and logical_or logical_xor logical_not
     """.split()

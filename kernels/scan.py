@@ -170,7 +170,10 @@ def scan(
 def _formula(m: Any, *arrays: Any, loop: Loop) -> tuple[Any, ...]:
     rows = loop.rows and loop.rows.as_arrays()
     if loop.program is not None:
-        return planned.forward(m, loop.program, arrays, loop.reverse, rows, _run_loop())
+        target = _numba()
+        return planned.forward(
+            target.NAMESPACE, loop.program, arrays, loop.reverse, rows, target.run_loop
+        )
     return reference.forward(m, loop.traced, arrays, loop.backward, loop.reverse, rows)
 
 
@@ -180,7 +183,10 @@ def _rule(m: Any, g: Any, y: Any, *arguments: Any, loop: Loop) -> tuple[Any, ...
     m = by_type[type(arguments[0])].namespace
     rows = loop.rows and loop.rows.as_arrays()
     if loop.program is not None:
-        found = planned.adjoint(m, loop.program, arguments, y, g, loop.reverse, rows, _run_loop())
+        target = _numba()
+        found = planned.adjoint(
+            target.NAMESPACE, loop.program, arguments, y, g, loop.reverse, rows, target.run_loop
+        )
     else:
         backward = loop.backward
         assert backward is not None  # there is no record without a tensor to differentiate by
@@ -188,10 +194,10 @@ def _rule(m: Any, g: Any, y: Any, *arguments: Any, loop: Loop) -> tuple[Any, ...
     return tuple(found.get(i) for i in range(len(arguments)))
 
 
-def _run_loop() -> planned.RunLoop:
-    from minigrad.kernels.targets.numba_cpu import run_loop  # Numba is loaded when it is needed
+def _numba() -> Any:
+    from minigrad.kernels.targets import numba_cpu  # Numba is loaded when it is needed
 
-    return run_loop
+    return numba_cpu
 
 
 _SCAN = Op("scan", _formula, _rule, domain=Domain(), joint=True, saves="all")

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import SimpleNamespace
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy
 
+from minigrad.backends import backend_named
 from minigrad.graph import Var
 from minigrad.kernels.cache import load_source
 from minigrad.kernels.cpu.lanes import DOUBLE, SINGLE
 from minigrad.kernels.cpu.pack import pack, packed_size
 from minigrad.kernels.cpu.team import run_team
+from minigrad.kernels.cpu.wide import matmul
 from minigrad.kernels.emit.numba_source import numba_source
 from minigrad.kernels.plan import LoopPlan
 from minigrad.kernels.rows import Rows
 from minigrad.threads import get_num_threads
 
 _LANES = {numpy.dtype("float32"): SINGLE.lanes, numpy.dtype("float64"): DOUBLE.lanes}
+NAMESPACE = SimpleNamespace(**{**vars(backend_named("numpy").namespace), "matmul": matmul})
+"""NumPy as formulas take it, with our own product for what is computed outside of the loop."""
 _entries: WeakKeyDictionary[LoopPlan, Any] = WeakKeyDictionary()
 
 
