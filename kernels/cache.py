@@ -72,10 +72,10 @@ def _surroundings() -> str:
     from minigrad.kernels.cpu.processor import processor
 
     versions = [f"{package} {version(package)}" for package in ("minigrad", "numba", "llvmlite")]
-    return "\n".join([*versions, f"Python {sys.version}", processor(), _digest_of_library()])
+    return "\n".join([*versions, f"Python {sys.version}", processor(), library_digest()])
 
 
-def _digest_of_library() -> str:
+def library_digest() -> str:
     """Hash what generated code calls. It is inlined there, and Numba does not look for changes."""
     digest = hashlib.sha256()
     for path in sorted((Path(__file__).parent / "cpu").glob("*.py")):

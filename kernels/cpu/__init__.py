@@ -1,5 +1,5 @@
 """What the generated CPU code calls, compiled once for each machine. Imports Numba."""
 
-from minigrad.kernels.cpu.numba_folder import ensure_numba_folder
+from minigrad.kernels.cpu.numba_folder import keep_by_content
 
-ensure_numba_folder()
+keep_by_content()

@@ -1,32 +1,53 @@
-"""A folder for what Numba compiles of this package, where Numba finds none by itself."""
+"""Where Numba keeps what it compiles of this folder: beside the generated sources, by content.
+
+Numba takes a compiled function from its cache if the file of the function is what it was. It does not
+look at the files of other functions that were inlined. Here one digest of all files names the folder, so
+that what was compiled of other sources is never taken.
+"""
 
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numba
+from numba.core import caching
 
+from minigrad.kernels.cache import library_digest
 from minigrad.kernels.cache_folder import in_cache_folder
 
-
-def ensure_numba_folder() -> None:
-    """Choose Numba's cache folder if the package and the home are both read-only.
-
-    Numba refuses ``cache=True`` there, for our functions and for those of the user alike.
-    """
-    try:
-        numba.njit(cache=True)(_nothing)
-    except RuntimeError:  # "no locator available"
-        numba.config.CACHE_DIR = str(in_cache_folder(_numba_folder))
+_HERE = Path(__file__).parent
 
 
-def _nothing() -> None:
-    pass
+def keep_by_content() -> None:
+    """Let Numba keep the functions of this folder by content; those of others stay where they are."""
+    caching.CacheImpl._locator_classes = [_Locator, *caching.CacheImpl._locator_classes]
 
 
-def _numba_folder(cache: Path) -> Path:
-    folder = cache / "numba"
+class _Locator(caching.UserProvidedCacheLocator):  # type: ignore[misc]
+    """Tells Numba the folder for one function."""
+
+    def __init__(self, function: Callable[..., Any], file: str) -> None:
+        self._py_file = file
+        self._lineno = function.__code__.co_firstlineno
+        self._cache_path = str(_folder(numba.config.CACHE_DIR))
+
+    @classmethod
+    def from_function(cls, function: Callable[..., Any], file: str) -> _Locator | None:
+        return cls(function, file) if Path(file).parent == _HERE else None
+
+
+@cache
+def _folder(chosen: str) -> Path:
+    """Return a folder that can be written: in Numba's own, if the user chose one."""
+    return _made(Path(chosen)) if chosen else in_cache_folder(_made)
+
+
+def _made(root: Path) -> Path:
+    folder = root / f"cpu-{library_digest()[:16]}"
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=folder):  # it can be written
         return folder

@@ -152,7 +152,7 @@ def test_line_ends_are_kept():
         (cache, "version", lambda package: "0"),
         (sys, "version", "3.99"),
         (processor, "processor", lambda: "another machine"),
-        (cache, "_digest_of_library", lambda: "0"),
+        (cache, "library_digest", lambda: "0"),
     ],
     ids=["versions", "Python", "processor", "library"],
 )
@@ -176,10 +176,10 @@ def test_the_processor_is_the_one_that_numba_was_told():
 def test_the_digest_changes_with_any_file_of_the_library(tmp_path, monkeypatch):
     monkeypatch.setattr(cache, "__file__", str(tmp_path / "cache.py"))
     (tmp_path / "cpu").mkdir()
-    digests = [cache._digest_of_library()]
+    digests = [cache.library_digest()]
     for name, text in [("a.py", "1"), ("a.py", "2"), ("b.py", "2")]:
         (tmp_path / "cpu" / name).write_text(text)
-        digests.append(cache._digest_of_library())
+        digests.append(cache.library_digest())
     assert len(set(digests)) == 4
 
 
@@ -385,37 +385,35 @@ def test_a_full_cache_that_cannot_be_written_is_used_as_it_is(folder, monkeypatc
         assert load_source(TEXT, "twice").__file__ == path
 
 
-def test_numba_gets_a_folder_when_package_and_home_are_read_only(temporary, folder):
+COMPILED = """
+from numba import config, njit
+from minigrad.kernels.cpu.barrier import barrier
+print(config.CACHE_DIR, barrier.stats.cache_path)
+"""
+
+
+def test_what_numba_compiles_of_the_library_is_kept_by_content(folder, tmp_path):
+    name = f"cpu-{cache.library_digest()[:16]}"
+    assert run(COMPILED, NUMBA_CACHE_DIR="") == str(folder / name)
+    chosen = tmp_path / "chosen"
+    assert run(COMPILED, NUMBA_CACHE_DIR=str(chosen)) == f"{chosen} {chosen / name}"
+
+
+def test_what_others_compile_stays_where_numba_keeps_it(folder, tmp_path):
+    (tmp_path / "theirs.py").write_text(
+        "from numba import njit\n\n\n@njit(cache=True)\ndef twice(x):\n    return 2 * x\n"
+    )
+    script = """
+    import minigrad.kernels.cpu
+    from theirs import twice
+    print(twice(2), twice.stats.cache_path)
+    """
+    found = run(script, NUMBA_CACHE_DIR="", PYTHONPATH=str(tmp_path))
+    assert found == f"4 {tmp_path / '__pycache__'}"
+
+
+def test_a_cache_that_cannot_be_written_is_replaced_for_numba_too(temporary, folder):
     folder.write_text("a file where the folder would be")
-    script = """
-    import os, pathlib, warnings
-    from numba import config
-    from numba.core import caching
-
-    ensure = caching._CacheLocator.ensure_cache_path
-
-    def ensure_cache_path(locator):
-        if not config.CACHE_DIR:
-            raise OSError(30, "Read-only file system")
-        ensure(locator)
-
-    caching._CacheLocator.ensure_cache_path = ensure_cache_path
-    with warnings.catch_warnings(record=True, action="always") as caught:
-        from minigrad.kernels.cpu.barrier import barrier
-        from minigrad.kernels.cache import load_source
-        load_source("value = 0", "value")
-    assert len(caught) == 1
-    print(barrier.stats.cache_path)
-    """
-    path = Path(run(script, TMPDIR=str(temporary), NUMBA_CACHE_DIR=""))
-    assert path.is_relative_to(temporary / f"minigrad-{os.getuid()}" / "numba")
-
-
-def test_numba_keeps_its_own_folder_where_it_has_one(tmp_path):
-    script = """
-    from numba import config
-    from minigrad.kernels.cpu.barrier import barrier
-    print(config.CACHE_DIR)
-    """
-    assert run(script, NUMBA_CACHE_DIR="") == ""
-    assert run(script, NUMBA_CACHE_DIR=str(tmp_path)) == str(tmp_path)
+    script = "import warnings\nwarnings.simplefilter('ignore')" + COMPILED
+    found = run(script, NUMBA_CACHE_DIR="", TMPDIR=str(temporary))
+    assert Path(found).is_relative_to(temporary / f"minigrad-{os.getuid()}")
