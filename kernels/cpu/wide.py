@@ -43,8 +43,8 @@ def matmul(a: Any, b: Any) -> Any:
 def _by_matrix(real: Any, a: Any, b: Any) -> Any:
     (rows, inner), columns, size = a.shape, b.shape[1], a.itemsize
     packed = numpy.empty(packed_size(real, inner, columns), a.dtype)
-    strides = (stride // size for stride in b.strides)
-    pack(real, inner, columns, b.ctypes.data, *strides, packed.ctypes.data)
+    down, along = (stride // size for stride in b.strides)
+    pack(real, inner, columns, b.ctypes.data, down, along, packed.ctypes.data)
     c = numpy.empty((rows, columns), a.dtype)
     numbers = (size, rows, a.ctypes.data, a.strides[0] // size, packed.ctypes.data, inner, columns)
     arguments = numpy.array([*numbers, c.ctypes.data], numpy.int64)
@@ -64,7 +64,7 @@ def _over_rows(real: Any, a: Any, b: Any) -> Any:
     return out
 
 
-@cfunc(_ENTRY, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@cfunc(_ENTRY, cache=True, error_model="numpy")
 def _product(thread: int, threads: int, arguments: Any) -> None:
     size, rows, a, stride = arguments[0], arguments[1], arguments[2], arguments[3]
     packed, inner, columns, c = arguments[4], arguments[5], arguments[6], arguments[7]
@@ -78,7 +78,7 @@ def _product(thread: int, threads: int, arguments: Any) -> None:
         rows_product(float64, n, a, stride, packed, inner, columns, 0, 0, c, columns)
 
 
-@cfunc(_ENTRY, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@cfunc(_ENTRY, cache=True, error_model="numpy")
 def _gradient(thread: int, threads: int, arguments: Any) -> None:
     size, rows, a, a_stride = arguments[0], arguments[1], arguments[2], arguments[3]
     b, b_stride, outer, inner = arguments[4], arguments[5], arguments[6], arguments[7]

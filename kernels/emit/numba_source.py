@@ -237,7 +237,8 @@ class _Writer:
         tail = sweep.width - full
         tracer = Tracer()
         names: dict[Var, str] = {}
-        once, each = [], []
+        once: list[tuple[Var, Place]] = []
+        each: list[tuple[Var, Place]] = []
         for var, place in sweep.loads.items():
             names[var] = f"x{len(names)}"
             width = var.shape[-1] if var.shape else 1

@@ -54,8 +54,8 @@ def run_loop(
         if buffer.kind == "matrix":
             inner, width = inners[buffer], buffer.width
             packed = numpy.empty(packed_size(real, inner, width), plan.dtype)
-            strides = (stride // array.itemsize for stride in array.strides)
-            pack(real, inner, width, array.ctypes.data, *strides, packed.ctypes.data)
+            down, along = (stride // array.itemsize for stride in array.strides)
+            pack(real, inner, width, array.ctypes.data, down, along, packed.ctypes.data)
             parameters.append(packed)
         else:
             parameters.append(numpy.ascontiguousarray(array, plan.dtype))

@@ -220,7 +220,7 @@ def _for_rows(nodes: Sequence[Node], traced: int, rows: int) -> list[Node]:
     """Return nodes whose attributes fit another number of rows."""
     fitted = []
     for node in nodes:
-        shape = node.attributes.get("shape")
+        shape = node.attributes.get("shape", ())
         if node.op.name == "broadcast_to" and shape[0] == traced:
             node = Node(node.op, node.inputs, {"shape": (rows, *shape[1:])}, node.outputs)
         fitted.append(node)
