@@ -4,7 +4,9 @@ An error is measured by the number of roundings on the way: each is at most half
 the magnitudes. Everything that a kernel writes to lies in a larger buffer, which it has to leave alone.
 """
 
+import ctypes
 import itertools
+import mmap
 import os
 import platform
 import subprocess
@@ -217,6 +219,50 @@ def test_nan_and_infinity_reach_their_row_and_column_and_no_other(dtype):
         assert np.array_equal(same(c.values), same(expected))
 
 
+def before_forbidden_memory(array):
+    """Return a copy of an array behind which memory cannot be read: doing so ends the process."""
+    page = mmap.PAGESIZE
+    size = -(-array.nbytes // page) * page
+    block = np.frombuffer(mmap.mmap(-1, size + page), np.uint8)
+    libc = ctypes.CDLL(None)
+    assert libc.mprotect(ctypes.c_void_p(address(block) + size), ctypes.c_size_t(page), 0) == 0
+    copy = block[size - array.nbytes : size].view(array.dtype).reshape(array.shape)
+    copy[...] = array
+    return copy
+
+
+@dtypes
+@pytest.mark.parametrize(("n", "K", "M"), [(1, 1, 1), (9, 18, 101)])
+def test_no_operand_is_read_behind_its_end(dtype, n, K, M):
+    rng = np.random.default_rng(0)
+    shapes = [(n, K), (K, M), (M, K), (n, M)]
+    arrays = [before_forbidden_memory(draw(rng, *shape, dtype=dtype)) for shape in shapes]
+    a, b, transposed, start = arrays
+    for matrix, *strides in [(b, M, 1), (transposed, 1, K)]:
+        right = before_forbidden_memory(np.zeros(pack.packed_size(dtype, K, M), dtype))
+        c = before_forbidden_memory(np.zeros((n, M), dtype))
+        pack.pack(dtype, K, M, address(matrix), *strides, address(right))
+        sizes = (address(right), K, M, address(start), M)
+        product.rows_product(dtype, n, address(a), K, *sizes, address(c), M)
+        factor = b if matrix is b else transposed.T
+        magnitude = abs(wide(a)) @ abs(wide(factor)) + abs(start)
+        assert_close(c, wide(a) @ wide(factor) + start, magnitude, K + 1)
+
+
+@dtypes
+@pytest.mark.parametrize("Kb", [3, 30])
+def test_no_row_is_read_behind_its_end(dtype, Kb):
+    rng = np.random.default_rng(0)
+    a, b = (before_forbidden_memory(draw(rng, 20, width, dtype=dtype)) for width in (37, Kb))
+    out = before_forbidden_memory(np.zeros((37, Kb), dtype))
+    size = weight_gradients.scratch_size(dtype, 37, Kb)
+    scratch = before_forbidden_memory(np.zeros(size, dtype))
+    weight_gradients.weight_gradient(
+        dtype, 0, 37, 20, address(a), 37, address(b), Kb, Kb, address(out), Kb, address(scratch)
+    )
+    assert_close(out, wide(a).T @ wide(b), abs(wide(a)).T @ abs(wide(b)), 21)
+
+
 # -- gradients of weights
 
 
@@ -286,8 +332,7 @@ def test_nan_and_infinity_reach_their_weights_and_no_other(dtype, Kb):
 @dtypes
 @pytest.mark.parametrize(("R", "M"), [(0, 3), (1, 1), (256, 16), (257, 130), (100_000, 3)])
 def test_column_sums_round_as_often_as_a_chunk_and_the_chunks(dtype, R, M):
-    rng = np.random.default_rng(0)
-    a = Guarded(rng.uniform(size=(R, M)).astype(dtype), 2)
+    a = Guarded(np.full((R, M), 0.1, dtype), 2)  # a single sum of 0.1 drifts away
     out = Guarded(np.full((1, M), np.nan, dtype))
     size = weight_gradients.scratch_size(dtype, M, 1)
     scratch = Guarded(np.full((1, size), np.nan, dtype))
@@ -305,7 +350,7 @@ def test_column_sums_round_as_often_as_a_chunk_and_the_chunks(dtype, R, M):
 @pytest.mark.skipif(vector_bytes() == 32, reason="the other tests have run on AVX2")
 def test_an_avx2_build_passes_the_same_tests(tmp_path):
     settings = {
-        "NUMBA_CPU_NAME": "x86-64-v3",
+        "NUMBA_CPU_NAME": "x86-64-v3",  # with the features that the name implies
         "NUMBA_CPU_FEATURES": "",
         "NUMBA_CACHE_DIR": str(tmp_path),
     }
