@@ -20,12 +20,12 @@ def compiled(function: F) -> F:
 
     A first argument ``real`` is np.float32 or np.float64 itself: it chooses the code and costs nothing.
     """
-    return njit(cache=True, error_model="numpy", nogil=True)(function)  # type: ignore[no-any-return]
+    return njit(cache=True, error_model="numpy", nogil=True)(function)
 
 
 def inlined(function: F) -> F:
     """Make a function a part of each compiled function that calls it."""
-    return njit(inline="always")(function)  # type: ignore[no-any-return]
+    return njit(inline="always")(function)
 
 
 def constant(value: Callable[[VectorBuilder], int]) -> Callable[[Any], int]:
@@ -37,7 +37,7 @@ def constant(value: Callable[[VectorBuilder], int]) -> Callable[[Any], int]:
 
         return types.int64(real), generate
 
-    return intrinsic(define)  # type: ignore[no-any-return]
+    return intrinsic(define)
 
 
 def instructions(write: Callable[..., None]) -> Callable[..., None]:
@@ -57,4 +57,4 @@ def instructions(write: Callable[..., None]) -> Callable[..., None]:
     first, real, *_ = inspect.signature(define).parameters.values()
     integers = list(inspect.signature(write).parameters.values())[1:]
     define.__signature__ = inspect.Signature([first, real, *integers])  # type: ignore[attr-defined]
-    return intrinsic(define)  # type: ignore[no-any-return]
+    return intrinsic(define)

@@ -80,7 +80,7 @@ def _product(
 _SIGNATURE = types.void(*[types.int64] * 15)
 
 
-@cfunc(_SIGNATURE, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@cfunc(_SIGNATURE, cache=True, error_model="numpy")
 def _entry(
     size: int,
     first: int,
