@@ -8,4 +8,5 @@ if __name__ != "minigrad.kernels":
 
 from minigrad.kernels.cell import Cell as Cell
 from minigrad.kernels.cell import cell as cell
+from minigrad.kernels.explain import explain as explain
 from minigrad.kernels.scan import scan as scan

@@ -58,8 +58,13 @@ class Product:
     source: Place
     inner: int
     matrix: Buffer
-    target: Buffer
+    target: Place
     start: Place | None = None
+
+    @property
+    def width(self) -> int:
+        """The columns of the result."""
+        return self.matrix.width
 
 
 @dataclass
@@ -144,18 +149,22 @@ def plan_loop(
     Refusal
         If something has no place in a compiled loop.
     """
-    wanted = [var for var in (*new_states, *stored) if var is not None]
-    planner = _Planner(nodes, states, wanted, fixed)
+    planner = _Planner(nodes, states, new_states, stored, fixed)
     for node in nodes:
         planner.place(node)
-    return planner.finish(new_states, stored)
+    return planner.finish(new_states)
 
 
 class _Planner:
     """Places one node after the other."""
 
     def __init__(
-        self, nodes: Sequence[Node], states: Sequence[Var], wanted: Sequence[Var], fixed: Any
+        self,
+        nodes: Sequence[Node],
+        states: Sequence[Var],
+        new_states: Sequence[Any],
+        stored: Sequence[Var],
+        fixed: Any,
     ) -> None:
         self.fixed = fixed
         self.dtype = states[0].dtype
@@ -166,7 +175,7 @@ class _Planner:
             Buffer(f"state{i}", s.shape[1], "state") for i, s in enumerate(states)
         )
         self.scratch: list[Buffer] = []
-        self.stored: dict[Var, Buffer] = {}
+        self.stored = {v: Buffer(f"stored{i}", v.shape[1], "stored") for i, v in enumerate(stored)}
         # where a value lies in memory, and the first phase in which it can be read from there
         self.places: dict[Var, tuple[Place, int]] = {
             s: (Place(b), 0) for s, b in zip(states, self.state_buffers, strict=True)
@@ -174,7 +183,7 @@ class _Planner:
         self.made: dict[Var, tuple[int, int]] = {}  # phase and width of the sweep that computes it
         self.products: dict[Var, tuple[Product, int]] = {}  # by result, with its phase
         self.uses = Counter(i for n in nodes for i in n.inputs if isinstance(i, Var))
-        self.uses.update(wanted)
+        self.uses.update(v for v in (*new_states, *stored) if v is not None)
         for state in states:
             self._check(state)
 
@@ -246,13 +255,13 @@ class _Planner:
         place, phase = self.in_memory(source)
         (output,) = node.outputs
         self._check(output)
-        target = self._scratch(output.shape[1])
+        target = Place(self._scratch(output.shape[1]))
         packed = self.vectors.setdefault(
             matrix, Buffer(f"matrix{len(self.vectors)}", output.shape[1], "matrix")
         )
         product = Product(place, source.shape[1], packed, target)
         self._phase(phase).products.append(product)
-        self.places[output] = Place(target), phase
+        self.places[output] = target, phase
         self.products[output] = product, phase
 
     def _joins_product(self, node: Node) -> bool:
@@ -262,9 +271,10 @@ class _Planner:
             return False
         made, phase = self.products[product]
         fits = other.shape[-1:] == product.shape[-1:] and node.outputs[0].shape == product.shape
-        if made.start is not None or not fits or other in self.made:
+        if made.start is not None or not fits:
             return False
-        return self.in_memory(other)[1] <= phase
+        ready = self.made[other][0] + 1 if other in self.made else self.in_memory(other)[1]
+        return ready <= phase
 
     def _place_sum(self, node: Node) -> None:
         other, product = node.inputs
@@ -292,7 +302,8 @@ class _Planner:
     def _place_concat(self, node: Node) -> None:
         (output,) = node.outputs
         self._check(output)
-        buffer, offset, ready = self._scratch(output.shape[1]), 0, 0
+        buffer = self.stored.get(output) or self._scratch(output.shape[1])
+        offset, ready = 0, 0
         for part in node.inputs:
             ready = max(ready, self._store(part, Place(buffer, offset)))
             offset += part.shape[1]
@@ -344,17 +355,21 @@ class _Planner:
 
     # the end
 
-    def finish(self, new_states: Sequence[Any], stored: Sequence[Var]) -> LoopPlan:
+    def finish(self, new_states: Sequence[Any]) -> LoopPlan:
         """Store what goes to the next step and to the outside."""
         for buffer, new in zip(self.state_buffers, new_states, strict=True):
             place = Place(buffer, next=True)
             if new is None:
                 self._sweep(0, buffer.width).stores.append((0.0, place))
+            elif new in self.products and self.uses[new] == 1:
+                product, _ = self.products[new]
+                self.scratch.remove(product.target.buffer)
+                product.target = place
             else:
                 self._store(new, place)
-        for var in stored:
-            self.stored[var] = Buffer(f"stored{len(self.stored)}", var.shape[1], "stored")
-            self._store(var, Place(self.stored[var]))
+        for var, buffer in self.stored.items():
+            if var not in self.places or self.places[var][0].buffer is not buffer:
+                self._store(var, Place(buffer))
         return LoopPlan(
             tuple(self.phases),
             self.read,

@@ -165,8 +165,7 @@ class _Writer:
             start_stride = self.stride(p.start.buffer) // self.size
         return (
             f"rows_product(real, n, {self.base(p.source)}, {p.source.buffer.width}, {p.matrix.name}, "
-            f"{p.inner}, {p.target.width}, {start}, {start_stride}, {p.target.name}_row, "
-            f"{p.target.width})"
+            f"{p.inner}, {p.width}, {start}, {start_stride}, {self.base(p.target)}, {p.width})"
         )
 
     # absent and fresh rows

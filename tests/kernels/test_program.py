@@ -48,10 +48,10 @@ def run_by_numpy(plan, steps, read, fixed, initial, *, reverse, backward, rows):
         following = {b: np.full((rows, b.width), np.nan) for b in plan.states}
         for phase in plan.phases:
             for p in phase.products:
-                width = p.target.width
-                start = 0 if p.start is None else columns(p.start, width)
-                product = columns(p.source, p.inner) @ memory[p.matrix]
-                memory[p.target] = start + product
+                start = 0 if p.start is None else columns(p.start, p.width)
+                product = start + columns(p.source, p.inner) @ memory[p.matrix]
+                target = following if p.target.next else memory
+                target[p.target.buffer][...] = product
             for sweep in phase.sweeps.values():
                 values = {
                     v: columns(place, v.shape[-1] if v.shape else 1)

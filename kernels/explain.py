@@ -1,0 +1,141 @@
+"""Say how the loop of a cell is run: what leaves it, what stays in it, what is kept for the way back."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from minigrad.dtypes import as_dtype, get_default_dtype
+from minigrad.errors import ArgumentError
+from minigrad.graph import Node, Var
+from minigrad.kernels.cell import Cell
+from minigrad.kernels.compile import program_of
+from minigrad.kernels.normalize import Refusal
+from minigrad.kernels.plan import LoopPlan
+from minigrad.kernels.program import Program
+from minigrad.kernels.step import TracedStep
+from minigrad.kernels.trace import trace
+from minigrad.tensor import Tensor
+
+_ROWS = 2  # of the trace that is shown: any number
+
+
+def explain(cell: Any, *sizes: int, dtype: Any = None, **options: Any) -> str:
+    """Return how the loop of a cell, or of a recurrent layer, is run.
+
+    Parameters
+    ----------
+    cell : Cell or Module
+        A recurrent layer, or a cell with ``params`` and its sizes.
+    *sizes : int
+        ``input_size`` and ``hidden_size`` of a cell.
+    dtype : dtype, optional
+        By default that of the layer, or the default dtype.
+    **options
+        As for the ``params`` of the cell.
+
+    Returns
+    -------
+    str
+        A few lines; T is the number of steps and N that of sequences.
+
+    Raises
+    ------
+    ArgumentError
+        If it is neither, or the cell does not say what its parameters look like.
+    """
+    if not isinstance(cell, Cell):
+        layer, cell = cell, getattr(cell, "cell", None)
+        if not isinstance(cell, Cell) or sizes or options:
+            raise ArgumentError(
+                f"explain: a {type(layer).__name__} with sizes {sizes} is neither a recurrent layer nor "
+                "a cell; write explain(layer), or explain(cell, input_size, hidden_size)"
+            )
+        sizes, options = (layer.input_size, layer.hidden_size), layer.options
+        dtype = dtype or next(layer.parameters()).dtype
+    if len(sizes) != 2:
+        raise ArgumentError(
+            f"explain: the cell needs input_size and hidden_size, not {sizes or 'nothing'}"
+        )
+    kind = as_dtype(dtype or get_default_dtype())
+    traced = _traced(cell, *sizes, kind, options)
+    arguments = [*traced.inputs, *traced.states]
+    shown = ", ".join(f"{v.name}[N,{v.shape[1]}]" for v in arguments)
+    head = f"{cell.__name__}({shown})   {kind}"
+    wanted = [i for i in range(len(traced.graph.inputs)) if not 0 < i <= len(traced.states)]
+    try:
+        return "\n".join([head, *_lines(program_of(cell, traced, wanted, broken=False))])
+    except Refusal as refusal:
+        return f"{head}\n  interpreted, because {refusal}"
+
+
+def _traced(cell: Cell, width: int, hidden: int, kind: Any, options: dict[str, Any]) -> TracedStep:
+    starts = cell.initial_parameters(width, hidden, **options)
+    shapes = {n: s.shape if isinstance(s, Tensor) else tuple(s) for n, s in starts.items()}
+    widths = zip(cell.states, cell.state_widths(hidden, **options), strict=True)
+    graph = trace(
+        cell,
+        [Var((_ROWS, width), kind, name) for name in cell.inputs],
+        [Var((_ROWS, size), kind, name) for name, size in widths],
+        {name: Var(shape, kind, name) for name, shape in shapes.items()},
+    )
+    return TracedStep(graph, len(cell.inputs), len(cell.states))
+
+
+def _lines(program: Program) -> list[str]:
+    backward = program.backward
+    assert backward is not None  # it was asked for
+    kept = [buffer.width for buffer in program.loop.stored.values()]
+    size = program.loop.dtype.itemsize
+    rows = [
+        ("before the loop", _outside(program.before, "T*N")),
+        ("each step", _inside(program.loop)),
+        ("kept", f"{len(kept)} values of T*N rows, {sum(kept) * size} bytes a row"),
+        ("each step back", _inside(backward.loop)),
+        ("after the loop", _outside(backward.after, "T*N")),
+    ]
+    return [f"  {name:<16}{text}" for name, text in rows]
+
+
+def _inside(plan: LoopPlan) -> str:
+    parts = []
+    for phase in plan.phases:
+        parts += [f"product (N,{p.inner})x({p.inner},{p.width})" for p in phase.products]
+        for sweep in phase.sweeps.values():
+            text = f"sweep of {len(sweep.nodes)} operations, width {sweep.width}"
+            if sweep.reductions:
+                text += f", {_number(len(sweep.reductions), 'sum')} over it"
+            parts.append(text)
+    return "; ".join(parts) or "nothing"
+
+
+def _outside(nodes: Sequence[Node], rows: str) -> str:
+    parts, others = [], Counter[str]()
+    for node in nodes:
+        if node.op.name != "matmul":
+            others[node.op.name] += 1
+            continue
+        a, b = (i.shape for i in node.inputs)
+        over_rows = _is_turned(node, nodes)
+        left = (
+            f"({a[0]},{rows})x({rows},{b[1]})" if over_rows else f"({rows},{a[1]})x({b[0]},{b[1]})"
+        )
+        parts.append(f"product {left}")
+    moves = ("matrix_transpose", "getitem", "split", "concat", "broadcast_to", "zeros_like")
+    counted = {name: count for name, count in others.items() if name not in moves}
+    if sums := counted.pop("sum_to", 0):
+        parts.append(f"{_number(sums, 'sum')} over {rows} rows")
+    if counted:
+        parts.append(f"{_number(sum(counted.values()), 'operation')} on {rows} rows")
+    return "; ".join(parts) or "nothing"
+
+
+def _is_turned(product: Node, nodes: Sequence[Node]) -> bool:
+    """Say whether the left side of a product was transposed, so that it is a sum over rows."""
+    left = product.inputs[0]
+    return any(left is n.outputs[0] and n.op.name == "matrix_transpose" for n in nodes)
+
+
+def _number(count: int, name: str) -> str:
+    return f"{count} {name}{'s' * (count != 1)}"

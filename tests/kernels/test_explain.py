@@ -1,0 +1,60 @@
+"""What explain says of a loop."""
+
+import pytest
+
+import minigrad as mg
+from minigrad import nn
+from minigrad.errors import ArgumentError
+from minigrad.kernels import cell, explain
+
+LSTM = """\
+lstm(x[N,5], h[N,4], c[N,4])   float32
+  before the loop product (T*N,5)x(5,16); 1 operation on T*N rows
+  each step       product (N,4)x(4,16); sweep of 9 operations, width 4
+  kept            7 values of T*N rows, 112 bytes a row
+  each step back  sweep of 23 operations, width 4; product (N,16)x(16,4)
+  after the loop  product (16,T*N)x(T*N,4); product (T*N,16)x(16,5); product (16,T*N)x(T*N,5); \
+1 sum over T*N rows"""
+
+
+def test_a_layer_and_its_cell_are_explained_alike():
+    assert explain(nn.LSTM(5, 4, num_layers=2, bidirectional=True)) == LSTM
+    assert explain(nn.cells.lstm, 5, 4) == LSTM
+    assert explain(nn.cells.lstm, 5, 4, dtype="float64") == LSTM.replace("32", "64").replace(
+        "112 bytes", "224 bytes"
+    )
+
+
+def test_a_product_in_the_middle_and_options():
+    text = explain(nn.LSTM(5, 4, proj_size=2))
+    assert (
+        "each step       product (N,2)x(2,16); sweep of 9 operations, width 4; product (N,4)x(4,2)"
+        in text
+    )
+
+
+def test_what_cannot_be_compiled_is_named():
+    @cell(state="h", params=lambda width, hidden: {"w": (width, hidden)})
+    def running(x, h, *, w):
+        return mg.cumulative_sum(h + x @ w, axis=-1)
+
+    assert explain(running, 3, 4) == (
+        "running(x[N,3], h[N,4])   float32\n"
+        "  interpreted, because cumulative_sum has no place in a compiled loop"
+    )
+
+
+@pytest.mark.parametrize(
+    ("make", "text"),
+    [
+        (
+            lambda: explain(nn.Linear(2, 3)),
+            "a Linear with sizes .* is neither a recurrent layer nor",
+        ),
+        (lambda: explain(nn.LSTM(2, 3), 2, 3), "explain: a LSTM with sizes"),
+        (lambda: explain(nn.cells.lstm, 2), "the cell needs input_size and hidden_size, not"),
+    ],
+)
+def test_wrong_arguments(make, text):
+    with pytest.raises(ArgumentError, match=text):
+        make()
