@@ -26,14 +26,14 @@ class Backward:
 
     Attributes
     ----------
+    before : tuple of Node
+        What of the forward pass, before its loop, is computed again because it is read.
     once : list of Node
         Made of parameters alone.
     loop : LoopPlan
         Its states are the cotangents of the states.
     after : list of Node
         For the rows of all time steps.
-    carried : tuple of Var
-        The cotangents of the states as the loop gets them.
     from_outputs : Var
         The cotangent of the outputs of a step.
     reads : dict of Var
@@ -42,6 +42,7 @@ class Backward:
         What is asked for: the cotangent for each number of an argument, or None.
     """
 
+    before: tuple[Node, ...]
     once: list[Node]
     loop: LoopPlan
     after: list[Node]
@@ -126,12 +127,18 @@ def make_program(
     backward = None
     if derived is not None and wanted is not None:
         reads = dict(zip(read, read_as, strict=True))
-        backward = _backward(derived, states, reads, fixed, wanted)
+        again = live_nodes(before, read_as)
+        backward = _backward(derived, states, reads, again, fixed, wanted)
     return Program(xs, before_states, parameters, outputs, once, before, forward, backward, rows)
 
 
 def _backward(
-    derived: Graph, states: int, reads: dict[Var, Var], fixed: set[Var], wanted: Sequence[int]
+    derived: Graph,
+    states: int,
+    reads: dict[Var, Var],
+    before: tuple[Node, ...],
+    fixed: set[Var],
+    wanted: Sequence[int],
 ) -> Backward:
     parameters = [var for var, read in reads.items() if read in fixed]
     seeds = derived.inputs[:states]
@@ -159,4 +166,6 @@ def _backward(
     asked = (*(i for node in after for i in node.inputs), *others)
     stored = tuple(dict.fromkeys(i for i in asked if isinstance(i, Var) and i in made))
     plan = plan_loop(loop, (carried, *seeds[1:]), new_states, stored, fixed)
-    return Backward(once, plan, after, from_outputs, reads, dict(zip(wanted, others, strict=True)))
+    return Backward(
+        before, once, plan, after, from_outputs, reads, dict(zip(wanted, others, strict=True))
+    )

@@ -91,7 +91,7 @@ def forward(
     """
     inputs, initial, _ = _split(program, arrays)
     steps, count = inputs[0].shape[:2]
-    values = _outside(m, program, arrays, rows)
+    values = _outside(m, program, program.before, arrays, rows)
     plan = program.loop
     read, fixed = _given(plan, values, steps, count)
     finals, _, stored = run_loop(
@@ -133,7 +133,7 @@ def adjoint(
     steps, count = inputs[0].shape[:2]
     number, total = len(initial), steps * count
     stacks = dict(zip(program.loop.stored, (results[0], *results[1 + number :]), strict=True))
-    known = _outside(m, program, arrays, rows)
+    known = _outside(m, program, backward.before, arrays, rows)
     known.update(_as_rows(stacks, total))
     for old, new, start in zip(program.states, program.outputs, initial, strict=True):
         if old not in stacks and new in stacks:
@@ -178,8 +178,10 @@ def _split(program: Program, arrays: Sequence[Any]) -> tuple[Any, Any, Any]:
     return arrays[:first], arrays[first:second], arrays[second:]
 
 
-def _outside(m: Any, program: Program, arrays: Sequence[Any], rows: Rows | None) -> dict[Var, Any]:
-    """Return parameters, inputs, and what is made of them before the loop, with time as rows.
+def _outside(
+    m: Any, program: Program, before: Sequence[Node], arrays: Sequence[Any], rows: Rows | None
+) -> dict[Var, Any]:
+    """Return parameters, inputs, and what ``before`` makes of them, with time as rows.
 
     What stands in absent rows is replaced by a row that is present in some step, so that it is never
     read.
@@ -194,7 +196,7 @@ def _outside(m: Any, program: Program, arrays: Sequence[Any], rows: Rows | None)
         stand_in = m.where(present, m.arange(total), present.argmax())
         flat = [x[stand_in] for x in flat]
     values.update(zip(program.inputs, flat, strict=True))
-    return run(_for_rows(program.before, program.rows, total), values, m)
+    return run(_for_rows(before, program.rows, total), values, m)
 
 
 def _given(plan: LoopPlan, values: Arrays, steps: int, rows: int) -> tuple[Arrays, Arrays]:
