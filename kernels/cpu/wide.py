@@ -33,7 +33,7 @@ def matmul(a: Any, b: Any) -> Any:
     if rows * inner * columns < _FEW or b.shape[0] != inner:
         return numpy.matmul(a, b)
     turned = a.strides[0] == size and a.strides[1] >= rows * size
-    if turned and b.strides[1] == size and inner > max(rows, columns):
+    if turned and b.strides[1] == size and b.strides[0] >= columns * size:
         return _over_rows(real, a.T, b)
     if a.strides[1] == size and a.strides[0] >= inner * size and min(b.strides) > 0:
         return _by_matrix(real, a, b)
