@@ -355,7 +355,7 @@ def _compiled(
 ) -> Program | None:
     """Return the program of a loop that can be compiled, else None, after saying so."""
     _, states, _ = traced.split(range(len(arguments)))
-    if 0 in arguments[0].shape[:2]:
+    if 0 in arguments[0].shape[:2] or (rows is not None and not any(rows.any_present)):
         return None  # nothing to compute
     others = [i for i in wanted if i not in states] if wanted else None
     try:

@@ -144,6 +144,12 @@ def test_nothing_to_compute_is_not_compiled():
     outputs, final = scan(lambda x, h: h + x, x, h, compile="require")
     assert outputs.shape == (0, 2, 3)
     assert final.tolist() == h.tolist()
+    x, w = mg.full((2, 2, 3), np.nan, requires_grad=True), mg.ones(3, requires_grad=True)
+    outputs, final = scan(
+        lambda x, h, *, w: h + x * w, x, h, {"w": w}, lengths=[0, 0], compile="require"
+    )
+    gradients = mg.grad(mg.sum(outputs) + mg.sum(final), [x, w], allow_unused=True)
+    assert all(g is None or not g.numpy().any() for g in gradients)
 
 
 AUTOMATIC = """
