@@ -91,11 +91,17 @@ def forward(
     """
     inputs, initial, _ = _split(program, arrays)
     steps, count = inputs[0].shape[:2]
-    values = _outside(m, program, program.before, arrays, rows)
+    flat = _Flat(m, steps, count, rows)
+    values = _outside(m, program, program.before, arrays, flat)
     plan = program.loop
-    read, fixed = _given(plan, values, steps, count)
     finals, _, stored = run_loop(
-        plan, steps, read, fixed, initial, reverse=reverse, backward=False, rows=rows
+        plan,
+        flat.steps,
+        *flat.given(plan, values),
+        initial,
+        reverse=reverse,
+        backward=False,
+        rows=rows,
     )
     output, *kept = plan.stored
     return stored[output], *finals, *(stored[v] for v in kept)
@@ -131,45 +137,70 @@ def adjoint(
     assert backward is not None  # the loop was run to be differentiated
     inputs, initial, _ = _split(program, arrays)
     steps, count = inputs[0].shape[:2]
-    number, total = len(initial), steps * count
+    flat, number = _Flat(m, steps, count, rows), len(initial)
     stacks = dict(zip(program.loop.stored, (results[0], *results[1 + number :]), strict=True))
-    known = _outside(m, program, backward.before, arrays, rows)
-    known.update(_as_rows(stacks, total))
+    known = _outside(m, program, backward.before, arrays, flat)
+    known.update((v, flat.rows_of(stack, v.dtype)) for v, stack in stacks.items())
     for old, new, start in zip(program.states, program.outputs, initial, strict=True):
         if old not in stacks and new in stacks:
-            known[old] = _before(m, stacks[new], start, reverse).reshape(total, -1)
+            known[old] = flat.rows_of(_before(m, stacks[new], start, reverse))
     values = {v: known[read] for v, read in backward.reads.items()}
-    values[backward.from_outputs] = cotangents[0].reshape(total, -1)
+    values[backward.from_outputs] = flat.rows_of(cotangents[0])
     run(backward.once, values, m)
-    plan = backward.loop
-    read, fixed = _given(plan, values, steps, count)
     carried, released, stored = run_loop(
-        plan,
-        steps,
-        read,
-        fixed,
+        backward.loop,
+        flat.steps,
+        *flat.given(backward.loop, values),
         cotangents[1 : 1 + number],
         reverse=not reverse,
         backward=True,
         rows=rows,
     )
-    values.update(_as_rows(stored, total))
-    if rows is not None:
-        absent = ~rows.present.reshape(total, 1)
-        values[backward.from_outputs] = m.where(absent, 0.0, values[backward.from_outputs])
-    run(_for_rows(backward.after, program.rows, total), values, m)
+    values.update((v, flat.rows_of(stack, v.dtype)) for v, stack in stored.items())
+    run(_for_rows(backward.after, program.rows, flat.size), values, m)
     found = {}
     for i, var in backward.wanted.items():
         if var is None:
             found[i] = m.zeros(arrays[i].shape, dtype=arrays[i].dtype)
         else:
-            found[i] = values[var].reshape(arrays[i].shape)
-            if rows is not None and i < len(inputs):
-                absent = ~rows.present.reshape(steps, count, *(1,) * (found[i].ndim - 2))
-                found[i] = m.where(absent, 0.0, found[i])
+            g = flat.over_time(values[var]) if i < len(inputs) else values[var]
+            found[i] = g.reshape(arrays[i].shape)
     starts = carried if rows is None else [a + b for a, b in zip(carried, released, strict=True)]
     first = len(inputs)
     return {**dict(zip(range(first, first + number), starts, strict=True)), **found}
+
+
+class _Flat:
+    """Arrays (T, N, ...) as rows, for what is computed outside of the loop, and back.
+
+    Rows that are absent are left out, so that what stands in them is never read.
+    """
+
+    def __init__(self, m: Any, steps: int, count: int, rows: Rows | None) -> None:
+        self.m = m
+        self.steps, self.count = steps, count
+        self.index = None if rows is None else m.nonzero(rows.present.reshape(-1))[0]
+        self.size = steps * count if self.index is None else len(self.index)
+
+    def rows_of(self, array: Any, dtype: Any = None) -> Any:
+        """Return rows (size, ...); of truth values, which a loop stores as numbers, truth values."""
+        flat = array.reshape(self.steps * self.count, *array.shape[2:])
+        flat = flat if self.index is None else flat[self.index]
+        return flat != 0 if dtype == bool_ else flat
+
+    def over_time(self, rows: Any) -> Any:
+        """Return an array (T, N, ...), zero where a row is absent."""
+        if self.index is not None:
+            whole = self.m.zeros((self.steps * self.count, *rows.shape[1:]), dtype=rows.dtype)
+            whole[self.index] = rows
+            rows = whole
+        return rows.reshape(self.steps, self.count, *rows.shape[1:])
+
+    def given(self, plan: LoopPlan, values: Arrays) -> tuple[Arrays, Arrays]:
+        """Return what a loop reads at each step, and what is made of parameters."""
+        read = {v: self.over_time(values[v]) for v in plan.read}
+        read = {v: a.astype(plan.dtype) if v.dtype == bool_ else a for v, a in read.items()}
+        return read, {v: values[v] for v in plan.fixed}
 
 
 def _split(program: Program, arrays: Sequence[Any]) -> tuple[Any, Any, Any]:
@@ -179,37 +210,14 @@ def _split(program: Program, arrays: Sequence[Any]) -> tuple[Any, Any, Any]:
 
 
 def _outside(
-    m: Any, program: Program, before: Sequence[Node], arrays: Sequence[Any], rows: Rows | None
+    m: Any, program: Program, before: Sequence[Node], arrays: Sequence[Any], flat: _Flat
 ) -> dict[Var, Any]:
-    """Return parameters, inputs, and what ``before`` makes of them, with time as rows.
-
-    What stands in absent rows is replaced by a row that is present in some step, so that it is never
-    read.
-    """
+    """Return parameters, inputs, and what ``before`` makes of them, with time as rows."""
     inputs, _, parameters = _split(program, arrays)
-    total = inputs[0].shape[0] * inputs[0].shape[1]
     values = dict(zip(program.parameters, parameters, strict=True))
     run(program.once, values, m)
-    flat = [x.reshape(total, *x.shape[2:]) for x in inputs]
-    if rows is not None:
-        present = rows.present.reshape(total)
-        stand_in = m.where(present, m.arange(total), present.argmax())
-        flat = [x[stand_in] for x in flat]
-    values.update(zip(program.inputs, flat, strict=True))
-    return run(_for_rows(before, program.rows, total), values, m)
-
-
-def _given(plan: LoopPlan, values: Arrays, steps: int, rows: int) -> tuple[Arrays, Arrays]:
-    """Return what the loop reads at each step, and what is made of parameters."""
-    read = {v: values[v].reshape(steps, rows, -1) for v in plan.read}
-    read = {v: a.astype(plan.dtype) if v.dtype == bool_ else a for v, a in read.items()}
-    return read, {v: values[v] for v in plan.fixed}
-
-
-def _as_rows(stacks: Arrays, rows: int) -> Arrays:
-    """Return what a loop stored as rows."""
-    flat = {v: stack.reshape(rows, -1) for v, stack in stacks.items()}
-    return {v: a != 0 if v.dtype == bool_ else a for v, a in flat.items()}
+    values.update(zip(program.inputs, map(flat.rows_of, inputs), strict=True))
+    return run(_for_rows(before, program.rows, flat.size), values, m)
 
 
 def _before(m: Any, stack: Any, start: Any, reverse: bool) -> Any:
