@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable
 from textwrap import indent
 from typing import Any
@@ -60,6 +59,9 @@ def loop(thread, threads, arguments):
 {released}
 """
 
+
+# From the name of a column, and how to load from an address, to the address and the value to store.
+Store = Callable[[str, Callable[[str], str]], tuple[str, str]]
 
 FIRST = 6  # T, N, reverse, backward, present, fresh
 
@@ -178,24 +180,29 @@ class _Writer:
         """Return lines that carry the states of absent rows, and store zeros for them."""
         lines = self.copies("row", "next_row")
         for buffer in self.plan.stored.values():
-            at = f"{buffer.name}_row + row * {self.stride(buffer)}"
-            lines += self.columns(buffer.width, lambda c, at=at: [(f"{at} + {c}", "splat(0.0)")])  # type: ignore[misc]
+            lines += self.columns(buffer.width, _zeros(self.current(buffer, "row")))
         return self.where("present", "==", lines)
 
     def released(self) -> str:
         """Return lines that hand the cotangents of fresh rows to the initial states."""
         lines = []
         for buffer in self.plan.states:
-            offset = f" + row * {self.stride(buffer)} + "
-            later, first = (f"{buffer.name}_{part}_row{offset}" for part in ("next", "first"))
-            lines += self.columns(
-                buffer.width,
-                lambda c, later=later, first=first: [  # type: ignore[misc]
-                    (f"{first}{c}", f"LOAD({first}{c}) + LOAD({later}{c})"),
-                    (f"{later}{c}", "splat(0.0)"),
-                ],
-            )
+            later, first = (self.current(buffer, part) for part in ("next_row", "first_row"))
+            lines += self.columns(buffer.width, _sum(first, later))
+            lines += self.columns(buffer.width, _zeros(later))
         return self.where("fresh", "!=", lines)
+
+    def copies(self, source: str, target: str) -> list[str]:
+        """Return lines that copy one part of each state to another, in the current row."""
+        lines = []
+        for buffer in self.plan.states:
+            copy = _copy(self.current(buffer, source), self.current(buffer, target))
+            lines += self.columns(buffer.width, copy)
+        return lines
+
+    def current(self, buffer: Buffer, part: str) -> str:
+        """Return the address of the current row in a part of a buffer."""
+        return f"{buffer.name}_{part} + row * {self.stride(buffer)}"
 
     def where(self, flags: str, comparison: str, lines: list[str]) -> str:
         """Return a loop over rows that runs ``lines`` where a flag is zero or not."""
@@ -204,28 +211,18 @@ class _Writer:
             ["for row in range(n):", f"    if {test}:", *(f"        {line}" for line in lines)]
         )
 
-    def copies(self, source: str, target: str) -> list[str]:
-        """Return lines that copy one part of each state to another, in the current row."""
-        lines = []
-        for buffer in self.plan.states:
-            offset = f" + row * {self.stride(buffer)} + "
-            a, b = (f"{buffer.name}_{part}{offset}" for part in (source, target))
-            lines += self.columns(buffer.width, lambda c, a=a, b=b: [(f"{b}{c}", f"LOAD({a}{c})")])  # type: ignore[misc]
-        return lines
-
-    def columns(self, width: int, stores: Callable[[str], list[tuple[str, str]]]) -> list[str]:
-        """Return lines that store vectors in all columns: pairs of an address and a value."""
+    def columns(self, width: int, store: Store) -> list[str]:
+        """Return lines that store vectors in all columns of the current row."""
         full = width // self.lanes * self.lanes
         lines = []
         if full:
+            at, value = store("column", "load({})".format)
             lines.append(f"for column in range(0, {full * self.size}, {self.lanes * self.size}):")
-            for at, value in stores("column"):
-                lines.append(f"    store({at}, {value.replace('LOAD(', 'load(')})")
+            lines.append(f"    store({at}, {value})")
         if width > full:
             mask = f"first({width - full})"
-            for at, value in stores(str(full * self.size)):
-                loaded = re.sub(r"LOAD\((.*?)\)", rf"load_masked(\1, {mask})", value)
-                lines.append(f"store_masked({at}, {loaded}, {mask})")
+            at, value = store(str(full * self.size), f"load_masked({{}}, {mask})".format)
+            lines.append(f"store_masked({at}, {value}, {mask})")
         return lines
 
     # sweeps
@@ -326,6 +323,24 @@ class _Writer:
         if call.function == "logical_not":
             return f"{call.result} = ~{arguments[0]}"
         return f"{call.result} = {call.function}({', '.join(arguments)})"
+
+
+def _zeros(target: str) -> Store:
+    return lambda column, load: (f"{target} + {column}", "splat(0.0)")
+
+
+def _copy(source: str, target: str) -> Store:
+    return lambda column, load: (f"{target} + {column}", load(f"{source} + {column}"))
+
+
+def _sum(target: str, other: str) -> Store:
+    """Return what adds ``other`` to ``target``."""
+
+    def store(column: str, load: Callable[[str], str]) -> tuple[str, str]:
+        at = f"{target} + {column}"
+        return at, f"{load(at)} + {load(f'{other} + {column}')}"
+
+    return store
 
 
 def _number(value: float) -> str:
