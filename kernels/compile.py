@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import count, islice
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from minigrad.dtypes import float32, float64
+from minigrad.errors import MinigradError
 from minigrad.graph import Graph, Var
 from minigrad.kernels.cell import Step
 from minigrad.kernels.normalize import Refusal
@@ -14,8 +16,7 @@ from minigrad.kernels.program import Program, make_program
 from minigrad.kernels.step import TracedStep
 from minigrad.kernels.trace import trace
 
-_ROWS = (3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41)
-_programs: WeakKeyDictionary[TracedStep, dict[Any, Program | Refusal]] = WeakKeyDictionary()
+_programs: WeakKeyDictionary[TracedStep, dict[Any, Program | str]] = WeakKeyDictionary()
 
 
 def program_of(
@@ -44,10 +45,10 @@ def program_of(
             graph = _for_any_rows(step, traced)
             known[key] = make_program(graph, inputs, states, wanted, broken)
         except Refusal as refusal:
-            known[key] = refusal
+            known[key] = str(refusal)
     found = known[key]
-    if isinstance(found, Refusal):
-        raise found
+    if isinstance(found, str):
+        raise Refusal(found)
     return found
 
 
@@ -63,11 +64,16 @@ def _for_any_rows(step: Step, traced: TracedStep) -> Graph:
         sizes.update(var.shape[1:])
         if 0 in var.shape[1:]:
             raise Refusal(f"{var!r} has no columns")
-    first, second = [rows for rows in _ROWS if rows not in sizes][:2]
-    graphs = [_traced_with(step, traced, rows) for rows in (first, second)]
-    if _without_rows(graphs[0], first) != _without_rows(graphs[1], second):
+    # Besides the number of rows that is there, two others: a step that reads it is found out.
+    first, second = islice((rows for rows in count(3) if rows not in sizes), 2)
+    try:
+        graphs = [traced.graph, *(_traced_with(step, traced, rows) for rows in (first, second))]
+    except MinigradError as error:
+        raise Refusal(f"it cannot be traced with another number of rows: {error}") from error
+    forms = [_without_rows(graph) for graph in graphs]
+    if forms[0] != forms[1] or forms[1] != forms[2]:
         raise Refusal("it computes something else for another number of rows")
-    return graphs[0]
+    return graphs[1]
 
 
 def _traced_with(step: Step, traced: TracedStep, rows: int) -> Graph:
@@ -78,14 +84,13 @@ def _traced_with(step: Step, traced: TracedStep, rows: int) -> Graph:
     return trace(step, resized(traced.inputs), resized(traced.states), parameters)
 
 
-def _without_rows(graph: Graph, rows: int) -> list[Any]:
+def _without_rows(graph: Graph) -> list[Any]:
     """Return what a graph computes, without what must differ between numbers of rows."""
     number = {var: i for i, var in enumerate(graph.inputs)}
     computed = []
     for node in graph.nodes:
         attributes = {
-            name: ("rows", *value[1:]) if name == "shape" and value[:1] == (rows,) else value
-            for name, value in node.attributes.items()
+            name: value[1:] if name == "shape" else value for name, value in node.attributes.items()
         }
         inputs = [("value", number[i]) if isinstance(i, Var) else repr(i) for i in node.inputs]
         computed.append((node.op.name, inputs, repr(attributes)))

@@ -126,6 +126,7 @@ def test_second_derivatives_go_through_the_loop_of_tensors():
     [
         (lambda x, h: mg.cumulative_sum(h, axis=-1), (2, 3), "cumulative_sum has no place in a"),
         (lambda x, h: h / x.shape[0], (2, 3), "something else for another number of rows"),
+        (lambda x, h: h * (2.0 if x.shape[0] == 2 else 1.0), (2, 3), "for another number of rows"),
         (lambda x, h: h + mg.sum(x, axis=-1)[:, None], (2, 3), "only the last axis, with keepdims"),
         (lambda x, h: h + x[:, ::2], (2, 2), "only neighbouring columns"),
         (lambda x, h: h * 1.0, (2, 3, 4), r"have the shape \(N, width\)"),
@@ -137,6 +138,12 @@ def test_what_cannot_be_compiled_says_why(step, state, reason):
         KernelError, match=f"scan of step '<lambda>' cannot be compiled: .*{reason}"
     ):
         scan(step, x, h, compile="require")
+
+
+def test_a_parameter_with_a_row_for_each_sequence_is_not_compiled():
+    x, h, w = mg.ones((2, 4, 3)), mg.ones((4, 3)), {"w": mg.ones((4, 3))}
+    with pytest.raises(KernelError, match="cannot be traced with another number of rows"):
+        scan(lambda x, h, *, w: h + x * w, x, h, w, compile="require")
 
 
 def test_nothing_to_compute_is_not_compiled():
@@ -183,3 +190,14 @@ def test_without_it_numba_is_not_loaded():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         scan(lambda x, h: mg.cumulative_sum(h, axis=-1), mg.ones((2, 2, 3)), mg.ones((2, 3)))
+
+
+def test_a_step_may_have_axes_of_all_small_sizes():
+    def step(x, h):
+        for width in range(2, 45):
+            h = h + mg.sum(mg.concat([x] * width, axis=-1)[:, :width], axis=-1, keepdims=True)
+        return h
+
+    x, h = mg.rand(2, 2, 3, dtype="float64"), mg.rand(2, 3, dtype="float64")
+    found = [scan(step, x, h, compile=way)[1].numpy() for way in ("require", "auto")]
+    np.testing.assert_allclose(*found, rtol=1e-12)

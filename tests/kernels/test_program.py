@@ -140,6 +140,22 @@ def test_a_projection():
     )
 
 
+def later_product_first(x, h, *, u, v, w):
+    """Add to a product of the second phase one of the first, which cannot begin with it."""
+    return mg.tanh(h @ u) @ v + h @ w + x @ w
+
+
+def other_order(x, h, *, u, v, w):
+    """Add products in another order than they were made in."""
+    first, second = h @ u, h @ v
+    return mg.tanh(second + first) @ w
+
+
+@pytest.mark.parametrize("step", [later_product_first, other_order])
+def test_sums_of_products(step):
+    compare(step, [5], [5], dict.fromkeys("uvw", (5, 5)), 3, 2, False, 0)
+
+
 @given(
     random_steps(),
     st.integers(1, 4),
