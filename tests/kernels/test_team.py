@@ -163,8 +163,8 @@ def test_several_python_threads_at_once():
 
 @cfunc(ENTRY)
 def linger(thread, threads, arguments):
-    """Say that the region runs, and stay in it until told to go."""
-    atomic_store(arguments[0], 1)
+    """Say that the region runs, and stay in it until told to go; a member may come after that."""
+    atomic_replace(arguments[0], 0, 1)
     while atomic_load(arguments[0]) != 2:
         pass
 
