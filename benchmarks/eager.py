@@ -6,28 +6,23 @@ pauses between them. Before anything is timed, all libraries must agree on the n
 """
 
 import argparse
-import contextlib
 import datetime
 import json
 import math
-import multiprocessing
 import os
-import platform
 import random
 import statistics
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import peers
+from measuring import ROOT, commit, machine, memory_growth, say
+from workers import processes
 
-ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "eager.json"
 DOCS = ROOT / "docs" / "benchmarks.md"
 OURS = "minigrad"
 FLOOR = "NumPy alone"
-THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 PAUSE = 0.02  # seconds between two libraries
 
 CHAIN = 1000
@@ -52,30 +47,18 @@ MEMORY = {
 # in the processes of the libraries
 
 
-def resident(field):
-    """Return ``VmRSS`` (now) or ``VmHWM`` (highest since reset) of this process in bytes."""
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith(field + ":"):
-            return int(line.split()[1]) * 1024
-    raise RuntimeError(f"/proc/self/status has no {field}; memory is measured on Linux only")
-
-
-def serve(connection, name):
-    """Answer orders of the parent until it says None: ``(task, kind, arguments, steps)``."""
+def library(name):
+    """Return what answers the orders for a library: ``(task, kind, arguments, steps)``."""
     peer = peers.PEERS[name]()
     steps = {}
-    while (order := connection.recv()) is not None:
+
+    def answer(*order):
         task, kind, arguments, count = order
         if task == "check":
-            connection.send([array.tolist() for array in peers.as_numpy(first(peer, order))])
-            continue
+            return [array.tolist() for array in peers.as_numpy(first(peer, order))]
         if task == "memory":
             first(peer, ("warm up", kind, (8, 8, 8), 1))
-            Path("/proc/self/clear_refs").write_text("5")  # start the high-water mark anew
-            before = resident("VmRSS")
-            first(peer, order)
-            connection.send(resident("VmHWM") - before)
-            continue
+            return memory_growth(lambda: first(peer, order))
         if (kind, arguments) not in steps:
             steps[kind, arguments] = getattr(peer, kind)(*arguments)
         step = steps[kind, arguments]
@@ -85,7 +68,9 @@ def serve(connection, name):
             start = time.perf_counter()
             step()
             times.append(time.perf_counter() - start)
-        connection.send(statistics.median(times))
+        return statistics.median(times)
+
+    return answer
 
 
 def first(peer, order):
@@ -95,34 +80,6 @@ def first(peer, order):
 
 
 # in the parent
-
-
-@contextlib.contextmanager
-def processes(names):
-    """Start a process for each library; yield a function that gives one an order and waits."""
-    for variable in THREADS:
-        os.environ[variable] = "1"
-    context = multiprocessing.get_context("spawn")
-    ends, started = {}, []
-    for name in names:
-        ends[name], theirs = context.Pipe()
-        started.append(context.Process(target=serve, args=(theirs, name), daemon=True))
-        started[-1].start()
-        theirs.close()
-
-    def ask(name, *order):
-        time.sleep(PAUSE)
-        ends[name].send(order)
-        return ends[name].recv()
-
-    try:
-        yield ask
-    finally:
-        for end in ends.values():
-            with contextlib.suppress(OSError):
-                end.send(None)
-        for process in started:
-            process.join()
 
 
 def check_agreement(ask, names):
@@ -149,7 +106,7 @@ def measure_times(names, rounds, shorter):
     """Return ``{case: {library: [seconds for each round]}}``."""
     results = {case: {name: [] for name in names} for case in TIMED}
     order = random.Random(0)
-    with processes(names) as ask:
+    with processes(library, names, threads=1, pause=PAUSE) as ask:
         check_agreement(ask, names)
         for case, (kind, arguments, steps) in TIMED.items():
             say(case)
@@ -169,42 +126,9 @@ def measure_memory(names, rounds):
         say(f"memory: {case}")
         for _ in range(rounds):
             for name in names:
-                with processes([name]) as ask:
+                with processes(library, [name], threads=1, pause=PAUSE) as ask:
                     results[case][name].append(ask(name, "memory", kind, arguments, 1))
     return results
-
-
-def say(what):
-    print(f"  {what}", file=sys.stderr, flush=True)
-
-
-def machine():
-    """Say in words what the figures were measured on."""
-    model = ""
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                model = line.partition(":")[2].strip()
-                break
-    model = model or platform.processor() or platform.machine()
-    return (
-        f"{model}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}"
-    )
-
-
-def commit():
-    """Return the commit measured, with a plus sign if files differ from it."""
-    try:
-        described = subprocess.run(
-            ["git", "describe", "--always", "--dirty=+", "--abbrev=10"],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-    return described.stdout.strip()
 
 
 # what is reported
