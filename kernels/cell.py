@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from minigrad.errors import ArgumentError, suggestion
+from minigrad.kernels.surroundings import Surroundings, surroundings_of
 from minigrad.tensor import Tensor
 
 Step = Callable[..., Any]
@@ -66,6 +67,10 @@ class Cell:
     def __reduce__(self) -> str:
         """Copy and pickle a cell as the function that it is: by its name."""
         return self.__qualname__
+
+    def surroundings(self, above: tuple[Any, ...] = ()) -> Surroundings | None:
+        """Return what else a trace of this cell depends on, see `surroundings_of`."""
+        return surroundings_of(self.step, above)
 
     @property
     def options(self) -> tuple[str, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 import warnings
 from collections.abc import Mapping, Sequence
@@ -24,16 +23,17 @@ from minigrad.errors import (
     user_line,
 )
 from minigrad.graph import Var, ops
-from minigrad.kernels.cell import Cell, Step
+from minigrad.kernels.cell import Step
 from minigrad.kernels.compile import program_of
 from minigrad.kernels.normalize import Refusal
 from minigrad.kernels.program import Program
 from minigrad.kernels.rows import Rows, rows_of
 from minigrad.kernels.step import Backward, TracedStep
+from minigrad.kernels.surroundings import surroundings_of
 from minigrad.kernels.targets import planned, reference
 from minigrad.kernels.trace import argument_names, name_of, trace
 from minigrad.kernels.verify import verify
-from minigrad.op import Composite, Domain, Op
+from minigrad.op import Domain, Op
 from minigrad.ops.shape import stack
 from minigrad.tape import enable_grad, is_grad_enabled
 from minigrad.tensor import Tensor
@@ -270,7 +270,8 @@ def _traced(
     states: Sequence[Tensor],
     parameters: Mapping[str, Tensor],
 ) -> TracedStep:
-    surroundings = _surroundings(step)
+    surroundings = surroundings_of(step)
+    # what may change unseen is traced each time
     known = {} if surroundings is None else _traces.setdefault(step, {})
     key = (
         tuple((x.shape[1:], x.dtype) for x in inputs),
@@ -291,38 +292,6 @@ def _traced(
         verify(step, graph, len(inputs), len(states))
         known[key] = TracedStep(graph, len(inputs), len(states))
     return known[key]
-
-
-def _surroundings(step: Any, above: tuple[Any, ...] = ()) -> tuple[Any, ...] | None:
-    """Return the plain values that a step reads from outside: they are baked into its graph.
-
-    None if it may read anything else, which could change unseen; such a step is traced each time.
-    """
-    function = step.step if isinstance(step, Cell) else step
-    if not inspect.isfunction(function) or any(map(inspect.iscode, function.__code__.co_consts)):
-        return None
-    outside = inspect.getclosurevars(function)
-    values = {**outside.nonlocals, **outside.globals, **(function.__kwdefaults__ or {})}
-    values.update((f".{name}", value) for name, value in vars(function).items())
-    found: list[Any] = [function.__code__]
-    for name, value in (*values.items(), *enumerate(function.__defaults__ or ())):
-        if isinstance(value, (bool, int, float, str, type(None))):
-            found.append((name, repr(value)))
-        elif not _is_fixed(value) and not any(value is f for f in above):
-            inside = _surroundings(value, (*above, value))
-            if inside is None:
-                return None
-            found.append((name, inside))
-    return tuple(found)
-
-
-def _is_fixed(value: Any) -> bool:
-    """Say whether ``value`` is an op, or a function or module of a library, which do not change."""
-    if isinstance(value, (Op, Composite)) or inspect.isbuiltin(value):
-        return True
-    name = value.__name__ if inspect.ismodule(value) else getattr(value, "__module__", None) or ""
-    library = name.partition(".")[0] in ("minigrad", "numpy", "math")
-    return library and (inspect.ismodule(value) or inspect.isroutine(value))
 
 
 # checking

@@ -1,0 +1,78 @@
+"""What a step reads beside its arguments: it is baked into the graph, and must not change unseen."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from types import CodeType, FunctionType
+from typing import Any
+
+from minigrad.op import Composite, Op
+
+Surroundings = tuple[Any, ...]
+
+
+def surroundings_of(value: Any, above: tuple[Any, ...] = ()) -> Surroundings | None:
+    """Return what can change in a step, or in a value that a step reads from outside.
+
+    Of a function it is the code, and the same of all values that it reads. An object with a method
+    ``surroundings`` says it itself.
+
+    Parameters
+    ----------
+    value : Any
+    above : tuple
+        What is being looked at already; functions may call each other.
+
+    Returns
+    -------
+    tuple or None
+        Equal as long as the step computes the same. None if something could change unseen.
+    """
+    if isinstance(value, (bool, int, float, str, type(None))):
+        return (repr(value),)
+    if any(value is outer for outer in above) or _is_fixed(value):
+        return ()
+    if hasattr(value, "surroundings") and not inspect.isclass(value):
+        own: Surroundings | None = value.surroundings(above)
+        return own
+    if not inspect.isfunction(value):
+        return None
+    found: list[Any] = [value.__code__]
+    for name, inside in _read_from_outside(value):
+        seen = surroundings_of(inside, (*above, value))
+        if seen is None:
+            return None
+        found.append((name, seen))
+    return tuple(found)
+
+
+def _read_from_outside(function: FunctionType) -> Iterator[tuple[str | int, Any]]:
+    names = dict.fromkeys(name for code in _codes(function.__code__) for name in code.co_names)
+    outside = function.__globals__
+    yield from ((name, outside[name]) for name in names if name in outside)
+    for name, variable in zip(
+        function.__code__.co_freevars, function.__closure__ or (), strict=True
+    ):
+        if name != "__class__":  # of super(): where the function stands
+            yield name, variable.cell_contents
+    yield from (function.__kwdefaults__ or {}).items()
+    yield from enumerate(function.__defaults__ or ())
+    yield from ((f".{name}", value) for name, value in vars(function).items())
+
+
+def _codes(code: CodeType) -> Iterator[CodeType]:
+    """Yield the code of a function, and of the functions and comprehensions inside."""
+    yield code
+    for constant in code.co_consts:
+        if inspect.iscode(constant):
+            yield from _codes(constant)
+
+
+def _is_fixed(value: Any) -> bool:
+    """Say whether ``value`` is an op, or a function or module of a library, which do not change."""
+    if isinstance(value, (Op, Composite)) or inspect.isbuiltin(value):
+        return True
+    name = value.__name__ if inspect.ismodule(value) else getattr(value, "__module__", None) or ""
+    library = name.partition(".")[0] in ("minigrad", "numpy", "math")
+    return library and (inspect.ismodule(value) or inspect.isroutine(value))
