@@ -7,6 +7,7 @@ the package ``hypothesis``; nothing else here does.
 from minigrad.testing.gradcheck import (
     GradcheckError,
     KinkError,
+    check_adjoint,
     check_op,
     gradcheck,
     gradgradcheck,
@@ -16,6 +17,7 @@ from minigrad.testing.gradcheck import (
 __all__ = [
     "GradcheckError",
     "KinkError",
+    "check_adjoint",
     "check_op",
     "gradcheck",
     "gradgradcheck",

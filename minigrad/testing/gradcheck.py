@@ -19,7 +19,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Any
 
 import numpy
@@ -162,12 +162,12 @@ def _agree(claimed: float, size: float, found: float, error: float, method: str)
 
 
 def _disagreement(
-    subject: _Subject, xs: Arrays, gs: Arrays, parts: Arrays, method: str
+    subject: _Subject, xs: Arrays, gs: Arrays, parts: Arrays, method: str, most: int
 ) -> list[str]:
     """Return a line for each element whose derivative is wrong, the worst first."""
     wrong = []
     for k, x in enumerate(xs):
-        for index in list(numpy.ndindex(x.shape))[:_MOST_ELEMENTS]:
+        for index in islice(numpy.ndindex(x.shape), most):
             directions = [numpy.zeros_like(other) for other in xs]
             directions[k][index] = 1.0
             claimed = float(parts[k][index])
@@ -185,8 +185,14 @@ def _disagreement(
 
 
 def _check(
-    subject: _Subject, xs: Arrays, methods: Sequence[str], directions: int, seed: int
-) -> None:
+    subject: _Subject,
+    xs: Arrays,
+    methods: Sequence[str],
+    directions: int,
+    seed: int,
+    most: int = _MOST_ELEMENTS,
+) -> float:
+    """Return the largest relative difference between claimed and found derivatives."""
     for method in methods:
         if method not in METHODS:
             raise ArgumentError(
@@ -195,6 +201,7 @@ def _check(
             )
     rng = numpy.random.default_rng(seed)
     ys = subject.forward(xs)
+    largest = 0.0
     for _ in range(directions):
         vs = [rng.standard_normal(x.shape) for x in xs]
         gs = [rng.standard_normal(y.shape) for y in ys]
@@ -218,14 +225,16 @@ def _check(
                 continue
             found, error = _DERIVATIVES[method](line)
             if _agree(claimed, size, found, error, method):
+                largest = max(largest, abs(claimed - found) / (size + abs(found) or 1.0))
                 continue
-            details = _disagreement(subject, xs, gs, parts, method)
+            details = _disagreement(subject, xs, gs, parts, method, most)
             shown = "".join(f"\n  {text}" for text in details[:5])
             more = f"\n  ... and {len(details) - 5} more elements" if len(details) > 5 else ""
             raise GradcheckError(
                 f"gradcheck of {subject.name}: the gradient is wrong: along a random direction the "
                 f"rules give {claimed:.10g}, {method} gives {found:.10g}{shown}{more}"
             )
+    return largest
 
 
 # what is checked: a function of tensors, or the record of an op
@@ -474,6 +483,51 @@ def check_op(
     labels = tuple(f"{i} ({op.arrays[i]})" if i < len(op.arrays) else str(i) for i in positions)
     subject = _Subject(op.name, labels, forward, pull_back, forward)
     _check(subject, [args[i] for i in positions], methods, directions, seed)
+
+
+def check_adjoint(
+    name: str,
+    forward: Callable[[Arrays], tuple[Any, ...]],
+    pull_back: Callable[[Arrays, Arrays], tuple[Any, ...]],
+    arguments: Mapping[str, Any],
+    *,
+    methods: Sequence[str] = ("differences",),
+    directions: int = 2,
+    seed: int = 0,
+    most_elements: int = _MOST_ELEMENTS,
+) -> float:
+    """Compare a function of NumPy arrays with an adjoint that was found in any way.
+
+    Parameters
+    ----------
+    name : str
+        What messages call the function.
+    forward : callable
+        From the values of ``arguments`` to a tuple of arrays; for the method "complex" also from
+        complex values.
+    pull_back : callable
+        ``pull_back(values, cotangents)`` returns the gradient of each argument.
+    arguments : dict of array
+        The point: float64 arrays, and what messages call them.
+    methods, directions, seed
+        As in `gradcheck`.
+    most_elements : int
+        How many elements of an argument a failure looks at, to name those that are wrong.
+
+    Returns
+    -------
+    float
+        The largest relative difference along the directions that were tried.
+
+    Raises
+    ------
+    GradcheckError, KinkError, DtypeError
+        As in `gradcheck`.
+    """
+    values = list(arguments.values())
+    _as_float64(values, f"check_adjoint of {name}")
+    subject = _Subject(name, tuple(arguments), forward, pull_back, forward)
+    return _check(subject, values, methods, directions, seed, most_elements)
 
 
 def taylor_slope(function: Callable[..., Any], *inputs: Any, seed: int = 0) -> float:

@@ -14,6 +14,7 @@ from minigrad.op import Domain, Op
 from minigrad.testing import (
     GradcheckError,
     KinkError,
+    check_adjoint,
     check_op,
     gradcheck,
     gradgradcheck,
@@ -53,6 +54,30 @@ def test_right_gradients_pass_every_method():
     gradcheck(lambda a, b: a @ b, points(2, 3), points(3, 2), methods=("linear", "complex"))
     gradgradcheck(lambda x: mg.tanh(x * x), x, methods=("differences", "taylor"))
     gradgradcheck(mg.matmul, points(2, 3), points(3), methods=("linear",))
+
+
+def test_an_adjoint_of_any_origin_is_checked_by_the_names_of_its_arguments():
+    def forward(values):
+        return (values[0] * numpy.sin(values[1]),)
+
+    def pull_back(factor):
+        return lambda values, gs: (
+            gs[0] * numpy.sin(values[1]),
+            factor * gs[0] * values[0] * numpy.cos(values[1]),
+        )
+
+    point = {"gain": numpy.full(3, 0.5), "angle": numpy.linspace(0.1, 1, 3)}
+    for method, bound in {"differences": 1e-7, "complex": 1e-13}.items():
+        found = check_adjoint("wave", forward, pull_back(1), point, methods=[method])
+        assert 0 <= found < bound
+        with pytest.raises(
+            GradcheckError, match=r"gradcheck of wave.*\n.*angle, element"
+        ) as caught:
+            check_adjoint("wave", forward, pull_back(1.001), point, methods=[method])
+        assert "gain" not in str(caught.value)
+    assert 1e-9 < check_adjoint("wave", forward, pull_back(1 + 1e-8), point) < 1e-7
+    with pytest.raises(GradcheckError, match=r"gives [^\n]*$"):
+        check_adjoint("wave", forward, pull_back(2), point, most_elements=0)
 
 
 # the Taylor remainder shows an error only once its quadratic part is smaller than it
