@@ -1,7 +1,9 @@
 """The cells against their equations in NumPy, what stands beside a cell, and layers of one step."""
 
 import copy
+import importlib
 import pickle
+import pkgutil
 
 import numpy as np
 import pytest
@@ -15,82 +17,37 @@ from minigrad.testing import gradcheck
 
 D, H, N = 3, 4, 2
 
-
-def sigmoid(z):
-    return 1 / (1 + np.exp(-z))
-
-
-def affine(x, weight, bias):
-    """One row at a time, one unit at a time: the sums written out."""
-    rows = [[sum(w * v for w, v in zip(unit, row, strict=True)) for unit in weight] for row in x]
-    return np.array(rows) + bias
-
-
-def both(x, h, p, gate, count):
-    """Return the contributions of the input and of the state to one of ``count`` gates."""
-    found = []
-    for value, name in ((x, "ih"), (h, "hh")):
-        weight = p[f"weight_{name}"]
-        size = len(weight) // count
-        part = slice(gate * size, (gate + 1) * size)
-        bias = p[f"bias_{name}"][part] if f"bias_{name}" in p else 0
-        found.append(affine(value, weight[part], bias))
-    return found
-
-
-def equations_of_rnn_tanh(p, x, h):
-    return (np.tanh(sum(both(x, h, p, 0, 1))),)
-
-
-def equations_of_rnn_relu(p, x, h):
-    return (np.maximum(sum(both(x, h, p, 0, 1)), 0),)
-
-
-def equations_of_gru(p, x, h):
-    r, z = (sigmoid(sum(both(x, h, p, gate, 3))) for gate in (0, 1))
-    from_input, from_state = both(x, h, p, 2, 3)
-    return (z * h + (1 - z) * np.tanh(from_input + r * from_state),)
-
-
-def equations_of_lstm(p, x, h, c):
-    i, f, o = (sigmoid(sum(both(x, h, p, gate, 4))) for gate in (0, 1, 3))
-    c = f * c + i * np.tanh(sum(both(x, h, p, 2, 4)))
-    h = o * np.tanh(c)
-    return (affine(h, p["weight_hr"], 0) if "weight_hr" in p else h), c
-
-
-EQUATIONS = {
-    "rnn_tanh": equations_of_rnn_tanh,
-    "rnn_relu": equations_of_rnn_relu,
-    "lstm": equations_of_lstm,
-    "gru": equations_of_gru,
-}
-OPTIONS = [(name, {"bias": bias}) for name in EQUATIONS for bias in (True, False)]
+OPTIONS = [(name, {"bias": bias}) for name in cells.CELLS for bias in (True, False)]
 OPTIONS += [("lstm", {"bias": bias, "proj_size": 2}) for bias in (True, False)]
 
 
 def arguments(of, options):
     """Return random parameters by name, and an input and states."""
     rng = np.random.default_rng(0)
-    shapes = of.initial_parameters(D, H, **options)
+    starts = of.initial_parameters(D, H, **options)
+    shapes = {name: s.shape if isinstance(s, mg.Tensor) else s for name, s in starts.items()}
     parameters = {name: rng.standard_normal(shape) for name, shape in shapes.items()}
     widths = (D, *of.state_widths(H, **options))
     return parameters, [rng.standard_normal((N, width)) for width in widths]
 
 
-def test_every_cell_has_equations():
-    found = {name for name, value in vars(cells).items() if isinstance(value, Cell)}
-    assert found == set(EQUATIONS)
+def test_every_cell_is_in_the_table_and_has_equations(equations):
+    files = [f"minigrad.nn.cells.{file.name}" for file in pkgutil.iter_modules(cells.__path__)]
+    modules = [cells, *map(importlib.import_module, files)]
+    made = [value for m in modules for value in vars(m).values() if isinstance(value, Cell)]
+    assert {id(value) for value in made} == {id(value) for value in cells.CELLS.values()}
+    assert all(getattr(cells, name) is value for name, value in cells.CELLS.items())
+    assert set(cells.CELLS) == set(equations)
 
 
 @pytest.mark.parametrize(("name", "options"), OPTIONS)
-def test_a_cell_computes_its_equations(name, options):
+def test_a_cell_computes_its_equations(equations, name, options):
     of = getattr(cells, name)
     parameters, values = arguments(of, options)
     tensors = {key: mg.tensor(value) for key, value in parameters.items()}
     found = of(*map(mg.tensor, values), **tensors)
     found = found if isinstance(found, tuple) else (found,)
-    for state, expected in zip(found, EQUATIONS[name](parameters, *values), strict=True):
+    for state, expected in zip(found, equations[name](parameters, *values), strict=True):
         np.testing.assert_allclose(state.numpy(), expected, rtol=1e-12, atol=1e-14)
 
 
@@ -137,7 +94,7 @@ def test_a_cell_tells_its_parameters_and_widths():
 def test_a_cell_keeps_its_name_and_is_copied_and_pickled_by_it():
     assert cells.lstm.__name__ == "lstm"
     assert copy.deepcopy(nn.LSTM(3, 4)).cell is cells.lstm
-    assert pickle.loads(pickle.dumps(cells.gru)) is cells.gru
+    assert all(pickle.loads(pickle.dumps(made)) is made for made in cells.CELLS.values())
 
 
 def bare(x, h, *, w):
@@ -191,7 +148,7 @@ def test_what_stands_beside_a_cell_must_fit_it(made, text):
         (nn.GRUCell, "gru"),
     ],
 )
-def test_a_layer_of_one_step_takes_that_step(layer, name, bias):
+def test_a_layer_of_one_step_takes_that_step(equations, layer, name, bias):
     made = layer(D, H, bias=bias, dtype="float64")
     assert made.cell is getattr(cells, name)
     parameters = {key: value.detach().numpy() for key, value in made.named_parameters()}
@@ -203,7 +160,7 @@ def test_a_layer_of_one_step_takes_that_step(layer, name, bias):
         assert isinstance(found, mg.Tensor) if single else isinstance(found, tuple)
         found = (found,) if single else found
         rows = [np.atleast_2d(value) for value in (x, *states)]
-        for state, expected in zip(found, EQUATIONS[name](parameters, *rows), strict=True):
+        for state, expected in zip(found, equations[name](parameters, *rows), strict=True):
             np.testing.assert_allclose(
                 state.detach().numpy(), expected.reshape(state.shape), rtol=1e-12, atol=1e-14
             )

@@ -1,0 +1,102 @@
+"""The gated recurrent unit and its simpler relatives: gates, and one state."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from minigrad.kernels import cell
+from minigrad.nn.cells.shared import affine, gates
+from minigrad.ops.elementwise import sigmoid, tanh
+from minigrad.ops.linalg import linear
+from minigrad.ops.shape import split
+
+
+@cell(state="h", params=gates("gru", 3))
+def gru(
+    x: Any, h: Any, *, weight_ih: Any, weight_hh: Any, bias_ih: Any = None, bias_hh: Any = None
+) -> Any:
+    """The gated recurrent unit, resetting after the product, as in PyTorch; gates in the order r, z, n.
+
+        r = σ(W_r x + U_r h)
+        z = σ(W_z x + U_z h)
+        n = tanh(W_n x + r ⊙ (U_n h))
+        h' = (1 - z) ⊙ n + z ⊙ h
+
+    Source: Cho et al., "Learning phrase representations using RNN encoder-decoder for statistical
+    machine translation", EMNLP 2014, arXiv:1406.1078, in the form of cuDNN; ONNX's
+    `linear_before_reset=1`.
+    """
+    x_r, x_z, x_n = split(linear(x, weight_ih, bias_ih), 3)
+    h_r, h_z, h_n = split(linear(h, weight_hh, bias_hh), 3)
+    r, z = sigmoid(x_r + h_r), sigmoid(x_z + h_z)
+    n = tanh(x_n + r * h_n)
+    return (1 - z) * n + z * h
+
+
+@cell(state="h", params=gates("gru_reset_before", 3))
+def gru_reset_before(
+    x: Any, h: Any, *, weight_ih: Any, weight_hh: Any, bias_ih: Any = None, bias_hh: Any = None
+) -> Any:
+    """The gated recurrent unit as published, resetting before the product; gates in the order r, z, n.
+
+        r = σ(W_r x + U_r h)
+        z = σ(W_z x + U_z h)
+        n = tanh(W_n x + U_n (r ⊙ h))
+        h' = (1 - z) ⊙ n + z ⊙ h
+
+    Source: Cho et al., "Learning phrase representations using RNN encoder-decoder for statistical
+    machine translation", EMNLP 2014, arXiv:1406.1078; ONNX's `linear_before_reset=0`.
+    """
+    (u_gates, u_n), (b_gates, b_n) = _without_candidate(weight_hh, bias_hh, h.shape[-1])
+    x_r, x_z, x_n = split(linear(x, weight_ih, bias_ih), 3)
+    h_r, h_z = split(linear(h, u_gates, b_gates), 2)
+    r, z = sigmoid(x_r + h_r), sigmoid(x_z + h_z)
+    n = tanh(x_n + linear(r * h, u_n, b_n))
+    return (1 - z) * n + z * h
+
+
+@cell(state="h", params=gates("simplified_gru", 2))
+def simplified_gru(
+    x: Any, h: Any, *, weight_ih: Any, weight_hh: Any, bias_ih: Any = None, bias_hh: Any = None
+) -> Any:
+    """A gated recurrent unit with an update gate only; gates in the order z, n.
+
+        z = σ(W_z x + U_z h)
+        n = tanh(W_n x + U_n h)
+        h' = z ⊙ n + (1 - z) ⊙ h
+
+    Here z says how much is new; in `gru` it says how much is kept.
+
+    Source: Ng, "Sequence models", lecture on gated recurrent units, deeplearning.ai, 2018.
+    """
+    z, n = split(affine(x, h, weight_ih, weight_hh, bias_ih, bias_hh), 2)
+    z = sigmoid(z)
+    return z * tanh(n) + (1 - z) * h
+
+
+@cell(state="h", params=gates("mgu", 2))
+def mgu(
+    x: Any, h: Any, *, weight_ih: Any, weight_hh: Any, bias_ih: Any = None, bias_hh: Any = None
+) -> Any:
+    """The minimal gated unit, whose one gate resets and updates; gates in the order f, n.
+
+        f = σ(W_f x + U_f h)
+        n = tanh(W_n x + U_n (f ⊙ h))
+        h' = f ⊙ n + (1 - f) ⊙ h
+
+    Source: Zhou, Wu, Zhang and Zhou, "Minimal gated unit for recurrent neural networks", International
+    Journal of Automation and Computing 13, 2016, arXiv:1603.09420.
+    """
+    (u_f, u_n), (b_f, b_n) = _without_candidate(weight_hh, bias_hh, h.shape[-1])
+    x_f, x_n = split(linear(x, weight_ih, bias_ih), 2)
+    f = sigmoid(x_f + linear(h, u_f, b_f))
+    n = tanh(x_n + linear(f * h, u_n, b_n))
+    return f * n + (1 - f) * h
+
+
+def _without_candidate(
+    weight: Any, bias: Any, size: int
+) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
+    """Return what belongs to the gates, and to the candidate of this size that comes last."""
+    weights = weight[:-size], weight[-size:]
+    return weights, (None, None) if bias is None else (bias[:-size], bias[-size:])

@@ -1,0 +1,201 @@
+"""Long short-term memory and its variants: an output h, and a memory c that the gates protect."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from minigrad.creation import ones, zeros
+from minigrad.errors import ArgumentError
+from minigrad.kernels import cell
+from minigrad.nn.cells.shared import Starts, affine, affine_parameters, gates
+from minigrad.ops.elementwise import sigmoid, tanh
+from minigrad.ops.linalg import linear
+from minigrad.ops.network import layer_norm
+from minigrad.ops.shape import split
+
+
+def _lstm_params(
+    input_size: int, hidden_size: int, *, bias: bool = True, proj_size: int = 0
+) -> Starts:
+    if not isinstance(proj_size, int) or not 0 <= proj_size < hidden_size:
+        raise ArgumentError(
+            f"lstm: proj_size is {proj_size!r} with a hidden_size of {hidden_size}; it must be a "
+            "smaller positive integer, or 0 for no projection"
+        )
+    width = proj_size or hidden_size
+    starts = affine_parameters("lstm", 4 * hidden_size, input_size, width, bias)
+    return {**starts, "weight_hr": (proj_size, hidden_size)} if proj_size else starts
+
+
+@cell(
+    state=("h", "c"),
+    params=_lstm_params,
+    widths=lambda hidden_size, proj_size=0: {"h": proj_size or hidden_size},
+)
+def lstm(
+    x: Any,
+    h: Any,
+    c: Any,
+    *,
+    weight_ih: Any,
+    weight_hh: Any,
+    bias_ih: Any = None,
+    bias_hh: Any = None,
+    weight_hr: Any = None,
+) -> tuple[Any, Any]:
+    """Long short-term memory with a forget gate; gates in the order i, f, g, o.
+
+        i = σ(W_i x + U_i h)
+        f = σ(W_f x + U_f h)
+        g = tanh(W_g x + U_g h)
+        o = σ(W_o x + U_o h)
+        c' = f ⊙ c + i ⊙ g
+        h' = o ⊙ tanh(c')
+
+    With the option `proj_size` the output has fewer units: `weight_hr` multiplies it.
+
+    Source: Gers, Schmidhuber and Cummins, "Learning to forget: continual prediction with LSTM", Neural
+    Computation 12(10), 2000; the projection: Sak, Senior and Beaufays, arXiv:1402.1128, 2014.
+    """
+    i, f, g, o = split(affine(x, h, weight_ih, weight_hh, bias_ih, bias_hh), 4)
+    c = sigmoid(f) * c + sigmoid(i) * tanh(g)
+    h = sigmoid(o) * tanh(c)
+    return h if weight_hr is None else linear(h, weight_hr), c
+
+
+@cell(state=("h", "c"), params=gates("original_lstm", 3))
+def original_lstm(
+    x: Any,
+    h: Any,
+    c: Any,
+    *,
+    weight_ih: Any,
+    weight_hh: Any,
+    bias_ih: Any = None,
+    bias_hh: Any = None,
+) -> tuple[Any, Any]:
+    """The first long short-term memory, which never forgets; gates in the order i, g, o.
+
+        i = σ(W_i x + U_i h)
+        g = tanh(W_g x + U_g h)
+        o = σ(W_o x + U_o h)
+        c' = c + i ⊙ g
+        h' = o ⊙ tanh(c')
+
+    The paper has sigmoids from -2 to 2 and from -1 to 1 where today's cells, and this one, have tanh.
+
+    Source: Hochreiter and Schmidhuber, "Long short-term memory", Neural Computation 9(8), 1997.
+    """
+    i, g, o = split(affine(x, h, weight_ih, weight_hh, bias_ih, bias_hh), 3)
+    c = c + sigmoid(i) * tanh(g)
+    return sigmoid(o) * tanh(c), c
+
+
+def _peephole_params(input_size: int, hidden_size: int, *, bias: bool = True) -> Starts:
+    starts = affine_parameters("peephole_lstm", 4 * hidden_size, input_size, hidden_size, bias)
+    return {**starts, **dict.fromkeys(("peephole_i", "peephole_f", "peephole_o"), (hidden_size,))}
+
+
+@cell(state=("h", "c"), params=_peephole_params)
+def peephole_lstm(
+    x: Any,
+    h: Any,
+    c: Any,
+    *,
+    weight_ih: Any,
+    weight_hh: Any,
+    peephole_i: Any,
+    peephole_f: Any,
+    peephole_o: Any,
+    bias_ih: Any = None,
+    bias_hh: Any = None,
+) -> tuple[Any, Any]:
+    """Long short-term memory whose gates see the memory; gates in the order i, f, g, o.
+
+        i = σ(W_i x + U_i h + p_i ⊙ c)
+        f = σ(W_f x + U_f h + p_f ⊙ c)
+        g = tanh(W_g x + U_g h)
+        c' = f ⊙ c + i ⊙ g
+        o = σ(W_o x + U_o h + p_o ⊙ c')
+        h' = o ⊙ tanh(c')
+
+    The vectors p are `peephole_i`, `peephole_f` and `peephole_o`, ONNX's `P` in the order i, o, f.
+
+    Source: Gers and Schmidhuber, "Recurrent nets that time and count", IJCNN 2000.
+    """
+    i, f, g, o = split(affine(x, h, weight_ih, weight_hh, bias_ih, bias_hh), 4)
+    c = sigmoid(f + peephole_f * c) * c + sigmoid(i + peephole_i * c) * tanh(g)
+    return sigmoid(o + peephole_o * c) * tanh(c), c
+
+
+@cell(state=("h", "c"), params=gates("coupled_lstm", 3))
+def coupled_lstm(
+    x: Any,
+    h: Any,
+    c: Any,
+    *,
+    weight_ih: Any,
+    weight_hh: Any,
+    bias_ih: Any = None,
+    bias_hh: Any = None,
+) -> tuple[Any, Any]:
+    """Long short-term memory that forgets as much as it takes in; gates in the order i, g, o.
+
+        i = σ(W_i x + U_i h)
+        g = tanh(W_g x + U_g h)
+        o = σ(W_o x + U_o h)
+        c' = (1 - i) ⊙ c + i ⊙ g
+        h' = o ⊙ tanh(c')
+
+    ONNX calls it `input_forget`.
+
+    Source: Greff, Srivastava, Koutník, Steunebrink and Schmidhuber, "LSTM: a search space odyssey" (there
+    CIFG), IEEE Transactions on Neural Networks and Learning Systems 28(10), 2017, arXiv:1503.04069.
+    """
+    i, g, o = split(affine(x, h, weight_ih, weight_hh, bias_ih, bias_hh), 3)
+    i = sigmoid(i)
+    c = (1 - i) * c + i * tanh(g)
+    return sigmoid(o) * tanh(c), c
+
+
+def _layer_norm_params(input_size: int, hidden_size: int, *, bias: bool = True) -> Starts:
+    rows = 4 * hidden_size
+    starts = affine_parameters("layer_norm_lstm", rows, input_size, hidden_size, bias)
+    widths = {"ih": rows, "hh": rows, "c": hidden_size}
+    gains: Starts = {f"gain_{part}": ones(width) for part, width in widths.items()}
+    biases: Starts = {f"bias_{part}": zeros(width) for part, width in widths.items()}
+    return {**starts, **gains, **biases} if bias else {**starts, **gains}
+
+
+@cell(state=("h", "c"), params=_layer_norm_params)
+def layer_norm_lstm(
+    x: Any,
+    h: Any,
+    c: Any,
+    *,
+    weight_ih: Any,
+    weight_hh: Any,
+    gain_ih: Any,
+    gain_hh: Any,
+    gain_c: Any,
+    bias_ih: Any = None,
+    bias_hh: Any = None,
+    bias_c: Any = None,
+) -> tuple[Any, Any]:
+    """Long short-term memory with layer normalisation; gates in the order i, f, g, o.
+
+        i, f, g, o = LN(W x) + LN(U h)
+        c' = σ(f) ⊙ c + σ(i) ⊙ tanh(g)
+        h' = σ(o) ⊙ tanh(LN(c'))
+
+    Each LN makes mean 0 and variance 1 over its whole width, four gates together, with a gain of its
+    own, which starts at 1, and a bias, which starts at 0. (The paper has one more bias beside
+    `bias_ih` and `bias_hh`; only the sum of the three counts.)
+
+    Source: Ba, Kiros and Hinton, "Layer normalization", arXiv:1607.06450, 2016, equations 20 to 22.
+    """
+    from_input = layer_norm(linear(x, weight_ih), gain_ih.shape, gain_ih, bias_ih)
+    from_state = layer_norm(linear(h, weight_hh), gain_hh.shape, gain_hh, bias_hh)
+    i, f, g, o = split(from_input + from_state, 4)
+    c = sigmoid(f) * c + sigmoid(i) * tanh(g)
+    return sigmoid(o) * tanh(layer_norm(c, gain_c.shape, gain_c, bias_c)), c

@@ -1,0 +1,105 @@
+"""Every cell of the table, as a layer: over sequences of several lengths, both directions, compiled."""
+
+from functools import partial
+
+import numpy as np
+import pytest
+
+import minigrad as mg
+from minigrad import nn
+from minigrad.kernels import scan
+from minigrad.nn import recurrent
+from minigrad.nn.cells import CELLS
+
+T, N, H = 4, 3, 3
+D = 2 * H  # as wide as the outputs of two directions, so that all layers run the same program
+LENGTHS = [2, 4, 0]
+TOLERANCE = {
+    "float64": {"rtol": 1e-9, "atol": 1e-12},
+    # numbers of size 1, a few dozen roundings deep
+    "float32": {"rtol": 1e-4, "atol": 1e-5},
+}
+
+every_cell = pytest.mark.parametrize("name", CELLS)
+
+
+def made(name, dtype):
+    """Return a layer with random parameters, an input and initial states."""
+    layer = nn.Recurrent(CELLS[name], D, H, num_layers=2, bidirectional=True, dtype=dtype)
+    for parameter in layer.parameters():
+        parameter.copy_(mg.rand(*parameter.shape, dtype=dtype) * 1.6 - 0.8)
+    draw = partial(mg.randn, dtype=dtype, requires_grad=True)
+    return layer, draw(T, N, D), tuple(draw(4, N, H) for _ in CELLS[name].states)
+
+
+def expected_by(step, layer, x, states):
+    """Run the equations over one sequence after the other; return the outputs and final states."""
+    named = {name: value.detach().numpy() for name, value in layer.named_parameters()}
+    finals = np.array(states)
+    for number in range(2):
+        outputs = np.zeros((T, N, D))
+        for k, ending in enumerate((f"_l{number}", f"_l{number}_reverse")):
+            p = {key.removesuffix(ending): v for key, v in named.items() if key.endswith(ending)}
+            for row, length in enumerate(LENGTHS):
+                run = 2 * number + k
+                state = finals[:, run, row : row + 1]
+                for t in range(length)[:: -1 if k else 1]:
+                    state = np.array(step(p, x[t, row : row + 1], *state))
+                    outputs[t, row, k * H : (k + 1) * H] = state[0]
+                finals[:, run, row : row + 1] = state
+        x = outputs
+    return [x, *finals]
+
+
+def results_of(layer, x, states):
+    """Return outputs and final states, then the gradients of a sum of their sines by everything."""
+    output, final = layer(x, states if len(states) > 1 else states[0], lengths=LENGTHS)
+    results = [output, *(final if len(states) > 1 else (final,))]
+    loss = sum(mg.sum(mg.sin(result)) for result in results)
+    inputs = [x, *states, *layer.parameters()]
+    return [r.detach().numpy() for r in (*results, *mg.grad(loss, inputs))]
+
+
+@every_cell
+def test_layers_of_a_cell_compute_its_equations(equations, name):
+    layer, x, states = made(name, "float64")
+    given = [value.detach().numpy() for value in (x, *states)]
+    expected = expected_by(equations[name], layer, given[0], given[1:])
+    found = results_of(layer, x, states)
+    for value, wanted in zip(found, expected, strict=False):  # no gradients: they are below
+        np.testing.assert_allclose(value, wanted, rtol=1e-11, atol=1e-13)
+
+
+@every_cell
+@pytest.mark.parametrize("dtype", TOLERANCE)
+def test_compiled_layers_equal_a_loop_of_tensors(monkeypatch, name, dtype):
+    layer, x, states = made(name, dtype)
+    found = []
+    for compile in ("require", "never"):
+        monkeypatch.setattr(recurrent, "scan", partial(scan, compile=compile))
+        found.append(results_of(layer, x, states))
+    assert len(found[0]) == 2 + 2 * len(states) + len([*layer.parameters()])
+    for compiled, wanted in zip(*found, strict=True):
+        assert compiled.dtype == dtype
+        np.testing.assert_allclose(compiled, wanted, **TOLERANCE[dtype])
+
+
+def test_the_initial_values_that_are_not_drawn():
+    layer = nn.Recurrent(nn.cells.indrnn, 3, 4, dtype="float64")
+    assert layer.weight_hh_l0.tolist() == [1.0] * 4
+    layer = nn.Recurrent(nn.cells.layer_norm_lstm, 3, 4, dtype="float64")
+    for name, width in (("ih", 16), ("hh", 16), ("c", 4)):
+        assert getattr(layer, f"gain_{name}_l0").tolist() == [1.0] * width
+        assert getattr(layer, f"bias_{name}_l0").tolist() == [0.0] * width
+    assert nn.cells.layer_norm_lstm.initial_parameters(3, 4, bias=False).keys() == {
+        "weight_ih", "weight_hh", "gain_ih", "gain_hh", "gain_c",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("compile", ["require", "never"])
+def test_the_gates_of_minlstm_may_both_be_closed(compile):
+    x, h = mg.full((1, 1, 3), 1.0, dtype="float32"), mg.full((1, 3), 4.0, dtype="float32")
+    closed = mg.tensor([[-200.0], [-200.0 + np.log(3)], [8.0]], dtype="float32")
+    weight = mg.reshape(mg.broadcast_to(closed[:, :, None], (3, 3, 3)), (9, 3)) / 3
+    outputs, _ = scan(nn.cells.minlstm, x, h, {"weight_ih": weight}, compile=compile)
+    np.testing.assert_allclose(outputs.numpy(), 4 / 4 + 3 * 8 / 4, rtol=1e-4)  # 1 : 3
