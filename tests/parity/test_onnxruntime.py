@@ -12,13 +12,6 @@ import numpy as np
 import pytest
 
 import minigrad as mg
-from minigrad import nn
-from minigrad.kernels import scan
-
-onnx = pytest.importorskip("onnx")  # --parity=require refuses to start without the two
-onnxruntime = pytest.importorskip("onnxruntime")
-
-OPSET, IR_VERSION = 23, 11  # both older than the pinned onnxruntime
 
 # Nodes that onnxruntime computes in float32 only, or (tanh-Gelu) with constants of float32.
 FLOAT32_ONLY = {
@@ -30,33 +23,6 @@ FLOAT32_ONLY = {
 # and add in their own order. So they differ by a few last places of the largest number that was added
 # on the way: `Case.terms` if that is larger than the result. Largest seen: 2.
 ULPS = 4
-
-
-def run(node_type, inputs, outputs, **attributes):
-    """Run a model of one node in onnxruntime. An input that is None is left out."""
-    given = {f"in{i}": array for i, array in enumerate(inputs) if array is not None}
-    names = [f"in{i}" if f"in{i}" in given else "" for i in range(len(inputs))]
-    wanted = [f"out{i}" for i in range(outputs)]
-    graph = onnx.helper.make_graph(
-        [onnx.helper.make_node(node_type, names, wanted, **attributes)],
-        node_type,
-        [
-            onnx.helper.make_tensor_value_info(
-                name, onnx.helper.np_dtype_to_tensor_dtype(array.dtype), array.shape
-            )
-            for name, array in given.items()
-        ],
-        [onnx.helper.make_empty_tensor_value_info(name) for name in wanted],
-    )
-    model = onnx.helper.make_model(
-        graph, opset_imports=[onnx.helper.make_opsetid("", OPSET)], ir_version=IR_VERSION
-    )
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    session = onnxruntime.InferenceSession(
-        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
-    return session.run(wanted, given)
 
 
 def assert_close(ours, theirs, terms):
@@ -243,75 +209,10 @@ CASES = [
     ("case", "dtype"),
     [pytest.param(case, dtype, id=f"{case}-{dtype}") for case in CASES for dtype in case.dtypes],
 )
-def test_node(case, dtype):
+def test_node(run_node, case, dtype):
     arrays = [a.astype(dtype) if a.dtype == np.float64 else a for a in case.arrays]
     ours = case.ours(*(mg.tensor(a) for a in arrays))
     ours = ours if isinstance(ours, tuple) else (ours,)
-    theirs = run(case.node, [*arrays, *case.options], len(ours), **case.attributes)
+    theirs = run_node(case.node, [*arrays, *case.options], len(ours), **case.attributes)
     for found, expected in zip(ours, theirs, strict=True):
         assert_close(found.numpy(), expected, case.terms)
-
-
-def onnx_order(array):
-    """Reorder the rows of the gates i, f, g, o to ONNX's i, o, f, c."""
-    i, f, g, o = np.split(array, 4)
-    return np.concatenate([i, o, f, g])
-
-
-def parameters_of(layer, number):
-    """Return the parameters of one of the layers by the names that the cell uses."""
-    ending = f"_l{number}"
-    named = layer.named_parameters()
-    return {name.removesuffix(ending): p for name, p in named if name.endswith(ending)}
-
-
-def run_lstm(x, h, c, parameters, direction):
-    """Run one LSTM node over x of shape (T, N, ...); return the outputs and the final h and c."""
-    weights = {name: onnx_order(value.detach().numpy())[None] for name, value in parameters.items()}
-    bias = None
-    if "bias_ih" in weights:
-        bias = np.concatenate([weights["bias_ih"], weights["bias_hh"]], axis=1)
-    inputs = [x, weights["weight_ih"], weights["weight_hh"], bias, None]
-    inputs += [None if part is None else part[None] for part in (h, c)]
-    size = parameters["weight_hh"].shape[1]
-    y, h, c = run("LSTM", inputs, 3, hidden_size=size, direction=direction)
-    return y[:, 0], h[0], c[0]
-
-
-# layers, bias, initial states given, time steps, rows, input size, hidden size
-LSTMS = [
-    *product((1, 2), (True, False), (True, False), (1, 7), (1, 3), (4,), (5,)),
-    (1, True, True, 30, 2, 1, 1),
-    (1, True, True, 30, 17, 33, 65),
-    (3, True, True, 12, 4, 16, 32),
-]
-
-
-@pytest.mark.parametrize(("layers", "bias", "given", "steps", "rows", "width", "hidden"), LSTMS)
-def test_lstm(layers, bias, given, steps, rows, width, hidden):
-    layer = nn.LSTM(width, hidden, layers, bias=bias)
-    rng = np.random.default_rng(0)
-    x = real(steps, rows, width, rng=rng).astype("float32")
-    state = real(2, layers, rows, hidden, rng=rng).astype("float32")
-    output, finals = layer(mg.tensor(x), tuple(map(mg.tensor, state)) if given else None)
-    for k in range(layers):
-        h, c = state[:, k] if given else (None, None)
-        x, *expected = run_lstm(x, h, c, parameters_of(layer, k), "forward")
-        for found, part in zip(finals, expected, strict=True):
-            assert_close(found[k].detach().numpy(), part, 1)
-    assert_close(output.detach().numpy(), x, 1)
-
-
-@pytest.mark.parametrize(
-    ("steps", "rows", "width", "hidden"), [(1, 1, 4, 5), (7, 3, 4, 5), (30, 17, 33, 65)]
-)
-def test_reverse_scan(steps, rows, width, hidden):
-    parameters = parameters_of(nn.LSTM(width, hidden), 0)
-    rng = np.random.default_rng(0)
-    x = real(steps, rows, width, rng=rng).astype("float32")
-    h, c = real(2, rows, hidden, rng=rng).astype("float32")
-    states = (mg.tensor(h), mg.tensor(c))
-    output, finals = scan(nn.cells.lstm, mg.tensor(x), states, parameters, reverse=True)
-    theirs = run_lstm(x, h, c, parameters, "reverse")
-    for found, expected in zip((output, *finals), theirs, strict=True):
-        assert_close(found.detach().numpy(), expected, 1)
