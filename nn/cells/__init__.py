@@ -6,9 +6,9 @@ name: the tests run over it, and docs/cells.md shows it.
 A step takes ``x`` of shape (N, input_size) and states of shape (N, hidden_size), all of one floating
 dtype, and returns the new states, the output first. Names, shapes and the order of the gates are
 PyTorch's where PyTorch has the cell. In the equations W stands for ``weight_ih`` and U for
-``weight_hh``, each followed by the letter of the gate whose rows are meant; a product with W or U
-includes the bias, ``bias_ih`` or ``bias_hh``; σ is the logistic function, ⊙ multiplies element by
-element, and ' marks the new state.
+``weight_hh``, or, with the letter of a gate, for its rows. A product with W or U includes the bias,
+``bias_ih`` or ``bias_hh``. σ is the logistic function, ⊙ multiplies element by element, and ' marks the
+new state.
 """
 
 from minigrad.kernels import Cell

@@ -52,7 +52,8 @@ def lstm(
         c' = f ⊙ c + i ⊙ g
         h' = o ⊙ tanh(c')
 
-    With the option `proj_size` the output has fewer units: `weight_hr` multiplies it.
+    With the option `proj_size` the output has that many units: `weight_hr`, of shape (proj_size, H),
+    multiplies it.
 
     Source: Gers, Schmidhuber and Cummins, "Learning to forget: continual prediction with LSTM", Neural
     Computation 12(10), 2000; the projection: Sak, Senior and Beaufays, arXiv:1402.1128, 2014.
@@ -188,11 +189,11 @@ def layer_norm_lstm(
         c' = σ(f) ⊙ c + σ(i) ⊙ tanh(g)
         h' = σ(o) ⊙ tanh(LN(c'))
 
-    Each LN makes mean 0 and variance 1 over its whole width, four gates together, with a gain of its
-    own, which starts at 1, and a bias, which starts at 0. (The paper has one more bias beside
-    `bias_ih` and `bias_hh`; only the sum of the three counts.)
+    LN brings a row, the four gates together, to mean 0 and variance 1, and applies a gain of its own,
+    which starts at 1, and a bias, which starts at 0. There is no other bias. (The paper has a third one
+    beside `bias_ih` and `bias_hh`; only their sum counts.)
 
-    Source: Ba, Kiros and Hinton, "Layer normalization", arXiv:1607.06450, 2016, equations 20 to 22.
+    Source: Ba, Kiros and Hinton, "Layer normalization", arXiv:1607.06450, 2016, supplementary material.
     """
     from_input = layer_norm(linear(x, weight_ih), gain_ih.shape, gain_ih, bias_ih)
     from_state = layer_norm(linear(h, weight_hh), gain_hh.shape, gain_hh, bias_hh)
