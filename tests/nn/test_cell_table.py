@@ -12,42 +12,48 @@ from minigrad.nn import recurrent
 from minigrad.nn.cells import CELLS
 
 T, N, H = 4, 3, 3
-D = 2 * H  # as wide as the outputs of two directions, so that all layers run the same program
 LENGTHS = [2, 4, 0]
 TOLERANCE = {
     "float64": {"rtol": 1e-9, "atol": 1e-12},
     # numbers of size 1, a few dozen roundings deep
     "float32": {"rtol": 1e-4, "atol": 1e-5},
 }
+CASES = {
+    **{name: (cell, {}) for name, cell in CELLS.items()},
+    "projected": (CELLS["lstm"], {"proj_size": 2}),
+}
 
-every_cell = pytest.mark.parametrize("name", CELLS)
+every_cell = pytest.mark.parametrize("name", CASES)
 
 
 def made(name, dtype):
     """Return a layer with random parameters, an input and initial states."""
-    layer = nn.Recurrent(CELLS[name], D, H, num_layers=2, bidirectional=True, dtype=dtype)
+    cell, options = CASES[name]
+    widths = cell.state_widths(H, **options)
+    size = 2 * widths[0]  # as wide as the outputs, so that all layers run the same program
+    layer = nn.Recurrent(cell, size, H, 2, bidirectional=True, dtype=dtype, **options)
     for parameter in layer.parameters():
         parameter.copy_(mg.rand(*parameter.shape, dtype=dtype) * 1.6 - 0.8)
     draw = partial(mg.randn, dtype=dtype, requires_grad=True)
-    return layer, draw(T, N, D), tuple(draw(4, N, H) for _ in CELLS[name].states)
+    return layer, draw(T, N, size), tuple(draw(4, N, width) for width in widths)
 
 
 def expected_by(step, layer, x, states):
     """Run the equations over one sequence after the other; return the outputs and final states."""
     named = {name: value.detach().numpy() for name, value in layer.named_parameters()}
-    finals = np.array(states)
+    finals = [state.copy() for state in states]
     for number in range(2):
-        outputs = np.zeros((T, N, D))
+        halves = np.zeros((2, T, N, x.shape[-1] // 2))
         for k, ending in enumerate((f"_l{number}", f"_l{number}_reverse")):
             p = {key.removesuffix(ending): v for key, v in named.items() if key.endswith(ending)}
             for row, length in enumerate(LENGTHS):
-                run = 2 * number + k
-                state = finals[:, run, row : row + 1]
+                state = [final[2 * number + k, row : row + 1] for final in finals]
                 for t in range(length)[:: -1 if k else 1]:
-                    state = np.array(step(p, x[t, row : row + 1], *state))
-                    outputs[t, row, k * H : (k + 1) * H] = state[0]
-                finals[:, run, row : row + 1] = state
-        x = outputs
+                    state = step(p, x[t, row : row + 1], *state)
+                    halves[k, t, row] = state[0][0]
+                for final, value in zip(finals, state, strict=True):
+                    final[2 * number + k, row] = value[0]
+        x = np.concatenate(halves, axis=-1)
     return [x, *finals]
 
 
@@ -64,7 +70,7 @@ def results_of(layer, x, states):
 def test_layers_of_a_cell_compute_its_equations(equations, name):
     layer, x, states = made(name, "float64")
     given = [value.detach().numpy() for value in (x, *states)]
-    expected = expected_by(equations[name], layer, given[0], given[1:])
+    expected = expected_by(equations[layer.cell.__name__], layer, given[0], given[1:])
     found = results_of(layer, x, states)
     for value, wanted in zip(found, expected, strict=False):  # no gradients: they are below
         np.testing.assert_allclose(value, wanted, rtol=1e-11, atol=1e-13)
