@@ -10,6 +10,7 @@ from typing import Any
 from minigrad.op import Composite, Op
 
 Surroundings = tuple[Any, ...]
+LIBRARIES = ("builtins", "minigrad", "numpy", "math")  # what they define does not change
 
 
 def surroundings_of(value: Any, above: tuple[Any, ...] = ()) -> Surroundings | None:
@@ -74,5 +75,5 @@ def _is_fixed(value: Any) -> bool:
     if isinstance(value, (Op, Composite)) or inspect.isbuiltin(value):
         return True
     name = value.__name__ if inspect.ismodule(value) else getattr(value, "__module__", None) or ""
-    library = name.partition(".")[0] in ("minigrad", "numpy", "math")
+    library = name.partition(".")[0] in LIBRARIES
     return library and (inspect.ismodule(value) or inspect.isroutine(value))

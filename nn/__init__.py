@@ -25,6 +25,7 @@ from minigrad.nn.activations import Softmax as Softmax
 from minigrad.nn.activations import Softplus as Softplus
 from minigrad.nn.activations import Softsign as Softsign
 from minigrad.nn.activations import Tanh as Tanh
+from minigrad.nn.cell import Cell as Cell
 from minigrad.nn.containers import ModuleDict as ModuleDict
 from minigrad.nn.containers import ModuleList as ModuleList
 from minigrad.nn.containers import ParameterDict as ParameterDict

@@ -1,26 +1,20 @@
-"""What layers around a cell have in common: their parameters, and checks of what they are given."""
+"""What layers around a cell have in common: they make its parameters."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+import inspect
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NoReturn
 
 from minigrad.creation import zeros
-from minigrad.dtypes import is_floating
-from minigrad.errors import (
-    ArgumentError,
-    DtypeError,
-    ShapeError,
-    TraceError,
-    suggestion,
-    user_line,
-)
-from minigrad.graph import Var
+from minigrad.errors import ArgumentError, suggestion
 from minigrad.kernels import Cell
+from minigrad.nn.cell import Cell as ModuleCell
 from minigrad.nn.checks import check_counts
 from minigrad.nn.init import uniform_, width_bound
-from minigrad.nn.module import Module
+from minigrad.nn.module_step import ModuleStep
 from minigrad.nn.parameter import Parameter
+from minigrad.nn.stateful import Stateful
 from minigrad.tensor import Tensor
 
 # what a repr leaves out, in the order of PyTorch's
@@ -28,53 +22,92 @@ _USUAL = {"proj_size": 0, "num_layers": 1, "bias": True, "batch_first": False, "
           "bidirectional": False}  # fmt: skip
 
 
-class CellLayer(Module):
+class CellLayer(Stateful):
     """A layer that makes the parameters of a cell, once or several times.
 
     Attributes
     ----------
     cell : Cell
-        What the layer computes in one step.
+        What the layer computes in one step; of a subclass of `nn.Cell` the first one that was made.
     input_size, hidden_size : int
     options : dict
-        What the cell's ``params`` was called with, beside the sizes.
+        What the cell's ``params``, or the subclass, was called with, beside the sizes.
     """
 
+    _kind: type[ModuleCell] | None = None
+
     def __init__(
-        self, cell: Cell, input_size: int, hidden_size: int, options: Mapping[str, Any]
+        self,
+        cell: Cell | type[ModuleCell],
+        input_size: int,
+        hidden_size: int,
+        options: Mapping[str, Any],
     ) -> None:
-        super().__init__()
-        name = type(self).__name__
-        if not isinstance(cell, Cell):
-            raise ArgumentError(
-                f"{name}: the cell is a {type(cell).__name__}; make one of a step function with "
-                "@minigrad.kernels.cell(state=..., params=...)"
-            )
-        check_counts(name, input_size=input_size, hidden_size=hidden_size)
-        for option in options:
-            if cell.params is not None and option not in cell.options:
-                raise ArgumentError(
-                    f"{name}: cell {cell.__name__!r} takes no option {option!r}; it takes "
-                    f"{', '.join(cell.options) or 'none'}"
-                    f"{suggestion(option, (*cell.options, *_USUAL))}"
-                )
-        self.cell, self.options = cell, dict(options)
+        check_counts(type(self).__name__, input_size=input_size, hidden_size=hidden_size)
         self.input_size, self.hidden_size = input_size, hidden_size
-        self._widths = cell.state_widths(hidden_size, **options)
+        self.options = dict(options)
+        self._inputs: dict[str, int] = {}
+        if isinstance(cell, Cell):
+            self.cell = cell
+            if cell.params is not None:
+                self._check_options(cell.__name__, cell.options)
+            self._names: dict[str, tuple[str, ...]] = {}
+            self._widths = cell.state_widths(hidden_size, **options)
+        elif isinstance(cell, type) and issubclass(cell, ModuleCell):
+            self._kind = cell
+            _, _, *rest = inspect.signature(cell).parameters.values()
+            if not any(p.kind is p.VAR_KEYWORD for p in rest):
+                self._check_options(cell.__name__, [p.name for p in rest])
+        else:
+            self._refuse_cell(cell)
+
+    def _refuse_cell(self, cell: Any) -> NoReturn:
+        if isinstance(cell, ModuleCell):
+            kind = type(cell).__name__
+            advice = f"give the class, so that each layer makes its own: {kind}, not {kind}(...)"
+        else:
+            advice = (
+                "make one of a step function with @minigrad.kernels.cell(state=..., params=...), or "
+                "give a subclass of minigrad.nn.Cell"
+            )
+        raise ArgumentError(f"{type(self).__name__}: the cell is a {type(cell).__name__}; {advice}")
+
+    def _check_options(self, cell: str, known: Sequence[str]) -> None:
+        for option in self.options:
+            if option not in known:
+                raise ArgumentError(
+                    f"{type(self).__name__}: cell {cell!r} takes no option {option!r}; it takes "
+                    f"{', '.join(known) or 'none'}{suggestion(option, (*known, *_USUAL))}"
+                )
 
     # parameters
 
-    def _make_parameters(self, inputs: Mapping[str, int], device: str | None, dtype: Any) -> None:
-        """Make the cell's parameters for each ending of their names, with its width of the input."""
-        self._inputs = dict(inputs)
-        self._names: dict[str, tuple[str, ...]] = {}
-        for ending, width in self._inputs.items():
-            starts = self._initial_parameters(width)
-            self._names[ending] = tuple(starts)
-            for name, start in starts.items():
-                shape = start.shape if isinstance(start, Tensor) else start
-                setattr(self, name + ending, Parameter(zeros(shape, dtype=dtype, device=device)))
-        self.reset_parameters()
+    def _make(self, ending: str, width: int, device: str | None, dtype: Any) -> None:
+        """Make the cell's parameters for inputs of a width; ``ending`` is that of their names."""
+        self._inputs[ending] = width
+        if self._kind is not None:
+            made = self._new_cell(width).to(device=device, dtype=dtype)
+            setattr(self, ending.removeprefix("_"), made)
+            if len(self._inputs) == 1:
+                self.cell, self._widths = made.cell, made._widths
+            return
+        starts = self._initial_parameters(width)
+        self._names[ending] = tuple(starts)
+        for name, start in starts.items():
+            shape = start.shape if isinstance(start, Tensor) else start
+            setattr(self, name + ending, Parameter(zeros(shape, dtype=dtype, device=device)))
+        self._reset(ending, width)
+
+    def _new_cell(self, width: int) -> ModuleCell:
+        assert self._kind is not None  # only layers of a subclass of nn.Cell make cells
+        made = self._kind(width, self.hidden_size, **self.options)
+        given, found = vars(made), (width, self.hidden_size)
+        if (given.get("input_size"), given.get("hidden_size")) != found:
+            raise ArgumentError(
+                f"{type(self).__name__}: {self._kind.__name__}{found} does not have these sizes; call "
+                "super().__init__(input_size, hidden_size) at the beginning of its __init__"
+            )
+        return made
 
     def _initial_parameters(self, width: int) -> dict[str, tuple[int, ...] | Tensor]:
         return self.cell.initial_parameters(width, self.hidden_size, **self.options)
@@ -85,81 +118,42 @@ class CellLayer(Module):
         They are drawn evenly between plus and minus ``1 / sqrt(hidden_size)``, as PyTorch does, unless
         the cell says otherwise.
         """
-        bound = width_bound(self.hidden_size)
         for ending, width in self._inputs.items():
-            for name, start in self._initial_parameters(width).items():
-                parameter = getattr(self, name + ending)
-                if isinstance(start, Tensor):
-                    parameter.copy_(start)
-                else:
-                    uniform_(parameter, -bound, bound)
+            self._reset(ending, width)
 
-    def _cell_parameters(self, ending: str = "") -> dict[str, Parameter]:
-        """Return the parameters with this ending by the names that the cell uses."""
-        return {name: getattr(self, name + ending) for name in self._names[ending]}
+    def _reset(self, ending: str, width: int) -> None:
+        if self._kind is not None:
+            place = getattr(self, ending.removeprefix("_"))
+            place.load_state_dict(self._new_cell(width).state_dict())
+            return
+        bound = width_bound(self.hidden_size)
+        for name, start in self._initial_parameters(width).items():
+            parameter = getattr(self, name + ending)
+            if isinstance(start, Tensor):
+                parameter.copy_(start)
+            else:
+                uniform_(parameter, -bound, bound)
 
-    # what is given
+    def _run_of(self, ending: str) -> tuple[Cell, dict[str, Any]]:
+        """Return the cell with this ending, and its parameters by the names that it uses."""
+        if self._kind is not None:
+            step: ModuleStep = getattr(self, ending.removeprefix("_")).cell
+            return step, step.tensors()
+        return self.cell, {name: getattr(self, name + ending) for name in self._names[ending]}
 
-    def _check_input(self, x: Any, order: Sequence[str]) -> None:
-        """Refuse an input that is no batch of rows (or a single one) of numbers of the right dtype."""
-        name = type(self).__name__
-        if isinstance(x, Var):
-            raise TraceError(
-                f"{name} is called inside of a traced step, at {user_line()}\n"
-                f"  call its cell {self.cell.__name__!r} there, and pass the parameters to scan"
-            )
-        if not isinstance(x, Tensor):
-            raise TypeError(
-                f"{name}: the input must be a tensor, not a {type(x).__name__}; convert it with "
-                "minigrad.tensor(...)"
-            )
-        if x.ndim not in (len(order), len(order) + 1) or x.shape[-1] != self.input_size:
-            batch = ", ".join([*order, str(self.input_size)])
-            raise ShapeError(
-                f"{name}: the input has shape {x.shape}; it must be ({batch}), or the same without N"
-            )
-        if not is_floating(x.dtype):
-            raise DtypeError(
-                f"{name}: the input has dtype {x.dtype}; convert it with .astype('float32'), or give "
-                "numbers of words to an Embedding first"
-            )
-        for parameter in self.parameters():
-            if parameter.dtype != x.dtype:
-                raise DtypeError(
-                    f"{name}: the input has dtype {x.dtype} and the weights {parameter.dtype}; "
-                    f"convert the input with .astype('{parameter.dtype}'), or the layer with "
-                    f".to('{x.dtype}')"
-                )
+    def _one_step(self, ending: str, x: Tensor, states: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """Take a step of the cell with this ending, and return its new states."""
+        if self._kind is not None:
+            new = getattr(self, ending.removeprefix("_")).step(x, *states)
+        else:
+            cell, parameters = self._run_of(ending)
+            new = cell(x, *states, **parameters)
+        return tuple(new) if isinstance(new, (tuple, list)) else (new,)
 
-    def _checked_states(self, hx: Any, x: Tensor, leading: tuple[int, ...]) -> tuple[Tensor, ...]:
-        """Return the initial states, of shapes ``leading`` and a width: those given, or zeros."""
-        name, names = type(self).__name__, self.cell.states
-        shapes = [(*leading, width) for width in self._widths]
-        if hx is None:
-            return tuple(zeros(shape, dtype=x.dtype, device=x.device) for shape in shapes)
-        single = len(names) == 1
-        states = (hx,) if single else tuple(hx) if isinstance(hx, (tuple, list)) else None
-        if states is None or len(states) != len(names):
-            found = f"a {type(hx).__name__}" if states is None else f"{len(states)} of them"
-            raise ArgumentError(
-                f"{name}: hx must be a tuple of {len(names)} states, {', '.join(names)}, not {found}"
-            )
-        for state, value, shape in zip(names, states, shapes, strict=True):
-            if not isinstance(value, Tensor):
-                raise TypeError(
-                    f"{name}: state {state} is a {type(value).__name__}; it must be a tensor of "
-                    f"shape {shape}"
-                )
-            if value.shape != shape:
-                raise ShapeError(
-                    f"{name}: state {state} has shape {value.shape}; it must be {shape}"
-                )
-            if value.dtype != x.dtype:
-                raise DtypeError(
-                    f"{name}: state {state} has dtype {value.dtype} and the input {x.dtype}; convert "
-                    f"the state with .astype('{x.dtype}')"
-                )
-        return states
+    def _weights(self) -> Iterable[Parameter]:
+        if self._kind is not None:
+            return self.parameters()
+        return [getattr(self, n + e) for e, names in self._names.items() for n in names]
 
     def extra_repr(self) -> str:
         """Return the sizes, and what differs from the usual, in PyTorch's order."""

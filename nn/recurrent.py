@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from minigrad.creation import asarray, zeros
 from minigrad.errors import ArgumentError, ShapeError
 from minigrad.kernels import Cell, scan
+from minigrad.nn.cell import Cell as ModuleCell
 from minigrad.nn.cell_layer import CellLayer
 from minigrad.nn.checks import check_counts, check_dropout, check_flags
 from minigrad.nn.dropout import Dropout
@@ -59,7 +60,7 @@ class Recurrent(CellLayer):
 
     def __init__(
         self,
-        cell: Cell,
+        cell: Cell | type[ModuleCell],
         input_size: int,
         hidden_size: int,
         num_layers: int = 1,
@@ -85,16 +86,10 @@ class Recurrent(CellLayer):
         self.num_layers, self.batch_first = num_layers, batch_first
         self.dropout, self.bidirectional = dropout, bidirectional
         self._directions = ("", "_reverse") if bidirectional else ("",)
-        inner = self._widths[0] * len(self._directions)
-        self._make_parameters(
-            {
-                f"_l{layer}{direction}": inner if layer else input_size
-                for layer in range(num_layers)
-                for direction in self._directions
-            },
-            device,
-            dtype,
-        )
+        for layer in range(num_layers):
+            for direction in self._directions:
+                width = self._widths[0] * len(self._directions) if layer else input_size
+                self._make(f"_l{layer}{direction}", width, device, dtype)
 
     def forward(
         self,
@@ -176,6 +171,53 @@ class Recurrent(CellLayer):
             output, finals = squeeze(output, 1), tuple(squeeze(s, 1) for s in finals)
         return output, finals if len(finals) > 1 else finals[0]
 
+    def step(self, input: Tensor, hx: Any = None) -> tuple[Tensor, Any]:
+        """Take one time step, for data that arrive step by step.
+
+        ``output, state = layer.step(x, state)`` for each ``x`` of a sequence gives what calling the layer
+        with the sequence gives.
+
+        Parameters
+        ----------
+        input : Tensor
+            One step: shape (N, input_size), of a single sequence (input_size,).
+        hx : Tensor or tuple of Tensor, optional
+            The state before it, as for `forward`; zeros by default.
+
+        Returns
+        -------
+        output : Tensor
+            Shape (N, width of the first state), of a single sequence without N.
+        state : Tensor or tuple of Tensor
+            The state or states after it, as ``hx``.
+
+        Raises
+        ------
+        ArgumentError
+            If the layer is bidirectional, or there are more or fewer states than the cell has.
+        ShapeError, DtypeError
+            As for `forward`.
+        """
+        if self.bidirectional:
+            raise ArgumentError(
+                f"{type(self).__name__}: a bidirectional layer reads a sequence from its end, too, and "
+                "cannot take one step; call it with the sequence, or make it with bidirectional=False"
+            )
+        self._check_input(input, ("N",))
+        batched = input.ndim == 2
+        states = self._checked_states(hx, input, (self.num_layers, *input.shape[:-1]))
+        x, finals = input if batched else expand_dims(input, 0), []
+        for layer in range(self.num_layers):
+            if layer and self.training:
+                x = Dropout(self.dropout)(x)
+            rows = layer if batched else slice(layer, layer + 1)
+            new = self._one_step(f"_l{layer}", x, [s[rows] for s in states])
+            x = new[0]
+            finals.append(new)
+        joined = stack if batched else concat
+        ends = tuple(joined(parts) for parts in zip(*finals, strict=True))
+        return x if batched else squeeze(x, 0), ends if len(ends) > 1 else ends[0]
+
     def _swapped(self, t: Any) -> Any:
         """Return ``t`` with time first, or the other way round."""
         return swapaxes(t, 0, 1) if self.batch_first else t
@@ -197,11 +239,12 @@ class Recurrent(CellLayer):
             outputs = []
             for direction in self._directions:
                 back = direction == "_reverse"
+                cell, parameters = self._run_of(f"_l{layer}{direction}")
                 output, final = scan(
-                    self.cell,
+                    cell,
                     x,
                     next(starts),
-                    self._cell_parameters(f"_l{layer}{direction}"),
+                    parameters,
                     lengths=lengths,
                     mask=mask,
                     reset=_last_steps(reset) if back and reset is not None else reset,

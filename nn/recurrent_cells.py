@@ -24,7 +24,7 @@ class OneStep(CellLayer):
         dtype: Any,
     ) -> None:
         super().__init__(cell, input_size, hidden_size, {"bias": bias})
-        self._make_parameters({"": input_size}, device, dtype)
+        self._make("", input_size, device, dtype)
         self.bias = bias
 
     def forward(self, input: Tensor, hx: Any = None) -> Any:
@@ -54,7 +54,8 @@ class OneStep(CellLayer):
         """
         self._check_input(input, ("N",))
         states = self._checked_states(hx, input, input.shape[:-1])
-        return self.cell(input, *states, **self._cell_parameters())
+        new = self._one_step("", input, states)
+        return new if len(new) > 1 else new[0]
 
 
 class RNNCell(OneStep):

@@ -1,0 +1,114 @@
+"""The base of cells that are modules."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from minigrad.errors import ArgumentError
+from minigrad.nn.checks import check_counts
+from minigrad.nn.module_step import ModuleStep
+from minigrad.nn.stateful import Stateful
+from minigrad.tensor import Tensor
+
+
+class Cell(Stateful):
+    """A recurrent cell with parameters of its own, and a method ``step``.
+
+    A subclass makes parameters, buffers and modules in ``__init__``, and defines
+    ``step(self, x, h, c, ...)``: the input of one time step, then the states by their names. It returns
+    the new states in the same order; the first one is the output. ``nn.Recurrent(Mine, input_size,
+    hidden_size)`` makes layers of it, one ``Mine(input_size, hidden_size)`` for each layer and
+    direction, and runs it over sequences. Calling the cell takes one step.
+
+    In a loop, a step is traced: it computes with the ops of minigrad, and does not assign attributes.
+    What it reads of ``self`` may change at any time. It is traced again if numbers change, and each
+    time if it reads objects that are no numbers, strings, modules, or lists of these.
+
+    Parameters
+    ----------
+    input_size, hidden_size : int
+    widths : dict of int, optional
+        The widths of those states that are not ``hidden_size`` wide, by name.
+
+    Raises
+    ------
+    ArgumentError
+        If a size is not positive, or ``widths`` names a state that ``step`` does not have; when the
+        class is defined, if ``step`` takes anything else than an input and states.
+    """
+
+    _states: ClassVar[tuple[str, ...]] = ()
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "step" in vars(cls):
+            cls._states = _states_of(cls)
+
+    def __init__(
+        self, input_size: int, hidden_size: int, *, widths: Mapping[str, int] | None = None
+    ) -> None:
+        name, widths = type(self).__name__, dict(widths or {})
+        check_counts(name, input_size=input_size, hidden_size=hidden_size, **widths)
+        self.input_size, self.hidden_size = input_size, hidden_size
+        if not self._states:
+            self.step()  # says that it is missing
+        self._step = ModuleStep(self, self._states, widths)
+        self._widths = self.cell.state_widths(hidden_size)
+
+    @property
+    def cell(self) -> ModuleStep:  # type: ignore[override]  # a subclass must not replace it
+        """The step as a function of the parameters and buffers, for `minigrad.kernels.scan`."""
+        return self._step
+
+    def step(self, *args: Any, **kwargs: Any) -> Any:
+        """Return the new states, in the order of the arguments; every cell defines its own."""
+        raise NotImplementedError(
+            f"{type(self).__name__} has no method step; define step(self, x, h), which returns the new h"
+        )
+
+    def forward(self, input: Tensor, hx: Any = None) -> Any:
+        """Take one step.
+
+        Parameters
+        ----------
+        input : Tensor
+            Shape (N, input_size), or (input_size,) of a single row.
+        hx : Tensor or tuple of Tensor, optional
+            The state, or all of them if the cell has several: shape (N, width), of a single row
+            (width,). Zeros by default.
+
+        Returns
+        -------
+        Tensor or tuple of Tensor
+            The new state or states, as ``hx``.
+
+        Raises
+        ------
+        ShapeError
+            If ``input`` or a state has another shape.
+        DtypeError
+            If ``input`` holds integers, or its dtype is not that of the weights and states.
+        ArgumentError
+            If there are more or fewer states than the cell has.
+        """
+        self._check_input(input, ("N",))
+        return self.step(input, *self._checked_states(hx, input, input.shape[:-1]))
+
+    def _in_a_step(self) -> str:
+        return "call its method step there"
+
+    def extra_repr(self) -> str:
+        return f"{self.input_size}, {self.hidden_size}"
+
+
+def _states_of(kind: type[Cell]) -> tuple[str, ...]:
+    _, *given = inspect.signature(kind.step).parameters.values()
+    plain = all(p.kind is p.POSITIONAL_OR_KEYWORD and p.default is p.empty for p in given)
+    if len(given) < 2 or not plain:
+        raise ArgumentError(
+            f"{kind.__name__}.step(self, {', '.join(map(str, given))}): a step takes its input, then one "
+            "state or more, and nothing else; write step(self, x, h), and read the rest from self"
+        )
+    return tuple(p.name for p in given[1:])

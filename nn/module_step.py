@@ -1,0 +1,160 @@
+"""The step of a module as a function of its parameters and buffers, so that it can be traced."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
+from typing import Any
+
+from minigrad.errors import ArgumentError, TraceError
+from minigrad.kernels import Cell
+from minigrad.kernels.surroundings import LIBRARIES, Surroundings, surroundings_of
+from minigrad.nn.module import Module
+from minigrad.tensor import Tensor
+
+
+class ModuleStep(Cell):
+    """The method ``step`` of a module, as a cell that takes the module's tensors by their names.
+
+    The step runs on a copy of the module that has the given tensors, or variables, in their places. So
+    it can be traced while other threads use the module.
+
+    Parameters
+    ----------
+    module : Module
+        With the attributes ``input_size`` and ``hidden_size``.
+    states : sequence of str
+        The last arguments of its ``step``.
+    widths : dict of int
+        Of those states that are not ``hidden_size`` wide.
+    """
+
+    def __init__(self, module: Any, states: Sequence[str], widths: Mapping[str, int]) -> None:
+        super().__init__(module.step, states, widths=lambda hidden_size: widths)
+        self.__name__ = self.__qualname__ = type(module).__name__
+        self._made_of = module, tuple(states), dict(widths)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return the parameters and buffers of the module, by name."""
+        module, *_ = self._made_of
+        return {**dict(module.named_parameters()), **dict(module.named_buffers())}
+
+    def __call__(self, /, *args: Any, **parameters: Any) -> Any:
+        module, *_ = self._made_of
+        given = {id(t): parameters[name] for name, t in self.tensors().items()}
+        copies: dict[int, Any] = {}
+        copied = _substituted(module, given, copies)
+        before = [(one, _contents(one)) for one in copies.values()]
+        found = copied.step(*args)
+        for one, old in before:
+            new = _contents(one)
+            for name in old.keys() | new.keys():
+                if new.get(name) is not old.get(name):
+                    raise TraceError(
+                        f"step of {self.__name__} changes {name!r} of a {type(one).__name__}, which "
+                        "would be lost; make it a state: an argument of the step, and a value that it "
+                        "returns"
+                    )
+        return found
+
+    def initial_parameters(
+        self, input_size: int, hidden_size: int, **options: Any
+    ) -> dict[str, tuple[int, ...] | Tensor]:
+        """Return the parameters and buffers that the module has; the options were used to make it.
+
+        Raises
+        ------
+        ArgumentError
+            If the sizes are not those of the module.
+        """
+        module, *_ = self._made_of
+        sizes, own = (input_size, hidden_size), (module.input_size, module.hidden_size)
+        if sizes != own:
+            raise ArgumentError(
+                f"cell {self.__name__!r} was made with the sizes {own}, and cannot have {sizes}; make "
+                f"another one: {self.__name__}({input_size}, {hidden_size})"
+            )
+        return {name: t.detach() for name, t in self.tensors().items()}
+
+    def surroundings(self, above: tuple[Any, ...] = ()) -> Surroundings | None:
+        """Return what of the module a trace depends on, beside its tensors."""
+        module, *_ = self._made_of
+        names = {id(t): name for name, t in self.tensors().items()}
+        return _seen(module, names, (*above, self))
+
+    def __reduce__(self) -> tuple[Any, ...]:  # type: ignore[override]  # a cell of a function has a name
+        return type(self), self._made_of
+
+
+# a copy with other tensors
+
+
+def _substituted(value: Any, given: Mapping[int, Any], copies: dict[int, Any]) -> Any:
+    """Return a copy of ``value``, with everything inside, in which tensors are replaced by their id."""
+    if id(value) in given:
+        return given[id(value)]
+    if id(value) in copies:
+        return copies[id(value)]
+    if isinstance(value, tuple):
+        items = [_substituted(inside, given, copies) for inside in value]
+        return type(value)(*items) if hasattr(value, "_fields") else tuple(items)
+    made: Any
+    if isinstance(value, Module):
+        made = object.__new__(type(value))
+        target = vars(made)
+    elif isinstance(value, (list, dict)):
+        made = target = copy.copy(value)
+    else:
+        return value
+    copies[id(value)] = made
+    for name, inside in _contents(value).items():
+        target[name] = _substituted(inside, given, copies)
+    return made
+
+
+def _contents(value: Any) -> dict[Any, Any]:
+    """Return what a module, a list or a dict holds, by its place."""
+    if isinstance(value, Module):
+        return dict(vars(value))
+    return dict(value) if isinstance(value, dict) else dict(enumerate(value))
+
+
+# what else a trace depends on
+
+
+def _seen(value: Any, names: Mapping[int, str], above: tuple[Any, ...]) -> Surroundings | None:
+    """Return `surroundings_of` a value, also of modules and of what holds them."""
+    if id(value) in names:
+        return (names[id(value)],)  # a tensor: an argument of the step
+    if not isinstance(value, (Module, list, tuple, dict)):
+        return surroundings_of(value, above)
+    if any(value is outer for outer in above):
+        return ()
+    above = (*above, value)
+    found: list[Any] = [type(value)]
+    parts: Iterable[tuple[Any, Any]] = _contents(value).items()
+    if isinstance(value, Module):
+        parts = chain(parts, *(_written_for(kind) for kind in type(value).__mro__))
+    for name, part in parts:
+        seen = _seen(part, names, above)
+        if seen is None:
+            return None
+        found.append((name, seen))
+    return tuple(found)
+
+
+def _written_for(kind: type) -> Iterator[tuple[str, Any]]:
+    """Yield the methods and other attributes of a class; none if it is of a library."""
+    if kind.__module__.partition(".")[0] in LIBRARIES:
+        return
+    for name, value in vars(kind).items():
+        if name == "__init__":
+            continue
+        if isinstance(value, (staticmethod, classmethod)):
+            yield name, value.__func__
+        elif isinstance(value, property):
+            yield name, value.fget
+        elif inspect.isfunction(value) or not name.startswith("__"):
+            yield name, value

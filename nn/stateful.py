@@ -1,0 +1,103 @@
+"""What modules that are called with an input and states check."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+from minigrad.creation import zeros
+from minigrad.dtypes import is_floating
+from minigrad.errors import ArgumentError, DtypeError, ShapeError, TraceError, user_line
+from minigrad.graph import Var
+from minigrad.kernels import Cell
+from minigrad.nn.module import Module
+from minigrad.nn.parameter import Parameter
+from minigrad.tensor import Tensor
+
+
+class Stateful(Module):
+    """A module around a cell, which says what inputs and states it takes.
+
+    Attributes
+    ----------
+    cell : Cell
+        What is computed in one step.
+    input_size, hidden_size : int
+    options : dict
+        What the cell's ``params`` takes beside the sizes.
+    """
+
+    cell: Cell
+    options: Mapping[str, Any] = MappingProxyType({})
+    input_size: int
+    hidden_size: int
+    _widths: tuple[int, ...]
+
+    def _weights(self) -> Iterable[Parameter]:
+        """Yield the parameters, whose dtype that of the input must be."""
+        return self.parameters()
+
+    def _in_a_step(self) -> str:
+        """Say what to call inside of a step instead of this module."""
+        return f"call its cell {self.cell.__name__!r} there, and pass the parameters to scan"
+
+    def _check_input(self, x: Any, order: Sequence[str]) -> None:
+        """Refuse an input that is no batch of rows (or a single one) of numbers of the right dtype."""
+        name = type(self).__name__
+        if isinstance(x, Var):
+            raise TraceError(
+                f"{name} is called inside of a traced step, at {user_line()}\n  {self._in_a_step()}"
+            )
+        if not isinstance(x, Tensor):
+            raise TypeError(
+                f"{name}: the input must be a tensor, not a {type(x).__name__}; convert it with "
+                "minigrad.tensor(...)"
+            )
+        if x.ndim not in (len(order), len(order) + 1) or x.shape[-1] != self.input_size:
+            batch = ", ".join([*order, str(self.input_size)])
+            raise ShapeError(
+                f"{name}: the input has shape {x.shape}; it must be ({batch}), or the same without N"
+            )
+        if not is_floating(x.dtype):
+            raise DtypeError(
+                f"{name}: the input has dtype {x.dtype}; convert it with .astype('float32'), or give "
+                "numbers of words to an Embedding first"
+            )
+        for parameter in self._weights():
+            if parameter.dtype != x.dtype:
+                raise DtypeError(
+                    f"{name}: the input has dtype {x.dtype} and the weights {parameter.dtype}; "
+                    f"convert the input with .astype('{parameter.dtype}'), or the layer with "
+                    f".to('{x.dtype}')"
+                )
+
+    def _checked_states(self, hx: Any, x: Tensor, leading: tuple[int, ...]) -> tuple[Tensor, ...]:
+        """Return the initial states, of shapes ``leading`` and a width: those given, or zeros."""
+        name, names = type(self).__name__, self.cell.states
+        shapes = [(*leading, width) for width in self._widths]
+        if hx is None:
+            return tuple(zeros(shape, dtype=x.dtype, device=x.device) for shape in shapes)
+        single = len(names) == 1
+        states = (hx,) if single else tuple(hx) if isinstance(hx, (tuple, list)) else None
+        if states is None or len(states) != len(names):
+            found = f"a {type(hx).__name__}" if states is None else f"{len(states)} of them"
+            raise ArgumentError(
+                f"{name}: hx must be a tuple of {len(names)} states, {', '.join(names)}, not {found}"
+            )
+        for state, value, shape in zip(names, states, shapes, strict=True):
+            if not isinstance(value, Tensor):
+                raise TypeError(
+                    f"{name}: state {state} is a {type(value).__name__}; it must be a tensor of "
+                    f"shape {shape}"
+                )
+            if value.shape != shape:
+                raise ShapeError(
+                    f"{name}: state {state} has shape {value.shape}; it must be {shape}"
+                )
+            if value.dtype != x.dtype:
+                raise DtypeError(
+                    f"{name}: state {state} has dtype {value.dtype} and the input {x.dtype}; convert "
+                    f"the state with .astype('{x.dtype}')"
+                )
+        return states

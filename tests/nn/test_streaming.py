@@ -1,0 +1,170 @@
+"""A layer that takes one step at a time does what it does with the whole sequence."""
+
+import numpy as np
+import pytest
+
+import minigrad as mg
+from minigrad import nn
+from minigrad.errors import ArgumentError, DtypeError, ShapeError, TraceError
+from minigrad.kernels import cell, scan
+
+D, H, T, N = 3, 4, 6, 2
+
+
+@cell(
+    state=("h", "m"),
+    params=lambda input_size, hidden_size: {
+        "w": (hidden_size, input_size),
+        "u": (hidden_size, 2),
+        "v": (2, hidden_size),
+    },
+    widths=lambda hidden_size: {"m": 2},
+)
+def two_widths(x, h, m, *, w, u, v):
+    h = mg.tanh(mg.linear(x, w) + mg.linear(m, u) + h)
+    return h, m / 2 + mg.linear(h, v)
+
+
+class Module(nn.Cell):
+    """A cell with a module inside."""
+
+    def __init__(self, input_size, hidden_size):
+        super().__init__(input_size, hidden_size)
+        self.joined = nn.Linear(input_size + hidden_size, hidden_size)
+
+    def step(self, x, h):
+        return mg.tanh(self.joined(mg.concat([x, h], axis=-1)))
+
+
+KINDS = {
+    "RNN": nn.RNN,
+    "GRU": nn.GRU,
+    "LSTM": nn.LSTM,
+    "LSTM with a projection": lambda *sizes, **o: nn.LSTM(*sizes, proj_size=2, **o),
+    "own": lambda *sizes, **o: nn.Recurrent(two_widths, *sizes, **o),
+    "module": lambda *sizes, **o: nn.Recurrent(Module, *sizes, **o),
+}
+every_kind = pytest.mark.parametrize("kind", KINDS)
+shapes = pytest.mark.parametrize("rows", [(), (1,), (N,)], ids=["single", "one row", "batch"])
+
+
+def stepwise(layer, x, state=None):
+    """Call ``step`` for each time step of ``x``."""
+    outputs = []
+    for now in x:
+        output, state = layer.step(now, state)
+        outputs.append(output)
+    return mg.stack(outputs), state
+
+
+def as_tuple(value):
+    return value if isinstance(value, tuple) else (value,)
+
+
+def random_state(layer, rows):
+    found = tuple(
+        mg.randn(layer.num_layers, *rows, width, dtype="float64", requires_grad=True)
+        for width in layer._widths
+    )
+    return found if len(found) > 1 else found[0]
+
+
+@every_kind
+@shapes
+@pytest.mark.parametrize("layers", [1, 2])
+def test_steps_are_the_whole_in_results_and_gradients(kind, rows, layers):
+    layer = KINDS[kind](D, H, num_layers=layers, dtype="float64")
+    x = mg.randn(T, *rows, D, dtype="float64", requires_grad=True)
+    state = random_state(layer, rows)
+    wanted = [x, *as_tuple(state), *layer.parameters()]
+    cotangents = None
+    found = []
+    for run in (stepwise, layer):
+        output, finals = run(layer, x, state) if run is stepwise else run(x, state)
+        values = (output, *as_tuple(finals))
+        assert isinstance(finals, tuple) == isinstance(state, tuple)
+        cotangents = cotangents or [mg.randn(*v.shape, dtype="float64") for v in values]
+        found.append([*values, *mg.grad(values, wanted, cotangents)])
+    for a, b in zip(*found, strict=True):
+        np.testing.assert_allclose(a.detach().numpy(), b.detach().numpy(), rtol=1e-12, atol=1e-14)
+
+
+@every_kind
+@shapes
+def test_steps_are_the_loop_of_the_step_to_the_last_bit(kind, rows):
+    layer = KINDS[kind](D, H)
+    x = mg.randn(T, *rows, D)
+    with mg.no_grad():
+        output, finals = stepwise(layer, x)
+        several = x if rows else x[:, None]
+        of, parameters = layer._run_of("_l0")
+        start = tuple(mg.zeros((several.shape[1], width)) for width in layer._widths)
+        expected, ends = scan(of, several, start, parameters, compile="never")
+    assert not output.requires_grad
+    np.testing.assert_array_equal(output.numpy(), expected.reshape(output.shape).numpy())
+    for a, b in zip(as_tuple(finals), ends, strict=True):
+        np.testing.assert_array_equal(a.numpy(), b.reshape(a.shape).numpy())
+
+
+@every_kind
+def test_chunks_and_steps_go_on_from_each_other(kind):
+    layer, x = KINDS[kind](D, H, num_layers=2, dtype="float64"), mg.randn(T, N, D, dtype="float64")
+    with mg.no_grad():
+        whole, ends = layer(x)
+        first, state = layer(x[:2])
+        then, state = stepwise(layer, x[2:4], state)
+        last, state = layer(x[4:], state)
+    np.testing.assert_allclose(mg.concat([first, then, last]).numpy(), whole.numpy(), rtol=1e-12)
+    for a, b in zip(as_tuple(state), as_tuple(ends), strict=True):
+        np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-12)
+
+
+def test_the_input_of_a_step_has_no_time_axis_with_batch_first_either():
+    layer = nn.GRU(D, H, batch_first=True)
+    x = mg.randn(N, T, D)
+    with mg.no_grad():
+        output, state = stepwise(layer, mg.swapaxes(x, 0, 1))
+        expected, wanted = layer(x)
+    np.testing.assert_allclose(output.numpy(), mg.swapaxes(expected, 0, 1).numpy(), rtol=1e-5)
+    np.testing.assert_allclose(state.numpy(), wanted.numpy(), rtol=1e-5)
+
+
+def test_outputs_between_layers_are_dropped_in_training_only():
+    layer = nn.GRU(D, H, num_layers=2, dropout=1.0)
+    x, other = mg.randn(N, D), mg.randn(N, D)
+    a, b = (layer.step(v)[0].detach().numpy() for v in (x, other))
+    np.testing.assert_array_equal(a, b)  # nothing of the input comes through
+    layer.eval()
+    a, b = (layer.step(v)[0].detach().numpy() for v in (x, other))
+    assert not np.allclose(a, b)
+
+
+def zeros(*shape, dtype="float32"):
+    return mg.zeros(shape, dtype=dtype)
+
+
+GRU = nn.GRU(D, D)
+MISTAKES = [
+    (lambda: nn.GRU(D, H, bidirectional=True).step(zeros(N, D)), ArgumentError,
+     "GRU: a bidirectional layer reads a sequence from its end, too, and cannot take one step; call it"),
+    (lambda: nn.LSTM(D, H).step(zeros(T, N, D)), ShapeError,
+     r"LSTM: the input has shape \(6, 2, 3\); it must be \(N, 3\), or the same without N"),
+    (lambda: nn.LSTM(D, H).step(zeros(N, D), zeros(1, N, H)), ArgumentError,
+     "LSTM: hx must be a tuple of 2 states, h, c, not a Tensor"),
+    (lambda: nn.GRU(D, H, 2).step(zeros(N, D), zeros(N, H)), ShapeError,
+     r"GRU: state h has shape \(2, 4\); it must be \(2, 2, 4\)"),
+    (lambda: nn.GRU(D, H).step(zeros(D), zeros(1, 1, H)), ShapeError,
+     r"GRU: state h has shape \(1, 1, 4\); it must be \(1, 4\)"),
+    (lambda: nn.GRU(D, H).step(zeros(N, D, dtype="float64")), DtypeError,
+     "GRU: the input has dtype float64 and the weights float32"),
+    (lambda: nn.Recurrent(Module, D, H).step(zeros(N, D, dtype="float64")), DtypeError,
+     "Recurrent: the input has dtype float64 and the weights float32"),
+    (lambda: scan(lambda x, h: GRU.step(x)[0], zeros(T, N, D), zeros(N, D)), TraceError,
+     "GRU is called inside of a traced step"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("run", "error", "text"), MISTAKES)
+def test_mistakes(run, error, text):
+    with pytest.raises(error, match=text):
+        run()
