@@ -1,0 +1,112 @@
+"""minigrad's side of the benchmark of the recurrent layers."""
+
+import os
+
+from recurrent_cases import CELLS, STEP, ragged
+
+os.environ.setdefault("MINIGRAD_COMPILE", "1")  # read when minigrad is imported
+
+import minigrad as mg
+from minigrad import nn
+from minigrad.kernels import cell
+
+
+def shapes(gates, *names):
+    """Return what makes the shapes of a cell's parameters."""
+
+    def params(input_size, hidden_size):
+        rows = gates * hidden_size
+        found = {"weight_ih": (rows, input_size), "weight_hh": (rows, hidden_size)}
+        return found | dict.fromkeys(names, (rows,))
+
+    return params
+
+
+@cell(state=("h", "c"), params=shapes(4, "bias_ih", "bias_hh"))
+def custom(x, h, c, *, weight_ih, weight_hh, bias_ih, bias_hh):
+    """A user's own cell; the other libraries compute it by `recurrent_cases.bump`."""
+    gates = mg.linear(x, weight_ih, bias_ih) + mg.linear(h, weight_hh, bias_hh)
+    i, f, g, o = mg.split(gates, 4)
+    keep = mg.sigmoid(f)
+    c = keep * c + (1 - keep) * mg.sigmoid(i) * (g * mg.exp(-(g * g)))
+    return mg.sigmoid(o) * (c / (1 + mg.abs(c))), c
+
+
+@cell(state="h", params=shapes(3, "bias_ih"))
+def gru_reset_before(x, h, *, weight_ih, weight_hh, bias_ih):
+    """The gated recurrent unit as it was published [Cho 2014]; gates in the order r, z, n."""
+    x_r, x_z, x_n = mg.split(mg.linear(x, weight_ih, bias_ih), 3)
+    w_r, w_z, w_n = mg.split(weight_hh, 3, axis=0)
+    r, z = mg.sigmoid(x_r + mg.linear(h, w_r)), mg.sigmoid(x_z + mg.linear(h, w_z))
+    n = mg.tanh(x_n + mg.linear(r * h, w_n))
+    return (1 - z) * n + z * h
+
+
+def layer_for(name, D, H, **options):
+    """Return the public layer of a cell."""
+    layers = {"LSTM": nn.LSTM, "GRU": nn.GRU, "RNN": nn.RNN}
+    if name in layers:
+        return layers[name](D, H, **options)
+    return nn.Recurrent({"custom": custom}.get(name, gru_reset_before), D, H, **options)
+
+
+class Minigrad:
+    """`build` returns a function that does the work of a case once, and one that shows its result."""
+
+    package = "minigrad"
+
+    def __init__(self, threads):
+        mg.set_num_threads(threads)
+
+    def build(self, case):
+        (T, N, D, H), special = case.size, case.special
+        x, parameters, gradient = case.inputs()
+        layer = layer_for(case.cell, D, H, bidirectional=special == "bidirectional")
+        for name, value in layer.named_parameters():
+            value.copy_(mg.tensor(parameters[name.split("_l0")[0]]))
+        x, gradient = mg.tensor(x), mg.tensor(gradient)
+        leaves = [getattr(layer, f"{name}_l0") for name in CELLS[case.cell].parameters]
+        if case.mode == STEP:
+            return self._stream(layer.eval(), x), _arrays
+        lengths = {"full lengths": [T] * N, "ragged lengths": ragged(T, N)}.get(special)
+        times = 2 if special == "two runs" else 1
+        if special == "bidirectional":
+            gradient = mg.concat([gradient, gradient], axis=-1)
+
+        def inference():
+            with mg.no_grad():
+                for _ in range(times):
+                    output, _ = layer(x, lengths=lengths)
+                return [output]
+
+        def training():
+            for _ in range(times):
+                layer.zero_grad()
+                x.grad = None
+                output, _ = layer(x, lengths=lengths)
+                output.backward(gradient)
+            return [output, x.grad, *(leaf.grad for leaf in leaves)]
+
+        if case.mode == "inference":
+            layer.eval()
+            return inference, _arrays
+        x.requires_grad_()
+        return training, _arrays
+
+    def _stream(self, layer, x):
+        state, first = None, x[0]
+
+        def step():
+            nonlocal state
+            with mg.no_grad():
+                if hasattr(layer, "step"):
+                    output, state = layer.step(first, state)
+                else:
+                    output, state = layer(x, state)
+            return [output]
+
+        return step
+
+
+def _arrays(result):
+    return [array.detach().numpy() for array in result]
