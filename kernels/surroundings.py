@@ -72,8 +72,11 @@ def _codes(code: CodeType) -> Iterator[CodeType]:
 
 def _is_fixed(value: Any) -> bool:
     """Say whether ``value`` is an op, or a function or module of a library, which do not change."""
-    if isinstance(value, (Op, Composite)) or inspect.isbuiltin(value):
+    if isinstance(value, (Op, Composite)):
         return True
+    if not inspect.ismodule(getattr(value, "__self__", inspect)):
+        return False  # a method, of an object that may change
     name = value.__name__ if inspect.ismodule(value) else getattr(value, "__module__", None) or ""
-    library = name.partition(".")[0] in LIBRARIES
-    return library and (inspect.ismodule(value) or inspect.isroutine(value))
+    return name.partition(".")[0] in LIBRARIES and (
+        inspect.ismodule(value) or inspect.isroutine(value)
+    )

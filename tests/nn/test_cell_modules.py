@@ -64,7 +64,14 @@ class Around(nn.Cell):
         return (h + self.inner.step(x, h)) / 2
 
 
-KINDS = [Leaky, Plain, Around]
+class Derived(Plain):
+    """A cell that builds on the step of another one."""
+
+    def step(self, x, h):
+        return super().step(x, h) * sum(self.gain for _ in range(2))
+
+
+KINDS = [Leaky, Plain, Around, Derived]
 every_kind = pytest.mark.parametrize("kind", KINDS)
 
 
@@ -209,6 +216,25 @@ def test_attributes_and_methods_of_the_class_may_change(monkeypatch):
     assert not np.allclose(first, second)
     assert not np.allclose(second, third)
     assert (third > 0).all()
+
+
+class Tied(nn.Cell):
+    """Three parameters, of which two are one."""
+
+    def __init__(self, input_size, hidden_size):
+        super().__init__(input_size, hidden_size)
+        self.a, self.b = nn.Parameter(mg.tensor(2.0)), nn.Parameter(mg.tensor(3.0))
+        self.c = self.a
+
+    def step(self, x, h):
+        return h + x * self.a + x * self.b * self.c
+
+
+def test_another_parameter_may_be_shared():
+    layer, x = nn.Recurrent(Tied, 1, 1), mg.ones((1, 1, 1))
+    assert layer(x)[1].item() == 2 + 3 * 2
+    layer.l0.c = layer.l0.b
+    assert layer(x)[1].item() == 2 + 3 * 3
 
 
 class Switched(nn.Cell):
