@@ -1,0 +1,128 @@
+"""Check the properties of a loop, and make each counter-example as small as can be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import chain
+from typing import Any
+
+from minigrad.errors import ArgumentError
+from minigrad.kernels.certificate.case import Case, random_cases
+from minigrad.kernels.certificate.compare import Violation
+from minigrad.kernels.certificate.property import PROPERTIES, Property, Skip
+from minigrad.kernels.certificate.report import Certificate, Failure, Finding
+from minigrad.kernels.certificate.run import refusal_of
+from minigrad.kernels.certificate.subject import Subject, subject_of
+
+_MOST_ATTEMPTS = 120  # to find a smaller counter-example
+
+
+def certify(
+    cell: Any,
+    input_size: int | None = None,
+    hidden_size: int | None = None,
+    *,
+    xs: Any = None,
+    state: Any = None,
+    params: Mapping[str, Any] | None = None,
+    cases: int | Sequence[Case] = 20,
+    seed: int = 0,
+    **options: Any,
+) -> Certificate:
+    """Check on random values that the loop of a cell is right: forwards, backwards, compiled or not.
+
+    It is checked that gradients of inputs, initial states and parameters are those of differences and
+    of the complex step; that the loop computes what the step does on tensors, operation by operation;
+    that outputs depend on no later input; that chunks of time with the state carried make the whole;
+    that a row depends on no other row and on no padding; and that float32 computes what float64 does.
+    All with and without lengths, mask, reset and reverse.
+
+    Parameters
+    ----------
+    cell : Cell, Module or callable
+        A cell with ``params``; or a recurrent layer, whose cell is taken with its sizes; or any step with
+        examples of its arguments.
+    input_size, hidden_size : int, optional
+        Of a cell; small odd numbers by default.
+    xs, state, params : optional
+        Examples, as for `scan`: their shapes, without T and N, and the range of their values are taken.
+    cases : int or sequence of Case
+        How many cases to draw, or which ones to look at.
+    seed : int
+        Where the cases come from.
+    **options
+        As for the ``params`` of the cell.
+
+    Returns
+    -------
+    Certificate
+        True if nothing is wrong. It prints as a report, with the smallest case that was found for what
+        is wrong; ``certify(...).check()`` raises an error with it. That a loop is not compiled is said,
+        but is not wrong.
+
+    Raises
+    ------
+    ArgumentError
+        If the arguments do not go together.
+    TraceError
+        If the step is none that a loop can have, for instance because it mixes rows.
+    """
+    subject = subject_of(cell, (input_size, hidden_size), (xs, state, params), options)
+    subject = replace(subject, refusal=refusal_of(subject))
+    chosen = random_cases(cases, seed) if isinstance(cases, int) else list(cases)
+    for case in chosen:
+        if not isinstance(case, Case):
+            raise ArgumentError(
+                f"certify: cases must be a number or a list of minigrad.kernels.Case, not {case!r}"
+            )
+    return Certificate(subject, tuple(_find(p, subject, chosen) for p in PROPERTIES))
+
+
+def _find(checked: Property, subject: Subject, cases: Sequence[Case]) -> Finding:
+    largest, done, skipped = 0.0, 0, ""
+    failure = None
+    for case in cases:
+        try:
+            largest = max(largest, checked.check(subject, case))
+        except Skip as reason:
+            skipped = str(reason)
+            continue
+        except Exception as error:
+            failure = _smallest(checked, Failure(subject, case, _told(error)))
+            break
+        done += 1
+    return Finding(checked.name, done, largest, skipped, failure)
+
+
+def _smallest(checked: Property, failure: Failure) -> Failure:
+    """Go to a simpler case that fails, as long as there is one."""
+    tried: set[tuple[str, Case]] = set()
+    candidates = _simpler(failure)
+    while len(tried) < _MOST_ATTEMPTS:
+        subject, case = next(candidates, (None, None))
+        if subject is None or case is None:
+            break
+        if (subject.written, case) in tried:
+            continue
+        tried.add((subject.written, case))
+        try:
+            checked.check(subject, case)
+        except Skip:
+            continue
+        except Exception as error:
+            failure = Failure(subject, case, _told(error))
+            candidates = _simpler(failure)
+    return failure
+
+
+def _simpler(failure: Failure) -> Iterator[tuple[Subject, Case]]:
+    """Yield simpler cases of the same sizes, then smaller sizes, which may have to be compiled."""
+    return chain(
+        ((failure.subject, case) for case in failure.case.smaller()),
+        ((subject, failure.case) for subject in failure.subject.smaller()),
+    )
+
+
+def _told(error: Exception) -> str:
+    return str(error) if isinstance(error, Violation) else f"{type(error).__name__}: {error}"
