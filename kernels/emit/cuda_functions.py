@@ -14,14 +14,13 @@ from minigrad.kernels.emit.dialect import INFIX, number
 from minigrad.kernels.scalar import Call, Symbol, Tracer
 from minigrad.op import OPS
 
-TRUTH = frozenset(
+# Functions whose results are truth values.
+_TRUTH = frozenset(
     """
     equal not_equal less less_equal greater greater_equal isnan isinf isfinite
     logical_and logical_or logical_xor logical_not
     """.split()
 )
-"""Functions whose results are truth values."""
-
 # Where C has another name. Behind each name stands f in float32.
 _C_NAMES = {"abs": "fabs", "power": "pow", "round": "rint"}
 # $a, $b, $c: names of values, or numbers
@@ -110,12 +109,9 @@ REALS: Mapping[str, Real] = {
 }
 
 
-def assignment(call: Call, truths: set[str], real: Real) -> str:
-    """Return the line that makes the result of a call; add its name to ``truths`` if it is one."""
-    both = call.function == "where" and truths.issuperset(call.arguments[1:])
-    if call.function in TRUTH or both:
-        truths.add(call.result)
-    kind = "bool" if call.result in truths else "real"
+def assignment(call: Call, real: Real) -> str:
+    """Return the line that makes the result of a call."""
+    kind = "bool" if call.function in _TRUTH else "real"
     arguments = [a if isinstance(a, str) else real.number(a) for a in call.arguments]
     return f"const {kind} {call.result} = {expression(call.function, arguments, real)};"
 
@@ -144,8 +140,8 @@ def definitions(functions: Collection[str], real: Real) -> list[str]:
 
 
 def _formula(name: str, real: Real) -> str:
-    tracer, truths = Tracer(), set[str]()
+    tracer = Tracer()
     result = OPS[name].fn(tracer, Symbol("x", tracer))
-    lines = [f"    {assignment(call, truths, real)}\n" for call in tracer.calls]
+    lines = [f"    {assignment(call, real)}\n" for call in tracer.calls]
     head = f"__device__ inline real {name}(real x)\n{{\n"
     return f"{head}{''.join(lines)}    return {result.name};\n}}\n"

@@ -259,10 +259,9 @@ class _Writer:
     def sweep(self, name: str, sweep: Sweep) -> Kernel:
         """Add the kernel of a sweep."""
         code = lowered(sweep)
-        truths: set[str] = set()
-        once = [self.load(v, code, p, "0", truths) for v, p in code.for_rows.items()]
-        each = [self.load(v, code, p, "column", truths) for v, p in code.for_columns.items()]
-        each += [assignment(call, truths, self.real) for call in code.calls]
+        once = [self.load(v, code, p, "0") for v, p in code.for_rows.items()]
+        each = [self.load(v, code, p, "column") for v, p in code.for_columns.items()]
+        each += [assignment(call, self.real) for call in code.calls]
         self.functions.update(call.function for call in code.calls)
         stores = [
             f"{self.place(place, 'column', write=True)} = {self.value(value, code)};"
@@ -292,15 +291,14 @@ class _Writer:
             name, threads, sweep.width, True, head + body + _indented(["}", *end], 1)
         )
 
-    def load(
-        self, var: Var, code: LoweredSweep, place: Place, column: str, truths: set[str]
-    ) -> str:
+    def load(self, var: Var, code: LoweredSweep, place: Place, column: str) -> str:
         """Return the line that loads a value; truth values lie in memory as numbers."""
         name, value = code.names[var], self.place(place, column)
-        if var.dtype == bool_:
-            truths.add(name)
-            return f"const bool {name} = {value} != 0;"
-        return f"const real {name} = {value};"
+        return (
+            f"const bool {name} = {value} != 0;"
+            if var.dtype == bool_
+            else f"const real {name} = {value};"
+        )
 
     def value(self, value: Any, code: LoweredSweep) -> str:
         """Return what is stored; truth becomes 1."""
