@@ -26,9 +26,11 @@ parity: $(VENV)/.installed-parity ## compare with PyTorch and onnxruntime (insta
 	@echo "== parity: the comparisons with other libraries"
 	@$(BIN)/pytest -n auto --parity=require tests/parity $(ARGS)
 
-bench: $(VENV)/.installed-bench ## time the engine beside its peers (installs them: large)
+bench: $(VENV)/.installed-bench ## time minigrad beside its peers (installs them: large; half an hour)
 	@echo "== bench: benchmarks/eager.py"
 	@$(BIN)/python benchmarks/eager.py $(ARGS)
+	@echo "== bench: benchmarks/recurrent.py"
+	@$(BIN)/python benchmarks/recurrent.py $(ARGS)
 
 lint: $(VENV)/.installed-dev ## check style and format with ruff
 	@echo "== lint: ruff check, ruff format --check"

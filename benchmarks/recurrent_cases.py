@@ -58,7 +58,6 @@ class Kind:
     gates: int
     states: int
     formula: object = None
-    parameters: tuple = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 
 
 CELLS = {
@@ -67,7 +66,7 @@ CELLS = {
     "RNN": Kind(1, 1, rnn),
     "custom": Kind(4, 2, bump),
     # It resets before the product, which no formula of the two products can say. MyGrad has this one.
-    "GRU reset before": Kind(3, 1, parameters=("weight_ih", "weight_hh", "bias_ih")),
+    "GRU reset before": Kind(3, 1),
 }
 
 
@@ -87,8 +86,8 @@ class Case:
         rows, bound = kind.gates * H, H**-0.5
         shapes = {"weight_ih": (rows, D), "weight_hh": (rows, H), "bias_ih": rows, "bias_hh": rows}
         drawn = {
-            name: rng.uniform(-bound, bound, shapes[name]).astype(numpy.float32)
-            for name in kind.parameters
+            name: rng.uniform(-bound, bound, shape).astype(numpy.float32)
+            for name, shape in shapes.items()
         }
         x = rng.standard_normal((T, N, D), dtype=numpy.float32)
         gradient = rng.standard_normal((T, N, H), dtype=numpy.float32)

@@ -1,8 +1,9 @@
 """minigrad's side of the benchmark of the recurrent layers."""
 
+import functools
 import os
 
-from recurrent_cases import CELLS, STEP, ragged
+from recurrent_cases import STEP, ragged
 
 os.environ.setdefault("MINIGRAD_COMPILE", "1")  # read when minigrad is imported
 
@@ -11,18 +12,13 @@ from minigrad import nn
 from minigrad.kernels import cell
 
 
-def shapes(gates, *names):
-    """Return what makes the shapes of a cell's parameters."""
-
-    def params(input_size, hidden_size):
-        rows = gates * hidden_size
-        found = {"weight_ih": (rows, input_size), "weight_hh": (rows, hidden_size)}
-        return found | dict.fromkeys(names, (rows,))
-
-    return params
+def shapes(input_size, hidden_size):
+    rows = 4 * hidden_size
+    weights = {"weight_ih": (rows, input_size), "weight_hh": (rows, hidden_size)}
+    return weights | {"bias_ih": (rows,), "bias_hh": (rows,)}
 
 
-@cell(state=("h", "c"), params=shapes(4, "bias_ih", "bias_hh"))
+@cell(state=("h", "c"), params=shapes)
 def custom(x, h, c, *, weight_ih, weight_hh, bias_ih, bias_hh):
     """A user's own cell; the other libraries compute it by `recurrent_cases.bump`."""
     gates = mg.linear(x, weight_ih, bias_ih) + mg.linear(h, weight_hh, bias_hh)
@@ -32,22 +28,13 @@ def custom(x, h, c, *, weight_ih, weight_hh, bias_ih, bias_hh):
     return mg.sigmoid(o) * (c / (1 + mg.abs(c))), c
 
 
-@cell(state="h", params=shapes(3, "bias_ih"))
-def gru_reset_before(x, h, *, weight_ih, weight_hh, bias_ih):
-    """The gated recurrent unit as it was published [Cho 2014]; gates in the order r, z, n."""
-    x_r, x_z, x_n = mg.split(mg.linear(x, weight_ih, bias_ih), 3)
-    w_r, w_z, w_n = mg.split(weight_hh, 3, axis=0)
-    r, z = mg.sigmoid(x_r + mg.linear(h, w_r)), mg.sigmoid(x_z + mg.linear(h, w_z))
-    n = mg.tanh(x_n + mg.linear(r * h, w_n))
-    return (1 - z) * n + z * h
-
-
-def layer_for(name, D, H, **options):
-    """Return the public layer of a cell."""
-    layers = {"LSTM": nn.LSTM, "GRU": nn.GRU, "RNN": nn.RNN}
-    if name in layers:
-        return layers[name](D, H, **options)
-    return nn.Recurrent({"custom": custom}.get(name, gru_reset_before), D, H, **options)
+LAYERS = {
+    "LSTM": nn.LSTM,
+    "GRU": nn.GRU,
+    "RNN": nn.RNN,
+    "custom": functools.partial(nn.Recurrent, custom),
+    "GRU reset before": functools.partial(nn.Recurrent, nn.cells.gru_reset_before),
+}
 
 
 class Minigrad:
@@ -61,11 +48,11 @@ class Minigrad:
     def build(self, case):
         (T, N, D, H), special = case.size, case.special
         x, parameters, gradient = case.inputs()
-        layer = layer_for(case.cell, D, H, bidirectional=special == "bidirectional")
+        layer = LAYERS[case.cell](D, H, bidirectional=special == "bidirectional")
         for name, value in layer.named_parameters():
             value.copy_(mg.tensor(parameters[name.split("_l0")[0]]))
         x, gradient = mg.tensor(x), mg.tensor(gradient)
-        leaves = [getattr(layer, f"{name}_l0") for name in CELLS[case.cell].parameters]
+        leaves = [getattr(layer, f"{name}_l0") for name in parameters]
         if case.mode == STEP:
             return self._stream(layer.eval(), x), _arrays
         lengths = {"full lengths": [T] * N, "ragged lengths": ragged(T, N)}.get(special)
@@ -99,10 +86,7 @@ class Minigrad:
         def step():
             nonlocal state
             with mg.no_grad():
-                if hasattr(layer, "step"):
-                    output, state = layer.step(first, state)
-                else:
-                    output, state = layer(x, state)
+                output, state = layer.step(first, state)
             return [output]
 
         return step

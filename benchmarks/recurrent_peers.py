@@ -224,8 +224,7 @@ class OnnxRuntime:
         order = {"LSTM": [0, 3, 1, 2], "GRU": [1, 0, 2], "RNN": [0]}[cell]  # of the gates
 
         def gates(name):
-            value = parameters.get(name, numpy.zeros(kind.gates * H, numpy.float32))
-            parts = value.reshape(kind.gates, H, *value.shape[1:])
+            parts = numpy.split(parameters[name], kind.gates)
             return numpy.concatenate([parts[gate] for gate in order])
 
         constants = {
@@ -289,13 +288,10 @@ class MyGrad:
     def build(self, case):
         mg = self.mygrad
         x, parameters, gradient = case.inputs()
+        parameters["bias_ih"] += parameters.pop("bias_hh")  # it has one
         gates = {name: numpy.split(value, 3) for name, value in parameters.items()}
         order = [1, 0, 2]  # theirs is z, r, n
-        leaves = [
-            mg.tensor(gates[name][gate].T.copy())
-            for gate in order
-            for name in ("weight_ih", "weight_hh", "bias_ih")
-        ]
+        leaves = [mg.tensor(gates[name][gate].T.copy()) for gate in order for name in parameters]
         x = mg.tensor(x)
         gradient = numpy.concatenate([numpy.zeros_like(gradient[:1]), gradient])
 
@@ -316,7 +312,7 @@ class MyGrad:
                 return [output[1:]]
             by_gate = [gradients[1 + 3 * order.index(gate) :][:3] for gate in range(3)]
             joined = [numpy.concatenate([part.T for part in p]) for p in zip(*by_gate, strict=True)]
-            return [output[1:], gradients[0], *joined]
+            return [output[1:], gradients[0], *joined, joined[-1]]
 
         return (training if case.mode == "training" else inference), arrays
 

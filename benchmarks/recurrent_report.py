@@ -248,12 +248,13 @@ def spread(report):
 
 # what is written
 
-PAGE = """<!-- Written by "make bench" from benchmarks/results/recurrent.json: do not edit -->
+PAGE = """<!-- Written by "make bench ARGS=--write-docs" from results/recurrent.json: do not edit -->
 
 # Benchmarks of the recurrent layers
 
-`make bench` measures minigrad side by side with its peers, writes the figures to
-`benchmarks/results/recurrent.json`, and from them this page and a section of the README.
+`make bench` measures minigrad side by side with its peers and writes the figures to
+`benchmarks/results/recurrent.json`; `make bench ARGS=--write-docs` also writes this page, its picture
+and a section of the README.
 
 | | |
 |:--|:--|
@@ -325,6 +326,8 @@ Adam.
 
 
 README_SECTION = """\
+## Speed
+
 How many times our time the fastest other library needs: PyTorch, JAX or onnxruntime; for a cell of \
 your own a loop in PyTorch or JAX; for the GRU that resets before its product MyGrad or onnxruntime. \
 Measured side by side with {threads} threads in float32 on {machine}. In bold where we are slower.
