@@ -13,7 +13,7 @@ from minigrad.kernels.cell import Cell
 from minigrad.kernels.compile import program_of
 from minigrad.kernels.normalize import Refusal
 from minigrad.kernels.plan import LoopPlan
-from minigrad.kernels.program import Program
+from minigrad.kernels.program import Backward, Program
 from minigrad.kernels.step import TracedStep
 from minigrad.kernels.trace import trace
 from minigrad.tensor import Tensor
@@ -86,55 +86,53 @@ def _traced(cell: Cell, width: int, hidden: int, kind: Any, options: dict[str, A
 def _lines(program: Program) -> list[str]:
     backward = program.backward
     assert backward is not None  # it was asked for
-    kept = [buffer.width for buffer in program.loop.stored.values()]
-    size = program.loop.dtype.itemsize
+    loop = program.loop
+    kept = [b.width for b in (*loop.states, *loop.stored.values()) if b.kind != "state"]
     rows = [
-        ("before the loop", _outside(program.before, "T*N")),
-        ("each step", _inside(program.loop)),
-        ("kept", f"{len(kept)} values of T*N rows, {sum(kept) * size} bytes a row"),
+        ("before the loop", _operations(program.before)),
+        ("each step", _inside(loop)),
+        (
+            "kept",
+            f"{_number(len(kept), 'value')} of T*N rows, {sum(kept) * loop.dtype.itemsize} bytes a row",
+        ),
         ("each step back", _inside(backward.loop)),
-        ("after the loop", _outside(backward.after, "T*N")),
+        ("after the loop", _behind(backward)),
     ]
-    return [f"  {name:<16}{text}" for name, text in rows]
+    return [f"  {name:<16}{text}" for name, text in rows if text]
 
 
 def _inside(plan: LoopPlan) -> str:
     parts = []
     for phase in plan.phases:
-        parts += [f"product (N,{p.inner})x({p.inner},{p.width})" for p in phase.products]
+        parts += [
+            f"product (N,{p.inner})x({p.inner},{p.width}){' ahead' if p.ahead else ''}"
+            for p in phase.products
+        ]
         for sweep in phase.sweeps.values():
-            text = f"sweep of {len(sweep.nodes)} operations, width {sweep.width}"
+            text = f"sweep of {_number(len(sweep.nodes), 'operation')}, width {sweep.width}"
             if sweep.reductions:
                 text += f", {_number(len(sweep.reductions), 'sum')} over it"
             parts.append(text)
     return "; ".join(parts) or "nothing"
 
 
-def _outside(nodes: Sequence[Node], rows: str) -> str:
-    parts, others = [], Counter[str]()
-    for node in nodes:
-        if node.op.name != "matmul":
-            others[node.op.name] += 1
-            continue
-        a, b = (i.shape for i in node.inputs)
-        over_rows = _is_turned(node, nodes)
-        left = (
-            f"({a[0]},{rows})x({rows},{b[1]})" if over_rows else f"({rows},{a[1]})x({b[0]},{b[1]})"
-        )
-        parts.append(f"product {left}")
-    moves = ("matrix_transpose", "getitem", "split", "concat", "broadcast_to", "zeros_like")
-    counted = {name: count for name, count in others.items() if name not in moves}
-    if sums := counted.pop("sum_to", 0):
-        parts.append(f"{_number(sums, 'sum')} over {rows} rows")
-    if counted:
-        parts.append(f"{_number(sum(counted.values()), 'operation')} on {rows} rows")
-    return "; ".join(parts) or "nothing"
+def _behind(backward: Backward) -> str:
+    parts = [
+        f"product ({s.left.shape[1]},T*N)x(T*N,{s.right.shape[1]})"
+        for s in backward.sums
+        if s.right is not None
+    ]
+    biases = sum(s.right is None for s in backward.sums)
+    if biases:
+        parts.append(f"{_number(biases, 'sum')} over T*N rows")
+    if others := _operations(backward.after):
+        parts.append(others)
+    return "; ".join(parts)
 
 
-def _is_turned(product: Node, nodes: Sequence[Node]) -> bool:
-    """Say whether the left side of a product was transposed, so that it is a sum over rows."""
-    left = product.inputs[0]
-    return any(left is n.outputs[0] and n.op.name == "matrix_transpose" for n in nodes)
+def _operations(nodes: Sequence[Node]) -> str:
+    counted = Counter(node.op.name for node in nodes)
+    return ", ".join(f"{count} {name}" for name, count in counted.items())
 
 
 def _number(count: int, name: str) -> str:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from minigrad.dispatch import interpreting
@@ -33,10 +34,30 @@ class Refusal(KernelError):
     """What cannot be placed in a compiled loop, and why."""
 
 
-def normalize(graph: Graph, parameters: Collection[Var], varying: Collection[Var]) -> Graph:
+@dataclass(frozen=True)
+class Normal:
+    """A graph in few kinds of nodes.
+
+    Attributes
+    ----------
+    graph : Graph
+        With the inputs of the original one.
+    outside : dict of Var
+        What can only be computed outside of a loop, for the rows of all steps at once, and why.
+    """
+
+    graph: Graph
+    outside: Mapping[Var, str]
+
+
+def normalize(
+    graph: Graph, parameters: Collection[Var], varying: Collection[Var], backward: bool = False
+) -> Normal:
     """Return a graph that computes the same in the kinds of nodes above.
 
-    In the graph of a backward pass there may also be sums over rows, and what is made of them.
+    Nodes of other kinds stay as they are, and have to be computed outside of the loop: before it, if
+    they do not depend on ``varying``, or in a backward pass behind it, together with all that is made
+    of them. So are sums over rows.
 
     Parameters
     ----------
@@ -46,20 +67,18 @@ def normalize(graph: Graph, parameters: Collection[Var], varying: Collection[Var
         Those inputs of the graph that have no row for each sequence.
     varying : collection of Var
         Those inputs that come from the step before. What does not depend on them is added first.
-
-    Returns
-    -------
-    Graph
-        With the inputs of ``graph``.
+    backward : bool
+        Whether this is a backward pass.
 
     Raises
     ------
     Refusal
-        If a node cannot be written in these kinds; it names the op.
+        If a node has to be in the loop and cannot be written in these kinds; it names the op.
     """
-    return _merged(
-        _early_terms_first(_merged(_in_few_kinds(graph, parameters)), parameters, varying)
-    )
+    normal = _in_few_kinds(graph, parameters, varying, backward)
+    merged = Normal(_merged(normal.graph), normal.outside)
+    ordered = _early_terms_first(merged, parameters, varying)
+    return Normal(_merged(ordered.graph), ordered.outside)
 
 
 def fixed_by(nodes: Sequence[Node], parameters: Collection[Var]) -> set[Var]:
@@ -74,33 +93,68 @@ def fixed_by(nodes: Sequence[Node], parameters: Collection[Var]) -> set[Var]:
 # into few kinds
 
 
-def _in_few_kinds(graph: Graph, parameters: Collection[Var]) -> Graph:
+def _in_few_kinds(
+    graph: Graph, parameters: Collection[Var], varying: Collection[Var], backward: bool
+) -> Normal:
     fixed = fixed_by(graph.nodes, parameters)
+    _, each = partition(graph.nodes, varying)
+    late = {output for node in each for output in node.outputs}
+    real = next(iter(varying)).dtype
     new: dict[Var, Any] = {var: var for var in graph.inputs}
-    over_rows: set[Any] = set()  # what was summed over rows, and rows turned to be summed
+    outside: dict[Any, str] = {}
 
     with interpreting(Recorder()) as recorder:
         for node in graph.nodes:
             args = [new[i] if isinstance(i, Var) else i for i in node.inputs]
-            sums = not over_rows.isdisjoint(i for i in args if isinstance(i, Var))
-            if sums or node.outputs[0] in fixed or node.op.elementwise:
-                made = getattr(ops, node.op.name)(*args, **node.attributes)
+            reasons = [outside[i] for i in args if isinstance(i, Var) and i in outside]
+            reason = reasons[0] if reasons and backward else None
+            if reason is None and node.outputs[0] not in fixed:
+                try:
+                    _check(node, real)
+                    made = _written(node, args, fixed)
+                except Refusal as refusal:
+                    if node.outputs[0] in late and not backward:
+                        raise
+                    reason = str(refusal)
+                    made = _as_it_is(node, args)
+                if reason is None and _sums_rows(node, args, made):
+                    reason = f"{node.op.name} over the rows of a step"
             else:
-                made = _written(node, args, fixed)
-                sums = node.op.name == "matrix_transpose" or (
-                    node.op.name == "sum_to" and made.shape != (args[0].shape[0], 1)
-                )
+                made = _as_it_is(node, args)
             outputs = made if isinstance(made, (tuple, list)) else (made,)
             new.update(zip(node.outputs, outputs, strict=True))
-            if sums:
-                over_rows.update(outputs)
+            if reason is not None:
+                outside.update(dict.fromkeys(outputs, reason))
     outputs = tuple(new.get(output) for output in graph.outputs)
-    return Graph(graph.inputs, live_nodes(recorder.nodes, outputs), outputs)
+    return Normal(Graph(graph.inputs, live_nodes(recorder.nodes, outputs), outputs), outside)
+
+
+def _check(node: Node, real: Any) -> None:
+    """Refuse an elementwise operation on what is no row of numbers."""
+    for var in node.outputs if node.op.elementwise else ():
+        if len(var.shape) != 2 or var.dtype not in (real, bool_):
+            raise Refusal(
+                f"{node.op.name} makes {var!r}: values of a compiled loop have the shape (N, width) and "
+                f"the dtype of the first state, {real}"
+            )
+
+
+def _as_it_is(node: Node, args: list[Any]) -> Any:
+    return getattr(ops, node.op.name)(*args, **node.attributes)
+
+
+def _sums_rows(node: Node, args: list[Any], made: Any) -> bool:
+    """Say whether a node sums over rows, or turns them to be summed."""
+    return node.op.name == "matrix_transpose" or (
+        node.op.name == "sum_to" and made.shape != (args[0].shape[0], 1)
+    )
 
 
 def _written(node: Node, args: list[Any], fixed: set[Var]) -> Any:
     """Return what ``node`` computes from ``args``, recorded in few kinds of nodes."""
     name, attributes = node.op.name, node.attributes
+    if node.op.elementwise:
+        return _as_it_is(node, args)
     write = _WRITERS.get(name)
     if write is None:
         raise Refusal(f"{name} has no place in a compiled loop")
@@ -176,14 +230,14 @@ def columns_of(key: tuple[Any, ...], width: int) -> tuple[int, int]:
     raise Refusal(f"getitem with the key {key}: only neighbouring columns, x[:, a:b], are compiled")
 
 
-def _getitem(node: Node, x: Any, *, key: Any) -> Any:
-    if len(node.inputs) > 1 or len(x.shape) != 2:
+def _getitem(node: Node, x: Any, *indices: Any, key: Any) -> Any:
+    if indices or len(x.shape) != 2:
         raise Refusal(f"getitem of {node.inputs[0]!r} with {key}: only x[:, a:b] is compiled")
     return _columns(x, *columns_of(key, x.shape[1]))
 
 
-def _put_zeros(node: Node, g: Any, *, key: Any, shape: Any) -> Any:
-    if len(node.inputs) > 1 or len(shape) != 2:
+def _put_zeros(node: Node, g: Any, *indices: Any, key: Any, shape: Any) -> Any:
+    if indices or len(shape) != 2:
         raise Refusal("the gradient of an index: only that of x[:, a:b] is compiled")
     start, stop = columns_of(key, shape[1])
     parts = []
@@ -280,13 +334,15 @@ def _merged(graph: Graph) -> Graph:
 
 
 def _early_terms_first(
-    graph: Graph, parameters: Collection[Var], varying: Collection[Var]
-) -> Graph:
+    normal: Normal, parameters: Collection[Var], varying: Collection[Var]
+) -> Normal:
     """Reorder sums: parameters, then what does not depend on the step before, then the rest.
 
     So a bias is added once, to the product of the inputs, before the loop.
     """
+    graph, outside = normal.graph, normal.outside
     fixed = fixed_by(graph.nodes, parameters)
+    left_alone = {*fixed, *outside}
     _, each = partition(graph.nodes, varying)
     late = {*varying, *(output for node in each for output in node.outputs)}
     uses = Counter(i for node in graph.nodes for i in node.inputs if isinstance(i, Var))
@@ -297,15 +353,19 @@ def _early_terms_first(
         """Say whether ``var`` is a sum that only another sum of the same shape reads."""
         reader = consumers.get(var)
         same = reader is not None and reader.outputs[0].shape == var.shape
-        return uses[var] == 1 and same and reader.op.name == "add"  # type: ignore[union-attr]
+        return (
+            uses[var] == 1
+            and same
+            and reader.op.name == "add"  # type: ignore[union-attr]
+            and reader.outputs[0] not in left_alone  # type: ignore[union-attr]
+        )
 
     terms: dict[Any, list[Any]] = {}
     new: dict[Any, Any] = {var: var for var in graph.inputs}
     with interpreting(Recorder()) as recorder:
         for node in graph.nodes:
-            if node.op.name != "add" or node.outputs[0] in fixed:
-                args = [new[i] if isinstance(i, Var) else i for i in node.inputs]
-                made = getattr(ops, node.op.name)(*args, **node.attributes)
+            if node.op.name != "add" or node.outputs[0] in left_alone:
+                made = _as_it_is(node, [new[i] if isinstance(i, Var) else i for i in node.inputs])
                 several = isinstance(made, (tuple, list))
                 new.update(zip(node.outputs, made if several else (made,), strict=True))
                 continue
@@ -320,4 +380,5 @@ def _early_terms_first(
             new[output] = first
             terms[output] = [output]
     outputs = tuple(new.get(o) for o in graph.outputs)
-    return Graph(graph.inputs, live_nodes(recorder.nodes, outputs), outputs)
+    in_order = Graph(graph.inputs, live_nodes(recorder.nodes, outputs), outputs)
+    return Normal(in_order, {new[v]: why for v, why in outside.items() if v in new})

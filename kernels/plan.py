@@ -19,10 +19,10 @@ from minigrad.graph import Node, Var
 from minigrad.kernels.normalize import REDUCTIONS, Refusal, columns_of
 from minigrad.ops.shape import part_sizes
 
-Kind = Literal["read", "stored", "state", "scratch", "vector", "matrix"]
+Kind = Literal["read", "stored", "state", "history", "ahead", "scratch", "vector", "matrix"]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Buffer:
     """Memory of one row for each sequence, or of parameters.
 
@@ -33,8 +33,10 @@ class Buffer:
         Columns.
     kind : str
         "read": (T, N, width), made before the loop. "stored": (T, N, width), written by it.
-        "state": (N, width), carried from step to step. "scratch": (N, width), within a step.
-        "vector": (width,), made of parameters. "matrix": made of parameters, for products.
+        "state": (N, width), carried from step to step. "history": (T + 1, N, width), a state of all
+        steps. "scratch": (N, width), within a step. "ahead": (N, width) for each of some steps, made
+        before the first of them. "vector": (width,), made of parameters. "matrix": made of parameters,
+        for products.
     """
 
     name: str
@@ -53,13 +55,17 @@ class Place:
 
 @dataclass(eq=False)
 class Product:
-    """``target = start + source @ matrix``; zero stands for a start of None."""
+    """``target = start + source @ matrix``; zero stands for a start of None.
+
+    ``ahead``: it reads nothing that the loop makes, so it can be computed for many steps at once.
+    """
 
     source: Place
     inner: int
     matrix: Buffer
     target: Place
     start: Place | None = None
+    ahead: bool = False
 
     @property
     def width(self) -> int:
@@ -99,6 +105,26 @@ class Phase:
     sweeps: dict[int, Sweep] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Columns:
+    """How threads can share a step by columns: each has some of ``width``, for all rows.
+
+    Attributes
+    ----------
+    width : int
+        Of all sweeps. A product of a multiple of this width is shared part by part.
+    meetings : frozenset of int
+        The phases before whose products the threads have to wait for each other. -1: before the step.
+    """
+
+    width: int
+    meetings: frozenset[int]
+
+    def parts(self, product: Product) -> int:
+        """Return into how many parts of equal width a product is divided before it is shared."""
+        return product.width // self.width if product.width % self.width == 0 else 1
+
+
 @dataclass(frozen=True, eq=False)
 class LoopPlan:
     """A loop over time.
@@ -113,6 +139,10 @@ class LoopPlan:
     states, scratch : tuple of Buffer
     dtype : numpy.dtype
         Of all values.
+    columns : Columns or None
+        How a step can be shared by columns; None if it cannot.
+    broken : bool
+        Whether rows may be absent or begin anew.
     """
 
     phases: tuple[Phase, ...]
@@ -122,6 +152,8 @@ class LoopPlan:
     stored: Mapping[Var, Buffer]
     scratch: tuple[Buffer, ...]
     dtype: Any
+    columns: Columns | None
+    broken: bool
 
 
 def plan_loop(
@@ -130,6 +162,8 @@ def plan_loop(
     new_states: Sequence[Any],
     stored: Sequence[Var],
     fixed: frozenset[Var] | set[Var],
+    histories: Sequence[int],
+    broken: bool,
 ) -> LoopPlan:
     """Plan the loop that computes ``nodes`` in each step.
 
@@ -143,16 +177,20 @@ def plan_loop(
         What is kept of each step.
     fixed : set of Var
         What is made of parameters alone.
+    histories : sequence of int
+        The states that are kept of all steps.
+    broken : bool
+        Whether rows may be absent or begin anew.
 
     Raises
     ------
     Refusal
         If something has no place in a compiled loop.
     """
-    planner = _Planner(nodes, states, new_states, stored, fixed)
+    planner = _Planner(nodes, states, new_states, stored, fixed, histories)
     for node in nodes:
         planner.place(node)
-    return planner.finish(new_states)
+    return planner.finish(new_states, broken)
 
 
 class _Planner:
@@ -165,6 +203,7 @@ class _Planner:
         new_states: Sequence[Any],
         stored: Sequence[Var],
         fixed: Any,
+        histories: Sequence[int],
     ) -> None:
         self.fixed = fixed
         self.dtype = states[0].dtype
@@ -172,7 +211,8 @@ class _Planner:
         self.read: dict[Var, Buffer] = {}
         self.vectors: dict[Var, Buffer] = {}
         self.state_buffers = tuple(
-            Buffer(f"state{i}", s.shape[1], "state") for i, s in enumerate(states)
+            Buffer(f"state{i}", s.shape[1], "history" if i in histories else "state")
+            for i, s in enumerate(states)
         )
         self.scratch: list[Buffer] = []
         self.stored = {v: Buffer(f"stored{i}", v.shape[1], "stored") for i, v in enumerate(stored)}
@@ -280,10 +320,14 @@ class _Planner:
         other, product = node.inputs
         made, phase = self.products.pop(product)
         made.start = self.in_memory(other)[0]
+        if other in self.products and self.uses[other] == 1:  # in its place
+            self.scratch.remove(made.target.buffer)
+            made.target = made.start
+            del self.products[other]
         products = self.phases[phase].products
         products.append(products.pop(products.index(made)))  # behind what it begins with
         self.products[node.outputs[0]] = made, phase
-        self.places[node.outputs[0]] = self.places[product]
+        self.places[node.outputs[0]] = made.target, phase
 
     def _place_view(self, node: Node) -> None:
         base = node.inputs[0]
@@ -355,21 +399,21 @@ class _Planner:
 
     # the end
 
-    def finish(self, new_states: Sequence[Any]) -> LoopPlan:
+    def finish(self, new_states: Sequence[Any], broken: bool) -> LoopPlan:
         """Store what goes to the next step and to the outside."""
         for buffer, new in zip(self.state_buffers, new_states, strict=True):
             place = Place(buffer, next=True)
             if new is None:
                 self._sweep(0, buffer.width).stores.append((0.0, place))
-            elif new in self.products and self.uses[new] == 1:
-                product, _ = self.products[new]
-                self.scratch.remove(product.target.buffer)
-                product.target = place
             else:
-                self._store(new, place)
+                self._store_last(new, place)
         for var, buffer in self.stored.items():
             if var not in self.places or self.places[var][0].buffer is not buffer:
-                self._store(var, Place(buffer))
+                self._store_last(var, Place(buffer))
+        for product in self.phases[0].products if self.phases else ():
+            product.ahead = _is_ahead(product)
+            if product.ahead:
+                product.target.buffer.kind = "ahead"
         return LoopPlan(
             tuple(self.phases),
             self.read,
@@ -378,4 +422,71 @@ class _Planner:
             self.stored,
             tuple(self.scratch),
             self.dtype,
+            None if broken else _columns(self.phases, self.state_buffers),
+            broken,
         )
+
+    def _store_last(self, var: Var, place: Place) -> None:
+        """Store ``var`` where nothing in this step reads it; a product can write it there itself."""
+        if var not in self.products or self.uses[var] > 1:
+            self._store(var, place)
+            return
+        product, _ = self.products[var]
+        buffer, product.target = product.target.buffer, place
+        others = (p for phase in self.phases for p in phase.products)
+        if all(p.target.buffer is not buffer for p in others):
+            self.scratch.remove(buffer)
+
+
+def _is_ahead(product: Product) -> bool:
+    """Say whether a product of the first phase reads only what is there before the loop."""
+    start = product.start
+    early = start is None or start.buffer.kind in ("read", "vector", "ahead")
+    return (
+        product.source.buffer.kind == "read"
+        and early
+        and product.target.buffer.kind
+        in (
+            "scratch",
+            "ahead",
+        )
+    )
+
+
+def _columns(phases: Sequence[Phase], states: Sequence[Buffer]) -> Columns | None:
+    """Return how threads can share a step by columns, so that each needs its own columns alone."""
+    sweeps = [sweep for phase in phases for sweep in phase.sweeps.values()]
+    products = [product for phase in phases for product in phase.products]
+    widths = {sweep.width for sweep in sweeps}
+    if len(widths) != 1 or any(sweep.reductions for sweep in sweeps):
+        return None
+    (width,) = widths
+    given = ("read", "vector")
+    for sweep in sweeps:
+        for var, place in sweep.loads.items():
+            stretched = width > 1 and (not var.shape or var.shape[-1] == 1)
+            if place.buffer.kind not in given and (stretched or place.offset % width):
+                return None
+    read = {place.buffer for sweep in sweeps for place in sweep.loads.values()}
+    for product in products:
+        start = product.start
+        if start is not None and start.buffer.kind not in given:
+            if start.offset or start.buffer.width != product.width:
+                return None
+            read.add(start.buffer)
+    for product in products:
+        if product.target.buffer in read and product.width % width:
+            return None
+        if product.target.buffer in states and product.width != width and not product.width % width:
+            return None
+    made = ("scratch", "state", "history", "stored")
+    waiting = [
+        (number, product.source.buffer.kind)
+        for number, phase in enumerate(phases)
+        for product in phase.products
+        if not product.ahead and product.source.buffer.kind in made
+    ]
+    meetings = {number for number, _ in waiting}
+    if len(meetings) == 1 and any(kind == "scratch" for _, kind in waiting):
+        meetings.add(-1)  # else one could write there while another still reads
+    return Columns(width, frozenset(meetings))

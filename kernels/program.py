@@ -1,23 +1,33 @@
 """What runs before a loop, in it, and after it, forwards and backwards.
 
-What does not read a state leaves the loop upwards: time is just more rows there. What the
-cotangent of a state does not need leaves the backward loop downwards; there a sum over rows is the sum
-over time as well, so that ``transposed(h) @ dz`` over all rows is the gradient of a matrix.
+Nearly everything stays in the loop: there the values of a row are in registers, or at least in a cache.
+Only what has no place in it leaves: forwards, before the loop, what does not depend on the states;
+backwards, behind the loop, sums over the rows of all steps. Such a sum, ``transposed(h) @ dz``, is the
+gradient of a matrix.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from minigrad.dispatch import interpreting
 from minigrad.graph import Graph, Node, Recorder, Var, ops
 from minigrad.kernels.differentiate import differentiate
-from minigrad.kernels.normalize import fixed_by, normalize
-from minigrad.kernels.partition import partition
+from minigrad.kernels.keep import choose_kept
+from minigrad.kernels.normalize import Refusal, fixed_by, normalize
 from minigrad.kernels.plan import LoopPlan, plan_loop
 from minigrad.kernels.simplify import live_nodes
+
+
+@dataclass(frozen=True)
+class RowSum:
+    """A sum over the rows of all steps: ``transposed(left) @ right``, or of the columns of ``left``."""
+
+    left: Var
+    right: Var | None
+    result: Var
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,28 +36,25 @@ class Backward:
 
     Attributes
     ----------
-    before : tuple of Node
-        What of the forward pass, before its loop, is computed again because it is read.
     once : list of Node
         Made of parameters alone.
     loop : LoopPlan
         Its states are the cotangents of the states.
+    sums : list of RowSum
+        Behind the loop.
     after : list of Node
-        For the rows of all time steps.
+        What is made of the sums, and what else is for the rows of all time steps.
     from_outputs : Var
         The cotangent of the outputs of a step.
-    reads : dict of Var
-        From the variables of the backward pass to those of the forward pass that they stand for.
     wanted : dict of Var
         What is asked for: the cotangent for each number of an argument, or None.
     """
 
-    before: tuple[Node, ...]
     once: list[Node]
     loop: LoopPlan
+    sums: list[RowSum]
     after: list[Node]
     from_outputs: Var
-    reads: dict[Var, Var]
     wanted: dict[int, Any]
 
 
@@ -67,6 +74,8 @@ class Program:
     backward : Backward or None
     rows : int
         The number of rows that the step was traced with.
+    broken : bool
+        Whether rows may be absent or begin anew.
     """
 
     inputs: tuple[Var, ...]
@@ -78,6 +87,7 @@ class Program:
     loop: LoopPlan
     backward: Backward | None
     rows: int
+    broken: bool
 
 
 def make_program(
@@ -102,70 +112,123 @@ def make_program(
     minigrad.kernels.normalize.Refusal
         If something in the step has no place in a compiled loop.
     """
-    xs, before_states = graph.inputs[:inputs], graph.inputs[inputs : inputs + states]
+    xs, olds = graph.inputs[:inputs], graph.inputs[inputs : inputs + states]
     parameters = graph.inputs[inputs + states :]
-    rows = before_states[0].shape[0]
     derived = None
     if wanted is not None:
-        derived = differentiate(graph, (*before_states, *(graph.inputs[i] for i in wanted)))
+        derived = differentiate(graph, (*olds, *(graph.inputs[i] for i in wanted)))
     read = () if derived is None else derived.inputs[states:]
     extended = Graph(graph.inputs, graph.nodes, (*graph.outputs, *read))
-    normal = normalize(extended, parameters, before_states)
-    outputs, read_as = normal.outputs[:states], normal.outputs[states:]
-    fixed = fixed_by(normal.nodes, parameters)
-    once = [node for node in normal.nodes if node.outputs[0] in fixed]
-    rest = [node for node in normal.nodes if node.outputs[0] not in fixed]
-    before, loop = partition(rest, before_states)
-    made_in_loop = {output for node in loop for output in node.outputs}
-    # the histories of the states, and what the backward pass reads of a step
-    needed = set(read_as)
-    kept = dict.fromkeys((outputs[0], *(v for v in read_as if v in made_in_loop)))
-    for new, old in zip(outputs, before_states, strict=True):
-        if old in needed:
-            kept[old if broken else new] = None
-    forward = plan_loop(loop, before_states, outputs, tuple(kept), fixed)
+    normal = normalize(extended, parameters, olds)
+    news, read_as = normal.graph.outputs[:states], normal.graph.outputs[states:]
+    fixed = fixed_by(normal.graph.nodes, parameters)
+    once = [node for node in normal.graph.nodes if node.outputs[0] in fixed]
+    rest = [node for node in normal.graph.nodes if node.outputs[0] not in fixed]
+    before = list(live_nodes(rest, normal.outside))
+    early = {output for node in before for output in node.outputs}
+    loop = [node for node in rest if node.outputs[0] not in early]
+
+    needed = dict.fromkeys(read_as)
+    histories = () if broken else _histories(olds, news, needed)
+    cheap = {olds[k] for k in histories}.union(news[k] for k in histories)
+    if broken:
+        cheap.add(news[0])  # stored anyway: the output
+
+    def cost(var: Var) -> int:
+        return 0 if var in cheap else var.shape[1]
+
+    at_hand = {*xs, *fixed, *early}
+    kept, again = choose_kept(loop, tuple(needed), at_hand, cost)
+    if not broken:
+        histories = _histories(olds, news, {*needed, *kept})
+        cheap = {olds[k] for k in histories}.union(news[k] for k in histories)
+    else:
+        cheap = set()
+    stored = dict.fromkeys([news[0]] if broken else [])
+    stored.update(dict.fromkeys(v for v in kept if v not in cheap))
+    forward = plan_loop(loop, olds, news, tuple(stored), fixed, histories, broken)
     backward = None
     if derived is not None and wanted is not None:
-        reads = dict(zip(read, read_as, strict=True))
-        again = live_nodes(before, read_as)
-        backward = _backward(derived, states, reads, again, fixed, wanted)
-    return Program(xs, before_states, parameters, outputs, once, before, forward, backward, rows)
+        names = dict(zip(read, read_as, strict=True))
+        backward = _backward(derived, states, names, again, fixed, wanted, broken)
+    rows = olds[0].shape[0]
+    return Program(xs, olds, parameters, news, once, before, forward, backward, rows, broken)
+
+
+def _histories(olds: Sequence[Var], news: Sequence[Any], read: Collection[Any]) -> tuple[int, ...]:
+    """Return the numbers of the states that are kept of all steps: the output, and those read."""
+    pairs = enumerate(zip(olds, news, strict=True))
+    return tuple(k for k, (old, new) in pairs if k == 0 or old in read or new in read)
 
 
 def _backward(
     derived: Graph,
     states: int,
-    reads: dict[Var, Var],
-    before: tuple[Node, ...],
+    read: dict[Var, Any],
+    again: Sequence[Node],
     fixed: set[Var],
     wanted: Sequence[int],
+    broken: bool,
 ) -> Backward:
-    parameters = [var for var, read in reads.items() if read in fixed]
     seeds = derived.inputs[:states]
     # the cotangent of the first state is what is carried and what comes by the outputs of the step
     carried = Var(seeds[0].shape, seeds[0].dtype)
     from_outputs = Var(seeds[0].shape, seeds[0].dtype)
     with interpreting(Recorder()) as recorder:
         total = ops.add(carried, from_outputs)
+    known_as: dict[Any, Any] = {**read, seeds[0]: total}
     replaced = [
-        Node(n.op, tuple(total if i is seeds[0] else i for i in n.inputs), n.attributes, n.outputs)
+        Node(n.op, tuple(_renamed(i, known_as) for i in n.inputs), n.attributes, n.outputs)
         for n in derived.nodes
     ]
-    outputs = tuple(total if o is seeds[0] else o for o in derived.outputs)
-    inputs = (carried, *seeds[1:], from_outputs, *reads)
-    whole = Graph(inputs, (*recorder.nodes, *replaced), outputs)
-    normal = normalize(whole, parameters, (carried, *seeds[1:]))
-    new_states, others = normal.outputs[:states], normal.outputs[states:]
-    fixed = fixed_by(normal.nodes, parameters)
-    once = [node for node in normal.nodes if node.outputs[0] in fixed]
-    rest = [node for node in normal.nodes if node.outputs[0] not in fixed]
-    loop = list(live_nodes(rest, new_states))
-    inside = set(map(id, loop))
-    after = [node for node in rest if id(node) not in inside]
-    made = {carried, *seeds[1:], *(output for node in loop for output in node.outputs)}
-    asked = (*(i for node in after for i in node.inputs), *others)
-    stored = tuple(dict.fromkeys(i for i in asked if isinstance(i, Var) and i in made))
-    plan = plan_loop(loop, (carried, *seeds[1:]), new_states, stored, fixed)
-    return Backward(
-        before, once, plan, after, from_outputs, reads, dict(zip(wanted, others, strict=True))
+    nodes = (*recorder.nodes, *again, *replaced)
+    made = {output for node in nodes for output in node.outputs}
+    given = dict.fromkeys(
+        i for node in nodes for i in node.inputs if isinstance(i, Var) and i not in made
     )
+    outputs = tuple(_renamed(o, known_as) for o in derived.outputs)
+    given.update(dict.fromkeys(o for o in outputs if isinstance(o, Var) and o not in made))
+    varying = (carried, *seeds[1:])
+    inputs = tuple(dict.fromkeys((*varying, from_outputs, *given)))
+    parameters = [var for var in inputs if var in fixed]
+    normal = normalize(Graph(inputs, nodes, outputs), parameters, varying, backward=True)
+    new_states, others = normal.graph.outputs[:states], normal.graph.outputs[states:]
+    fixed = fixed_by(normal.graph.nodes, parameters)
+    once = [node for node in normal.graph.nodes if node.outputs[0] in fixed]
+    rest = [node for node in normal.graph.nodes if node.outputs[0] not in fixed]
+    outside = normal.outside
+    for node in live_nodes(rest, new_states):
+        if node.outputs[0] in outside:
+            raise Refusal(f"its backward pass needs {outside[node.outputs[0]]}")
+    behind = [node for node in live_nodes(rest, others) if node.outputs[0] in outside]
+    sums, after = _row_sums(behind, others)
+    read_behind = [i for s in sums for i in (s.left, s.right)]
+    read_behind += [i for node in after for i in node.inputs]
+    asked = dict.fromkeys(v for v in (*read_behind, *others) if isinstance(v, Var))
+    inner = [node for node in rest if node.outputs[0] not in outside]
+    loop = live_nodes(inner, (*new_states, *asked))
+    looped = {*varying, *(output for node in loop for output in node.outputs)}
+    stored = tuple(v for v in asked if v in looped)
+    plan = plan_loop(loop, varying, new_states, stored, fixed, (), broken)
+    return Backward(once, plan, sums, after, from_outputs, dict(zip(wanted, others, strict=True)))
+
+
+def _renamed(value: Any, names: dict[Any, Any]) -> Any:
+    return names.get(value, value) if isinstance(value, Var) else value
+
+
+def _row_sums(behind: Sequence[Node], others: Sequence[Any]) -> tuple[list[RowSum], list[Node]]:
+    """Return the sums over rows among nodes, and the nodes that are left."""
+    turned = {n.outputs[0]: n.inputs[0] for n in behind if n.op.name == "matrix_transpose"}
+    made = {output for node in behind for output in node.outputs}
+    sums: list[RowSum] = []
+    left: list[Node] = []
+    for node in behind:
+        x, (result,) = node.inputs[0], node.outputs[:1]
+        if node.op.name == "matmul" and x in turned and node.inputs[1] not in made:
+            sums.append(RowSum(turned[x], node.inputs[1], result))
+        elif node.op.name == "sum_to" and x not in made and result.size == x.shape[-1]:
+            sums.append(RowSum(x, None, result))
+        else:
+            left.append(node)
+    return sums, list(live_nodes(left, others))

@@ -13,7 +13,7 @@ padding is never read: it may be NaN, or an index out of range.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy
@@ -37,6 +37,8 @@ class Rows:
         Shape (T, N): the row itself, or the present row that is computed in its place.
     all_present, any_present, any_fresh : tuple of bool
         One for each step, known on the CPU, so that a step without absent rows costs nothing.
+    layouts : list
+        Where a target keeps how it lays these rows out in memory, once it has decided.
     """
 
     present: Any
@@ -45,6 +47,7 @@ class Rows:
     all_present: tuple[bool, ...]
     any_present: tuple[bool, ...]
     any_fresh: tuple[bool, ...]
+    layouts: list[Any] = field(default_factory=list)
 
     def as_arrays(self) -> Rows:
         """Return the same with arrays in the place of tensors."""

@@ -171,9 +171,7 @@ def _formula(m: Any, *arrays: Any, loop: Loop) -> tuple[Any, ...]:
     rows = loop.rows and loop.rows.as_arrays()
     if loop.program is not None:
         target = _numba()
-        return planned.forward(
-            target.NAMESPACE, loop.program, arrays, loop.reverse, rows, target.run_loop
-        )
+        return planned.forward(target, loop.program, arrays, loop.reverse, rows)
     return reference.forward(m, loop.traced, arrays, loop.backward, loop.reverse, rows)
 
 
@@ -184,9 +182,7 @@ def _rule(m: Any, g: Any, y: Any, *arguments: Any, loop: Loop) -> tuple[Any, ...
     rows = loop.rows and loop.rows.as_arrays()
     if loop.program is not None:
         target = _numba()
-        found = planned.adjoint(
-            target.NAMESPACE, loop.program, arguments, y, g, loop.reverse, rows, target.run_loop
-        )
+        found = planned.adjoint(target, loop.program, arguments, y, g, loop.reverse, rows)
     else:
         backward = loop.backward
         assert backward is not None  # there is no record without a tensor to differentiate by

@@ -15,7 +15,7 @@ from numba import cfunc, types
 
 from minigrad.kernels.cpu.compiled import compiled, inlined
 from minigrad.kernels.cpu.microkernel import TILE_ROWS, item_size, tile
-from minigrad.kernels.cpu.pack import panel_count, panel_start, whole_vectors
+from minigrad.kernels.cpu.pack import panel_count, panel_start, share_start, whole_vectors
 
 # A panel of one block is read for each tile: it stays in the second-level cache. A chunk of rows is
 # read for each panel, six times more slowly: on a small CPU it may lie in the third level.
@@ -201,3 +201,40 @@ def rows_product(
         real, 0, panel_count(real, M), n, a, a_row_stride, 1,
         packed, 0, K, M, start, start_row_stride, c, c_row_stride,
     )  # fmt: skip
+
+
+@compiled
+def shared_product(
+    real: Any,
+    first: int,
+    last: int,
+    shares: int,
+    parts: int,
+    n: int,
+    a: int,
+    a_row_stride: int,
+    packed: int,
+    K: int,
+    M: int,
+    start: int,
+    start_row_stride: int,
+    c: int,
+    c_row_stride: int,
+) -> None:
+    """Compute the shares ``first`` to ``last`` (excluded) of a product.
+
+    ``packed`` is as `minigrad.kernels.cpu.pack.pack_shared` wrote it; see also `strided_product`.
+    """
+    size = item_size(real)
+    width = M // parts
+    for share in range(first, last):
+        column = share_start(real, width, share, shares)
+        columns = share_start(real, width, share + 1, shares) - column
+        right = packed + K * parts * column * size
+        for part in range(parts):
+            at = (part * width + column) * size
+            rows_product(
+                real, n, a, a_row_stride, right, K, columns,
+                start and start + at, start_row_stride, c + at, c_row_stride,
+            )  # fmt: skip
+            right += K * whole_vectors(real, columns) * size

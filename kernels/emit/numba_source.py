@@ -25,9 +25,11 @@ from math import inf, nan
 
 from numba import cfunc, {real} as real
 
-from minigrad.kernels.cpu.product import rows_product
+from minigrad.kernels.cpu.barrier import barrier
+from minigrad.kernels.cpu.pack import share_start
+from minigrad.kernels.cpu.product import shared_product as product
 from minigrad.kernels.cpu.vector import (
-    first{bits} as first, load{bits} as load, load{bits}_masked as load_masked,
+    first{bits} as first_lanes, load{bits} as load, load{bits}_masked as load_masked,
     load_integer, load_one{bits} as load_one,
     max_lanes, splat{bits} as splat, store, store_masked, sum_lanes, where,
 )
@@ -39,31 +41,40 @@ from minigrad.kernels.cpu.vector_math import (
 @cfunc("void(int64, int64, CPointer(int64))", cache=True, error_model="numpy")
 def loop(thread, threads, arguments):
     steps, rows, reverse, backward = arguments[0], arguments[1], arguments[2], arguments[3]
-    present, fresh = arguments[4], arguments[5]
+    blocks, shares, chunk, tables = arguments[4], arguments[5], arguments[6], arguments[7]
+    present, fresh, meeting = arguments[8], arguments[9], arguments[10]
 {addresses}
-    begin = rows * thread // threads
-    n = rows * (thread + 1) // threads - begin
-    if n == 0:
-        return
-    for step in range(steps):
-        t = steps - 1 - step if reverse else step
-        now, later = step % 2, 1 - step % 2
-        flags = (t * rows + begin) * 8
+    first_share, last_share = 0, 1
+    first_block, next_block, members = thread, threads, 1
+    if shares > 1:
+        first_share, last_share = shares * thread // threads, shares * (thread + 1) // threads
+        first_block, next_block, members = 0, 1, threads
+{columns}
+    for block in range(first_block, blocks, next_block):
+        table = tables + block * (1 + 2 * steps) * 8
+        begin = load_integer(table)
+        active = 0
+        for first in range(0, steps, chunk):
+            last = min(first + chunk, steps) - 1
+            low, high = (steps - 1 - last, steps - 1 - first) if reverse else (first, last)
+            early = load_integer(table + low * 16 + 8)
+{ahead}
+            for step in range(first, last + 1):
+                t = steps - 1 - step if reverse else step
+                at, n = load_integer(table + t * 16 + 8), load_integer(table + t * 16 + 16)
+                following = t - 1 if reverse else t + 1
+                remaining = load_integer(table + following * 16 + 16) if step + 1 < steps else 0
+                now, later = step % 2, 1 - step % 2
 {pointers}
-        if fresh != 0 and not backward:
-{refreshed}
 {body}
-        if present != 0:
-{carried}
-        if fresh != 0 and backward:
-{released}
+                active = n
 """
 
 
 # From the name of a column, and how to load from an address, to the address and the value to store.
 Store = Callable[[str, Callable[[str], str]], tuple[str, str]]
 
-FIRST = 6  # T, N, reverse, backward, present, fresh
+FIRST = 11  # the numbers before the addresses of buffers, see `numba_source`
 
 
 def argument_order(plan: LoopPlan) -> tuple[Buffer, ...]:
@@ -80,14 +91,17 @@ def argument_order(plan: LoopPlan) -> tuple[Buffer, ...]:
 def numba_source(plan: LoopPlan, lanes: int) -> str:
     """Return a module with a function ``loop(thread, threads, arguments)``.
 
-    Its arguments are numbers and addresses: T, N, whether time runs backwards, whether this is a
-    backward pass; the flags of present and of fresh rows, each int64 (T, N), or 0; then the buffers in
-    `argument_order`. Rows are divided between the threads.
+    Its arguments are integers: T; N; whether time runs backwards; whether this is a backward pass; the
+    number of blocks of rows, and of shares of columns; how many steps go ahead at once; the address of
+    the tables of a `minigrad.kernels.layout.Layout`; those of the flags of present and fresh rows, or 0;
+    that of a barrier; then those of the buffers in `argument_order`. Either blocks are divided between
+    the threads, or, if there are several shares, the shares of the only block.
 
-    Buffers of states hold (3, N, width): step ``k`` reads the part ``k % 2``, and writes the other of
-    the first two. The third holds the initial states that fresh rows begin with; in a backward pass
-    what comes to them there is added to it. Rows that are absent are not computed: their states are
-    carried, and what is stored of them is zero.
+    Buffers of states hold (4, N, width): step ``k`` reads the part ``k % 2``, and writes the other of
+    the first two. In the third, a sequence waits before its first step and behind its last. The fourth
+    holds the initial states that fresh rows begin with; in a backward pass what comes to them there is
+    added to it. Rows that are absent are not computed: their states are carried, and what is stored of
+    them is zero.
 
     Parameters
     ----------
@@ -103,99 +117,160 @@ class _Writer:
         self.plan = plan
         self.lanes = lanes
         self.size = plan.dtype.itemsize
+        self.carried_states = [state for state in plan.states if state.kind == "state"]
 
     def text(self) -> str:
         """Return the whole module."""
         order = argument_order(self.plan)
         addresses = [f"{b.name} = arguments[{FIRST + i}]" for i, b in enumerate(order)]
-        body = []
-        for phase in self.plan.phases:
-            body += [self.product(p) for p in phase.products]
+        ahead, body = [], self.entered()
+        columns = self.plan.columns
+        meeting = "barrier(meeting, members)"
+        if columns is not None and -1 in columns.meetings:
+            body.append(meeting)
+        for number, phase in enumerate(self.plan.phases):
+            ahead += [self.product(p) for p in phase.products if p.ahead]
+            if columns is not None and number in columns.meetings:
+                body.append(meeting)
+            body += [self.product(p) for p in phase.products if not p.ahead]
             body += [self.sweep(s) for s in phase.sweeps.values()]
+        body += self.left()
         functions = sorted(FUNCTIONS.difference(_INFIX, {"where"}))
         return _HEAD.format(
             real=self.plan.dtype.name,
             bits=8 * self.size,
             functions=", ".join(functions),
             addresses=indent("\n".join(addresses), " " * 4),
-            pointers=indent("\n".join(self.pointers()), " " * 8),
-            refreshed=indent(self.refreshed(), " " * 12),
-            carried=indent(self.carried(), " " * 12),
-            released=indent(self.released(), " " * 12),
-            body=indent("\n".join(body), " " * 8),
+            columns=indent("\n".join(self.bounds()), " " * 4),
+            ahead=indent("\n".join([*self.early_pointers(), *ahead]), " " * 12),
+            pointers=indent("\n".join(self.pointers()), " " * 16),
+            body=indent("\n".join(body), " " * 16),
         )
 
     # memory
 
-    def pointers(self) -> list[str]:
-        """Return lines that set the address of the thread's first row in each buffer."""
+    def bounds(self) -> list[str]:
+        """Return lines that set where the thread's columns of each width begin and end, in bytes."""
+        sweeps = (s for phase in self.plan.phases for s in phase.sweeps.values())
+        buffers = (*self.plan.states, *self.plan.stored.values())
+        widths = sorted({s.width for s in sweeps}.union(b.width for b in buffers))
         lines = []
-        for buffer in argument_order(self.plan):
-            stride = self.stride(buffer)
-            start = {
-                "read": "t * rows + begin",
-                "stored": "t * rows + begin",
-                "scratch": "begin",
-                "state": "now * rows + begin",
-            }.get(buffer.kind)
-            if start:
-                lines.append(f"{buffer.name}_row = {buffer.name} + ({start}) * {stride}")
-            if buffer.kind == "state":
-                for name, part in (("next", "later"), ("first", "2")):
-                    start = f"({part} * rows + begin) * {stride}"
-                    lines.append(f"{buffer.name}_{name}_row = {buffer.name} + {start}")
+        for width in widths:
+            for name, share in (("from", "first_share"), ("to", "last_share")):
+                start = f"share_start(real, {width}, {share}, shares)"
+                lines.append(f"{name}_{width} = {start} * {self.size}")
         return lines
+
+    def early_pointers(self) -> list[str]:
+        """Return lines that set where the rows of the products that go ahead begin."""
+        products = [p for phase in self.plan.phases for p in phase.products if p.ahead]
+        if not products:
+            return []
+        end = "load_integer(table + high * 16 + 8) + load_integer(table + high * 16 + 16)"
+        lines = [f"count = {end} - early"]
+        buffers = dict.fromkeys(
+            place.buffer for p in products for place in (p.source, p.target, p.start) if place
+        )
+        for buffer in buffers:
+            start = {"read": "early", "ahead": "begin * chunk"}.get(buffer.kind)
+            if start:
+                lines.append(
+                    f"{buffer.name}_early = {buffer.name} + {start} * {self.stride(buffer)}"
+                )
+        return lines
+
+    def pointers(self) -> list[str]:
+        """Return lines that set the address of the block's first row in each buffer."""
+        before, behind = ("at + (rows if reverse else 0)", "at + (0 if reverse else rows)")
+        rows = {
+            "read": {"row": "at"},
+            "stored": {"row": "at"},
+            "scratch": {"row": "begin"},
+            "ahead": {"row": "begin * chunk + at - early"},
+            "history": {"row": before, "next_row": behind},
+            "state": {
+                "row": "now * rows + begin",
+                "next_row": "later * rows + begin",
+                "parked_row": "2 * rows + begin",
+                "first_row": "3 * rows + begin",
+            },
+        }
+        return [
+            f"{buffer.name}_{name} = {buffer.name} + ({start}) * {self.stride(buffer)}"
+            for buffer in argument_order(self.plan)
+            for name, start in rows.get(buffer.kind, {}).items()
+        ]
 
     def stride(self, buffer: Buffer) -> int:
         """Return the bytes from row to row."""
         return 0 if buffer.kind == "vector" else buffer.width * self.size
 
-    def base(self, place: Place) -> str:
-        """Return the address of a place in the thread's first row."""
+    def base(self, place: Place, row: str = "row") -> str:
+        """Return the address of a place in the block's first row."""
         name = place.buffer.name
         if place.buffer.kind != "vector":
-            name += "_next_row" if place.next else "_row"
+            name += f"_next_{row}" if place.next else f"_{row}"
         return f"{name} + {place.offset * self.size}" if place.offset else name
 
     # products
 
     def product(self, p: Product) -> str:
         """Return the call of a product."""
+        row, count = ("early", "count") if p.ahead else ("row", "n")
         start, start_stride = "0", 0
         if p.start is not None:
-            start = self.base(p.start)
+            start = self.base(p.start, row)
             start_stride = self.stride(p.start.buffer) // self.size
+        parts = 1 if self.plan.columns is None else self.plan.columns.parts(p)
         return (
-            f"rows_product(real, n, {self.base(p.source)}, {p.source.buffer.width}, {p.matrix.name}, "
-            f"{p.inner}, {p.width}, {start}, {start_stride}, {self.base(p.target)}, {p.width})"
+            f"product(real, first_share, last_share, shares, {parts} if shares > 1 else 1, {count}, "
+            f"{self.base(p.source, row)}, {p.source.buffer.width}, {p.matrix.name}, {p.inner}, "
+            f"{p.width}, {start}, {start_stride}, {self.base(p.target, row)}, {p.target.buffer.width})"
         )
 
-    # absent and fresh rows
+    # the states of sequences that begin and end, and of absent and fresh rows
 
-    def refreshed(self) -> str:
-        """Return lines that give fresh rows their initial states."""
-        return self.where("fresh", "!=", self.copies("first_row", "row"))
+    def entered(self) -> list[str]:
+        """Return what happens before a step: some sequences begin."""
+        blocks = []
+        if self.carried_states:
+            blocks.append(self.moved("active", "n", "parked_row", "row"))
+            if self.plan.broken:
+                copies = self.copies("first_row", "row")
+                blocks.append(self.where("fresh != 0 and not backward", "fresh", "!=", copies))
+        return blocks
 
-    def carried(self) -> str:
-        """Return lines that carry the states of absent rows, and store zeros for them."""
-        lines = self.copies("row", "next_row")
-        for buffer in self.plan.stored.values():
-            lines += self.columns(buffer.width, _zeros(self.current(buffer, "row")))
-        return self.where("present", "==", lines)
+    def left(self) -> list[str]:
+        """Return what happens behind a step: absent rows are as before it, and some sequences end."""
+        blocks = []
+        if self.plan.broken:
+            carried = self.copies("row", "next_row")
+            for buffer in self.plan.stored.values():
+                carried += self.columns(buffer.width, _zeros(self.current(buffer, "row")))
+            blocks.append(self.where("present != 0", "present", "==", carried))
+            blocks.append(self.where("fresh != 0 and backward", "fresh", "!=", self.released()))
+        if self.carried_states:
+            blocks.append(self.moved("remaining", "n", "next_row", "parked_row"))
+        return blocks
 
-    def released(self) -> str:
-        """Return lines that hand the cotangents of fresh rows to the initial states."""
+    def released(self) -> list[str]:
+        """Return lines that hand the cotangents of a fresh row to the initial states."""
         lines = []
-        for buffer in self.plan.states:
+        for buffer in self.carried_states:
             later, first = (self.current(buffer, part) for part in ("next_row", "first_row"))
             lines += self.columns(buffer.width, _sum(first, later))
             lines += self.columns(buffer.width, _zeros(later))
-        return self.where("fresh", "!=", lines)
+        return lines
+
+    def moved(self, first: str, last: str, source: str, target: str) -> str:
+        """Return a loop that moves the states of some sequences between parts of the buffers."""
+        lines = [f"    {line}" for line in self.copies(source, target)]
+        return "\n".join([f"for row in range({first}, {last}):", *lines])
 
     def copies(self, source: str, target: str) -> list[str]:
-        """Return lines that copy one part of each state to another, in the current row."""
+        """Return lines that copy one part of each carried state to another, in the current row."""
         lines = []
-        for buffer in self.plan.states:
+        for buffer in self.carried_states:
             copy = _copy(self.current(buffer, source), self.current(buffer, target))
             lines += self.columns(buffer.width, copy)
         return lines
@@ -204,33 +279,32 @@ class _Writer:
         """Return the address of the current row in a part of a buffer."""
         return f"{buffer.name}_{part} + row * {self.stride(buffer)}"
 
-    def where(self, flags: str, comparison: str, lines: list[str]) -> str:
-        """Return a loop over rows that runs ``lines`` where a flag is zero or not."""
-        test = f"load_integer({flags} + flags + row * 8) {comparison} 0"
-        return "\n".join(
-            ["for row in range(n):", f"    if {test}:", *(f"        {line}" for line in lines)]
-        )
+    def where(self, condition: str, flags: str, comparison: str, lines: list[str]) -> str:
+        """Return a loop that, under a condition, runs ``lines`` for rows whose flag is zero or not."""
+        test = f"load_integer({flags} + (at + row) * 8) {comparison} 0"
+        head = [f"if {condition}:", "    for row in range(n):", f"        if {test}:"]
+        return "\n".join([*head, *(f"            {line}" for line in lines)])
 
-    def columns(self, width: int, store: Store) -> list[str]:
-        """Return lines that store vectors in all columns of the current row."""
-        full = width // self.lanes * self.lanes
-        lines = []
-        if full:
-            at, value = store("column", "load({})".format)
-            lines.append(f"for column in range(0, {full * self.size}, {self.lanes * self.size}):")
-            lines.append(f"    store({at}, {value})")
-        if width > full:
-            mask = f"first({width - full})"
-            at, value = store(str(full * self.size), f"load_masked({{}}, {mask})".format)
-            lines.append(f"store_masked({at}, {value}, {mask})")
+    def head(self, width: int) -> list[str]:
+        """Return the head of a loop over the thread's columns of a width."""
+        step = self.lanes * self.size
+        lines = [f"for column in range(from_{width}, to_{width}, {step}):"]
+        if width % self.lanes:
+            lines.append(f"    mask = first_lanes({width} - column // {self.size})")
         return lines
+
+    def columns(self, width: int, make: Store) -> list[str]:
+        """Return lines that store vectors in the thread's columns of the current row."""
+        masked = width % self.lanes != 0
+        at, value = make("column", "load_masked({}, mask)".format if masked else "load({})".format)
+        end = f"store_masked({at}, {value}, mask)" if masked else f"store({at}, {value})"
+        return [*self.head(width), f"    {end}"]
 
     # sweeps
 
     def sweep(self, sweep: Sweep) -> str:
         """Return the loop over rows and columns."""
-        full = sweep.width // self.lanes * self.lanes
-        tail = sweep.width - full
+        masked = sweep.width % self.lanes != 0
         tracer = Tracer()
         names: dict[Var, str] = {}
         once: list[tuple[Var, Place]] = []
@@ -249,33 +323,25 @@ class _Writer:
         for i, (node, _) in enumerate(sweep.reductions):
             start, _ = _REDUCTIONS[node.op.name]
             lines.append(f"total{i} = splat({start})")
-
-        def body(masked: bool) -> list[str]:
-            column = str(full * self.size) if masked else "column"
-            text = []
-            for var, place in each:
-                at = self.address(place, column)
-                value = f"load_masked({at}, mask)" if masked else f"load({at})"
-                text.append(f"{names[var]} = {self.truth(var, value)}")
-            text += [self.line(call) for call in tracer.calls]
-            for i, (node, _) in enumerate(sweep.reductions):
-                text.append(self.accumulated(i, node.op.name, names[node.inputs[0]], masked))
-            for value, place in sweep.stores:
-                text.append(self.stored(value, names, self.address(place, column), masked))
-            return text
-
-        if full:
-            lines.append(f"for column in range(0, {full * self.size}, {self.lanes * self.size}):")
-            lines += [f"    {line}" for line in body(False)]
-        if tail:
-            lines.append(f"mask = first({tail})")
-            lines += body(True)
+        body = []
+        for var, place in each:
+            at = self.address(place, "column")
+            value = f"load_masked({at}, mask)" if masked else f"load({at})"
+            body.append(f"{names[var]} = {self.truth(var, value)}")
+        body += [self.line(call) for call in tracer.calls]
+        for i, (node, _) in enumerate(sweep.reductions):
+            body.append(self.accumulated(i, node.op.name, names[node.inputs[0]], masked))
+        for value, place in sweep.stores:
+            body.append(self.stored(value, names, self.address(place, "column"), masked))
+        lines += [*self.head(sweep.width), *(f"    {line}" for line in body)]
         for i, (node, place) in enumerate(sweep.reductions):
             _, sign = _REDUCTIONS[node.op.name]
             total = "sum_lanes" if node.op.name == "sum" else "max_lanes"
             lines.append(f"store({self.address(place, None)}, {sign}{total}(total{i}))")
-        absent = "if present != 0 and load_integer(present + flags + row * 8) == 0:"
-        head = ["for row in range(n):", f"    {absent}", "        continue"]
+        head = ["for row in range(n):"]
+        if self.plan.broken:
+            absent = "present != 0 and load_integer(present + (at + row) * 8) == 0"
+            head += [f"    if {absent}:", "        continue"]
         return "\n".join([*head, *(f"    {line}" for line in lines)])
 
     def address(self, place: Place, column: str | None) -> str:

@@ -1,88 +1,107 @@
-"""Run a program: the loop by a function that runs plans, what is outside by the graph interpreter."""
+"""Run a program: its loops by a target, what is outside of them by the graph interpreter."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from minigrad.dtypes import bool_
 from minigrad.evaluate import run
 from minigrad.graph import Node, Var
+from minigrad.kernels.layout import Layout, layout_of
 from minigrad.kernels.plan import LoopPlan
-from minigrad.kernels.program import Program
+from minigrad.kernels.program import Program, RowSum
 from minigrad.kernels.rows import Rows
 
 Arrays = Mapping[Var, Any]
 
 
-class RunLoop(Protocol):
-    """What runs the loop of a plan."""
+@dataclass(frozen=True)
+class Run:
+    """What a loop returns.
 
-    def __call__(
+    Attributes
+    ----------
+    finals : list of array
+        The states behind the last step, (N, width).
+    released : list of array
+        In a backward pass, what came to the initial states in fresh rows; else empty.
+    histories : dict of array
+        By the number of a state: (T + 1, N, width), in the order of time.
+    stored : dict of array
+        (size, width), zero in absent rows.
+    """
+
+    finals: list[Any]
+    released: list[Any]
+    histories: dict[int, Any]
+    stored: dict[Var, Any]
+
+
+class Target(Protocol):
+    """What runs the loops of plans, and sums over rows."""
+
+    namespace: Any
+
+    def blocks(self, plan: LoopPlan, count: int) -> int:
+        """Return into how many blocks the sequences are divided."""
+
+    def run_loop(
         self,
         plan: LoopPlan,
-        steps: int,
+        layout: Layout,
         read: Arrays,
         fixed: Arrays,
         initial: Sequence[Any],
         *,
         reverse: bool,
         backward: bool,
-        rows: Rows | None,
-    ) -> tuple[list[Any], list[Any], dict[Var, Any]]:
+    ) -> Run:
         """Run the loop.
 
         Parameters
         ----------
         plan : LoopPlan
-        steps : int
+        layout : Layout
+            Where the rows of each step lie, and which of them are absent or fresh.
         read : dict of array
-            Shape (T, N, width).
+            Shape (size, width).
         fixed : dict of array
             Vectors and matrices.
         initial : sequence of array
-            Shape (N, width).
+            Shape (N, width), in the order of the layout.
         reverse : bool
             Go through time backwards.
         backward : bool
             Whether states are cotangents: in a backward pass those of fresh rows go to the initial
             states after the step, instead of beginning with them before it.
-        rows : Rows, optional
-            Which rows take part in which step, as arrays; None if all do.
-
-        Returns
-        -------
-        finals : list of array
-        released : list of array
-            What came to the initial states in fresh rows of a backward pass.
-        stored : dict of array
-            Shape (T, N, width), zero in absent rows.
         """
+
+    def sum_rows(self, sums: Sequence[RowSum], values: Arrays) -> dict[Var, Any]:
+        """Return sums over the rows of arrays (size, width)."""
 
 
 def forward(
-    m: Any,
+    target: Target,
     program: Program,
     arrays: Sequence[Any],
     reverse: bool,
     rows: Rows | None,
-    run_loop: RunLoop,
 ) -> tuple[Any, ...]:
     """Run the loop forwards.
 
     Parameters
     ----------
-    m : namespace
-        The array library.
+    target : Target
     program : Program
+        For broken sequences if there are ``rows``.
     arrays : sequence of array
         Inputs (T, N, ...), initial states (N, width) and parameters.
     reverse : bool
         Go through time backwards.
     rows : Rows, optional
-        Which rows take part in which step, as arrays; None if all do. The program has to be one for
-        broken sequences then.
-    run_loop : callable
+        Which rows take part in which step, as arrays; None if all do.
 
     Returns
     -------
@@ -90,38 +109,40 @@ def forward(
         Outputs, final states, and what the backward pass needs.
     """
     inputs, initial, _ = _split(program, arrays)
-    steps, count = inputs[0].shape[:2]
-    flat = _Flat(m, steps, count, rows)
-    values = _outside(m, program, program.before, arrays, flat)
     plan = program.loop
-    finals, _, stored = run_loop(
+    layout = _layout(target, plan, inputs, rows)
+    values = _outside(target, program, arrays, layout)
+    found = target.run_loop(
         plan,
-        flat.steps,
-        *flat.given(plan, values),
-        initial,
+        layout,
+        values,
+        values,
+        [layout.ordered(s) for s in initial],
         reverse=reverse,
         backward=False,
-        rows=rows,
     )
-    output, *kept = plan.stored
-    return stored[output], *finals, *(stored[v] for v in kept)
+    if program.broken:
+        output = layout.over_time(found.stored[program.outputs[0]])
+    else:
+        output = found.histories[0][:-1] if reverse else found.histories[0][1:]
+    finals = [layout.unordered(f) for f in found.finals]
+    return (output, *finals, *found.histories.values(), *found.stored.values())
 
 
 def adjoint(
-    m: Any,
+    target: Target,
     program: Program,
     arrays: Sequence[Any],
     results: Sequence[Any],
     cotangents: Sequence[Any],
     reverse: bool,
     rows: Rows | None,
-    run_loop: RunLoop,
 ) -> dict[int, Any]:
     """Run the loop backwards.
 
     Parameters
     ----------
-    m, program, arrays, reverse, rows, run_loop
+    target, program, arrays, reverse, rows
         As for `forward`.
     results : sequence of array
         What `forward` returned.
@@ -135,72 +156,43 @@ def adjoint(
     """
     backward = program.backward
     assert backward is not None  # the loop was run to be differentiated
+    m, plan = target.namespace, backward.loop
     inputs, initial, _ = _split(program, arrays)
-    steps, count = inputs[0].shape[:2]
-    flat, number = _Flat(m, steps, count, rows), len(initial)
-    stacks = dict(zip(program.loop.stored, (results[0], *results[1 + number :]), strict=True))
-    known = _outside(m, program, backward.before, arrays, flat)
-    known.update((v, flat.rows_of(stack, v.dtype)) for v, stack in stacks.items())
-    for old, new, start in zip(program.states, program.outputs, initial, strict=True):
-        if old not in stacks and new in stacks:
-            known[old] = flat.rows_of(_before(m, stacks[new], start, reverse))
-    values = {v: known[read] for v, read in backward.reads.items()}
-    values[backward.from_outputs] = flat.rows_of(cotangents[0])
+    first, number = len(inputs), len(initial)
+    layout = _layout(target, plan, inputs, rows)
+    values = _outside(target, program, arrays, layout)
+    values.update(_kept(program, layout, results[1 + number :], reverse))
+    values[backward.from_outputs] = layout.rows_of(cotangents[0])
     run(backward.once, values, m)
-    carried, released, stored = run_loop(
-        backward.loop,
-        flat.steps,
-        *flat.given(backward.loop, values),
-        cotangents[1 : 1 + number],
+    found = target.run_loop(
+        plan,
+        layout,
+        values,
+        values,
+        [layout.ordered(g) for g in cotangents[1 : 1 + number]],
         reverse=not reverse,
         backward=True,
-        rows=rows,
     )
-    values.update((v, flat.rows_of(stack, v.dtype)) for v, stack in stored.items())
-    run(_for_rows(backward.after, program.rows, flat.size), values, m)
-    found = {}
+    values.update((v, a != 0 if v.dtype == bool_ else a) for v, a in found.stored.items())
+    values.update(target.sum_rows(backward.sums, values))
+    run(_for_rows(backward.after, program.rows, layout.size), values, m)
+    wanted = {}
     for i, var in backward.wanted.items():
         if var is None:
-            found[i] = m.zeros(arrays[i].shape, dtype=arrays[i].dtype)
+            wanted[i] = m.zeros(arrays[i].shape, dtype=arrays[i].dtype)
         else:
-            g = flat.over_time(values[var]) if i < len(inputs) else values[var]
-            found[i] = g.reshape(arrays[i].shape)
-    starts = carried if rows is None else [a + b for a, b in zip(carried, released, strict=True)]
-    first = len(inputs)
-    return {**dict(zip(range(first, first + number), starts, strict=True)), **found}
+            g = layout.over_time(values[var]) if i < first else values[var]
+            wanted[i] = g.reshape(arrays[i].shape)
+    starts = found.finals
+    if found.released:
+        starts = [a + b for a, b in zip(starts, found.released, strict=True)]
+    starts = [layout.unordered(g) for g in starts]
+    return {**dict(zip(range(first, first + number), starts, strict=True)), **wanted}
 
 
-class _Flat:
-    """Arrays (T, N, ...) as rows, for what is computed outside of the loop, and back.
-
-    Rows that are absent are left out, so that what stands in them is never read.
-    """
-
-    def __init__(self, m: Any, steps: int, count: int, rows: Rows | None) -> None:
-        self.m = m
-        self.steps, self.count = steps, count
-        self.index = None if rows is None else m.nonzero(rows.present.reshape(-1))[0]
-        self.size = steps * count if self.index is None else len(self.index)
-
-    def rows_of(self, array: Any, dtype: Any = None) -> Any:
-        """Return rows (size, ...); of truth values, which a loop stores as numbers, truth values."""
-        flat = array.reshape(self.steps * self.count, *array.shape[2:])
-        flat = flat if self.index is None else flat[self.index]
-        return flat != 0 if dtype == bool_ else flat
-
-    def over_time(self, rows: Any) -> Any:
-        """Return an array (T, N, ...), zero where a row is absent."""
-        if self.index is not None:
-            whole = self.m.zeros((self.steps * self.count, *rows.shape[1:]), dtype=rows.dtype)
-            whole[self.index] = rows
-            rows = whole
-        return rows.reshape(self.steps, self.count, *rows.shape[1:])
-
-    def given(self, plan: LoopPlan, values: Arrays) -> tuple[Arrays, Arrays]:
-        """Return what a loop reads at each step, and what is made of parameters."""
-        read = {v: self.over_time(values[v]) for v in plan.read}
-        read = {v: a.astype(plan.dtype) if v.dtype == bool_ else a for v, a in read.items()}
-        return read, {v: values[v] for v in plan.fixed}
+def _layout(target: Target, plan: LoopPlan, inputs: Sequence[Any], rows: Rows | None) -> Layout:
+    steps, count = inputs[0].shape[:2]
+    return layout_of(steps, count, target.blocks(plan, count), rows)
 
 
 def _split(program: Program, arrays: Sequence[Any]) -> tuple[Any, Any, Any]:
@@ -210,28 +202,59 @@ def _split(program: Program, arrays: Sequence[Any]) -> tuple[Any, Any, Any]:
 
 
 def _outside(
-    m: Any, program: Program, before: Sequence[Node], arrays: Sequence[Any], flat: _Flat
+    target: Target, program: Program, arrays: Sequence[Any], layout: Layout
 ) -> dict[Var, Any]:
-    """Return parameters, inputs, and what ``before`` makes of them, with time as rows."""
+    """Return parameters, inputs, and what is made of them before the loop, with time as rows."""
+    m = target.namespace
     inputs, _, parameters = _split(program, arrays)
     values = dict(zip(program.parameters, parameters, strict=True))
     run(program.once, values, m)
-    values.update(zip(program.inputs, map(flat.rows_of, inputs), strict=True))
-    return run(_for_rows(before, program.rows, flat.size), values, m)
+    values.update(zip(program.inputs, map(layout.rows_of, inputs), strict=True))
+    if program.before:
+        values.update(_before(m, program, values, layout))
+    return values
 
 
-def _before(m: Any, stack: Any, start: Any, reverse: bool) -> Any:
-    """Return the states before each step, from those behind it and the initial one."""
-    first = start[None]
-    return m.concat([stack[1:], first] if reverse else [first, stack[:-1]], axis=0)
+def _before(m: Any, program: Program, values: Arrays, layout: Layout) -> dict[Var, Any]:
+    """Return what is made before the loop. What stands in absent rows is not used for it."""
+    size, there = layout.size, None
+    given = dict(values)
+    if layout.present is not None:
+        there = m.nonzero(layout.present)[0]
+        size = len(there)
+        given.update((v, values[v][there]) for v in program.inputs)
+    run(_for_rows(program.before, program.rows, size), given, m)
+    made = {output: given[output] for node in program.before for output in node.outputs}
+    if there is None:
+        return made
+    whole = {}
+    for var, array in made.items():
+        whole[var] = m.zeros((layout.size, *array.shape[1:]), dtype=array.dtype)
+        whole[var][there] = array
+    return whole
+
+
+def _kept(program: Program, layout: Layout, arrays: Sequence[Any], reverse: bool) -> dict[Var, Any]:
+    """Return what the loop has kept, by variable."""
+    plan = program.loop
+    numbers = [k for k, state in enumerate(plan.states) if state.kind == "history"]
+    values: dict[Var, Any] = {}
+    for k, history in zip(numbers, arrays, strict=False):
+        before, behind = (history[1:], history[:-1]) if reverse else (history[:-1], history[1:])
+        values[program.outputs[k]] = layout.rows_of(behind)
+        values[program.states[k]] = layout.rows_of(before)
+    for var, array in zip(plan.stored, arrays[len(numbers) :], strict=True):
+        values[var] = array != 0 if var.dtype == bool_ else array
+    return values
 
 
 def _for_rows(nodes: Sequence[Node], traced: int, rows: int) -> list[Node]:
     """Return nodes whose attributes fit another number of rows."""
     fitted = []
     for node in nodes:
-        shape = node.attributes.get("shape", ())
-        if node.op.name == "broadcast_to" and shape[0] == traced:
-            node = Node(node.op, node.inputs, {"shape": (rows, *shape[1:])}, node.outputs)
+        shape = node.attributes.get("shape")
+        if isinstance(shape, tuple) and shape and shape[0] == traced:
+            attributes = {**node.attributes, "shape": (rows, *shape[1:])}
+            node = Node(node.op, node.inputs, attributes, node.outputs)
         fitted.append(node)
     return fitted

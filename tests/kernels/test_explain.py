@@ -9,11 +9,10 @@ from minigrad.kernels import cell, explain
 
 LSTM = """\
 lstm(x[N,5], h[N,4], c[N,4])   float32
-  before the loop product (T*N,5)x(5,16); 1 operation on T*N rows
-  each step       product (N,4)x(4,16); sweep of 9 operations, width 4
-  kept            7 values of T*N rows, 112 bytes a row
-  each step back  sweep of 23 operations, width 4; product (N,16)x(16,4)
-  after the loop  product (16,T*N)x(T*N,4); product (T*N,16)x(16,5); product (16,T*N)x(T*N,5); \
+  each step       product (N,5)x(5,16) ahead; product (N,4)x(4,16); sweep of 9 operations, width 4
+  kept            6 values of T*N rows, 96 bytes a row
+  each step back  sweep of 24 operations, width 4; product (N,16)x(16,4); product (N,16)x(16,5)
+  after the loop  product (16,T*N)x(T*N,4); product (16,T*N)x(T*N,5); \
 1 sum over T*N rows"""
 
 
@@ -21,15 +20,15 @@ def test_a_layer_and_its_cell_are_explained_alike():
     assert explain(nn.LSTM(5, 4, num_layers=2, bidirectional=True)) == LSTM
     assert explain(nn.cells.lstm, 5, 4) == LSTM
     assert explain(nn.cells.lstm, 5, 4, dtype="float64") == LSTM.replace("32", "64").replace(
-        "112 bytes", "224 bytes"
+        "96 bytes", "192 bytes"
     )
 
 
 def test_a_product_in_the_middle_and_options():
     text = explain(nn.LSTM(5, 4, proj_size=2))
     assert (
-        "each step       product (N,2)x(2,16); sweep of 9 operations, width 4; product (N,4)x(4,2)"
-        in text
+        "each step       product (N,5)x(5,16) ahead; product (N,2)x(2,16); sweep of 9 operations, "
+        "width 4; product (N,4)x(4,2)" in text
     )
 
 

@@ -20,65 +20,109 @@ M = backend_named("numpy").namespace
 ROWS = 7919  # the size of no axis in these tests
 
 
-def run_by_numpy(plan, steps, read, fixed, initial, *, reverse, backward, rows):
-    """What a plan means."""
-    flags = rows
-    rows = initial[0].shape[0]
-    every, never = np.ones((steps, rows, 1), bool), np.zeros((steps, rows, 1), bool)
-    present = every if flags is None else flags.present[:, :, None]
-    fresh = never if flags is None else flags.fresh[:, :, None]
-    released = [np.zeros_like(s) for s in initial]
-    memory = {b: np.array(s) for b, s in zip(plan.states, initial, strict=True)}
-    memory.update((b, np.full((rows, b.width), np.nan)) for b in plan.scratch)
-    memory.update((plan.fixed[v], np.asarray(a)) for v, a in fixed.items())
-    stored = {v: np.full((steps, rows, b.width), np.nan) for v, b in plan.stored.items()}
+class ByNumPy:
+    """What a plan means: a target that runs it block by block, and row by row in the layout's order."""
+
+    namespace = M
+
+    def __init__(self, blocks):
+        self.number = blocks
+
+    def blocks(self, plan, count):
+        return max(1, min(self.number, count))
+
+    def sum_rows(self, sums, values):
+        return {
+            s.result: (
+                values[s.left].sum(axis=0)
+                if s.right is None
+                else values[s.left].T @ values[s.right]
+            ).reshape(s.result.shape)
+            for s in sums
+        }
+
+    def run_loop(self, plan, layout, read, fixed, initial, *, reverse, backward):
+        sequences = {b: np.asarray(read[v], float) for v, b in plan.read.items()}
+        stored = {b: np.full((layout.size, b.width), np.nan) for b in plan.stored.values()}
+        states = {b: np.array(s) for b, s in zip(plan.states, initial, strict=True)}
+        histories = {
+            b: np.full((layout.steps + 1, *states[b].shape), np.nan)
+            for b in plan.states
+            if b.kind == "history"
+        }
+        starts = {b: s.copy() for b, s in states.items()}
+        released = {b: np.zeros_like(s) for b, s in states.items()}
+        vectors = {plan.fixed[v]: np.asarray(fixed[v]) for v in plan.fixed}
+        steps = range(layout.steps)[:: -1 if reverse else 1]
+        for b, history in histories.items():
+            history[layout.steps if reverse else 0] = states[b]
+        for t in steps:
+            for table in layout.tables:
+                begin, at, n = table[0], table[1 + 2 * t], table[2 + 2 * t]
+                rows, flat = slice(begin, begin + n), slice(at, at + n)
+                ones = np.ones(n, bool)
+                present = ones if layout.present is None else layout.present[flat] != 0
+                fresh = ~ones if layout.fresh is None else layout.fresh[flat] != 0
+                memory = {b: a[flat] for b, a in (*sequences.items(), *stored.items())}
+                memory.update(vectors)
+                memory.update((b, np.full((n, b.width), np.nan)) for b in plan.scratch)
+                for b in plan.states:
+                    if not backward:
+                        states[b][rows][fresh] = starts[b][rows][fresh]
+                    memory[b] = states[b][rows]
+                with np.errstate(all="ignore"):  # in rows that are absent
+                    following = step_by_numpy(plan, memory, n)
+                for array in stored.values():
+                    array[flat][~present] = 0
+                for b in plan.states:
+                    states[b][rows] = np.where(present[:, None], following[b], memory[b])
+                    if backward:
+                        released[b][rows][fresh] += states[b][rows][fresh]
+                        states[b][rows][fresh] = 0
+            for b, history in histories.items():
+                history[t if reverse else t + 1] = states[b]
+        return planned.Run(
+            [states[b] for b in plan.states],
+            [released[b] for b in plan.states] if backward else [],
+            {k: histories[b] for k, b in enumerate(plan.states) if b in histories},
+            {v: stored[b] for v, b in plan.stored.items()},
+        )
+
+
+def step_by_numpy(plan, memory, rows):
+    """Run the phases of one step; return the new states."""
+    following = {b: np.full((rows, b.width), np.nan) for b in plan.states}
+
+    def array_of(place):
+        return following[place.buffer] if place.next else memory[place.buffer]
 
     def columns(place, width):
-        array = memory[place.buffer]
+        array = array_of(place)
         if place.buffer.kind == "vector":
             return array.reshape(1, -1)[:, place.offset : place.offset + width]
         return array[:, place.offset : place.offset + width]
 
-    for t in range(steps)[:: -1 if reverse else 1]:
-        memory.update((b, read[v][t]) for v, b in plan.read.items())
-        memory.update((b, stored[v][t]) for v, b in plan.stored.items())
-        if not backward:
-            for b, s in zip(plan.states, initial, strict=True):
-                memory[b] = np.where(fresh[t], s, memory[b])
-        following = {b: np.full((rows, b.width), np.nan) for b in plan.states}
-        for phase in plan.phases:
-            for p in phase.products:
-                start = 0 if p.start is None else columns(p.start, p.width)
-                product = start + columns(p.source, p.inner) @ memory[p.matrix]
-                target = following if p.target.next else memory
-                target[p.target.buffer][...] = product
-            for sweep in phase.sweeps.values():
-                values = {
-                    v: columns(place, v.shape[-1] if v.shape else 1)
-                    for v, place in sweep.loads.items()
-                }
-                values = {v: a != 0 if v.dtype == bool else a for v, a in values.items()}
-                for node in sweep.nodes:
-                    args = [values[i] if isinstance(i, Var) else i for i in node.inputs]
-                    attributes = dict(node.attributes)
-                    if node.op.name == "broadcast_to":
-                        attributes["shape"] = (rows, *attributes["shape"][1:])
-                    values[node.outputs[0]] = node.op.fn(M, *args, **attributes)
-                for value, place in sweep.stores:
-                    array = following[place.buffer] if place.next else memory[place.buffer]
-                    given = values[value] if isinstance(value, Var) else value
-                    array[:, place.offset : place.offset + sweep.width] = given
-                for node, place in sweep.reductions:
-                    result = node.op.fn(M, values[node.inputs[0]], **node.attributes)
-                    memory[place.buffer][...] = result
-        for stack in stored.values():
-            stack[t] = np.where(present[t], stack[t], 0)
-        memory.update((b, np.where(present[t], f, memory[b])) for b, f in following.items())
-        if backward:
-            for i, b in enumerate(plan.states):
-                released[i] += np.where(fresh[t], memory[b], 0)
-                memory[b] = np.where(fresh[t], 0, memory[b])
-    return [memory[b] for b in plan.states], released, stored
+    for phase in plan.phases:
+        for p in phase.products:
+            start = 0 if p.start is None else columns(p.start, p.width)
+            array_of(p.target)[...] = start + columns(p.source, p.inner) @ memory[p.matrix]
+        for sweep in phase.sweeps.values():
+            values = {
+                v: columns(place, v.shape[-1] if v.shape else 1) for v, place in sweep.loads.items()
+            }
+            values = {v: a != 0 if v.dtype == bool else a for v, a in values.items()}
+            for node in sweep.nodes:
+                args = [values[i] if isinstance(i, Var) else i for i in node.inputs]
+                attributes = dict(node.attributes)
+                if node.op.name == "broadcast_to":
+                    attributes["shape"] = (rows, *attributes["shape"][1:])
+                values[node.outputs[0]] = node.op.fn(M, *args, **attributes)
+            for value, place in sweep.stores:
+                given = values[value] if isinstance(value, Var) else value
+                array_of(place)[:, place.offset : place.offset + sweep.width] = given
+            for node, place in sweep.reductions:
+                memory[place.buffer][...] = node.op.fn(M, values[node.inputs[0]], **node.attributes)
+    return following
 
 
 def program_of(step, inputs, states, parameters, wanted, broken=False):
@@ -105,12 +149,13 @@ def compare(step, inputs, states, parameters, steps, rows, reverse, seed, masked
     outputs, final = scan(step, tensors[:k], tensors[k:n], params, reverse=reverse, **options)
     wanted = [i for i in range(len(arrays)) if not k <= i < n]
     program = program_of(step, inputs, states, parameters, wanted, flags is not None)
-    results = planned.forward(M, program, arrays, reverse, flags, run_by_numpy)
+    target = ByNumPy(1 + seed % 3)
+    results = planned.forward(target, program, arrays, reverse, flags)
     expected = [outputs, *final]
     for a, b in zip(results, expected, strict=False):
         np.testing.assert_allclose(a, b.detach().numpy(), rtol=1e-9, atol=1e-11)
     cotangents = [rng.normal(size=r.shape) for r in expected]
-    found = planned.adjoint(M, program, arrays, results, cotangents, reverse, flags, run_by_numpy)
+    found = planned.adjoint(target, program, arrays, results, cotangents, reverse, flags)
     pairs = [
         (r, mg.tensor(c)) for r, c in zip(expected, cotangents, strict=True) if r.requires_grad
     ]

@@ -1,0 +1,153 @@
+"""Where the rows of each step lie in memory, and how they are divided into blocks.
+
+A block is a set of sequences that one thread takes through all steps. Rows behind the length of their
+sequence are not in memory at all: in a block the longest sequence comes first, so that the rows of a
+step are the first ones of those of a shorter one, and they are packed step by step.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy
+
+from minigrad.kernels.rows import Rows
+
+
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """The rows of a loop of T steps over N sequences.
+
+    Attributes
+    ----------
+    steps, count : int
+        T and N.
+    size : int
+        How many rows all steps have together.
+    tables : numpy.ndarray of int64
+        Shape (blocks, 1 + 2 T): the number of the first sequence of the block in ``order``, and for each
+        step the position of its first row and how many rows it has.
+    is_contiguous : bool
+        Whether the rows of a block follow each other from step to step.
+    index : numpy.ndarray of int64, optional
+        Shape (size,): which of the T * N rows lies there. None: all of them, in their order.
+    order : numpy.ndarray of int64, optional
+        Shape (N,): the sequences, block by block. None: in their order.
+    present, fresh : numpy.ndarray of int64, optional
+        Shape (size,). None: all rows are present, none is fresh.
+    """
+
+    steps: int
+    count: int
+    size: int
+    tables: Any
+    is_contiguous: bool
+    index: Any = None
+    order: Any = None
+    present: Any = None
+    fresh: Any = None
+
+    def rows_of(self, array: Any) -> Any:
+        """Return the rows (size, ...) of an array (T, N, ...); zeros where a row is absent."""
+        rows = array.reshape(self.steps * self.count, *array.shape[2:])
+        if self.index is not None:
+            rows = rows[self.index]
+        if self.present is not None:
+            rows = rows.copy() if self.index is None else rows
+            rows[self.present == 0] = 0
+        return rows
+
+    def over_time(self, rows: Any) -> Any:
+        """Return an array (T, N, ...) of rows (size, ...); zeros behind the lengths."""
+        if self.index is not None:
+            whole = numpy.zeros((self.steps * self.count, *rows.shape[1:]), rows.dtype)
+            whole[self.index] = rows
+            rows = whole
+        return rows.reshape(self.steps, self.count, *rows.shape[1:])
+
+    def ordered(self, state: Any) -> Any:
+        """Return a state (N, ...) block by block."""
+        return state if self.order is None else state[self.order]
+
+    def unordered(self, state: Any) -> Any:
+        """Return a state that lies block by block in the order of the batch."""
+        if self.order is None:
+            return state
+        back = numpy.empty_like(state)
+        back[self.order] = state
+        return back
+
+
+@lru_cache(maxsize=64)
+def whole_layout(steps: int, count: int, blocks: int) -> Layout:
+    """Return the layout of a loop in which every row is present in every step."""
+    tables = numpy.empty((blocks, 1 + 2 * steps), numpy.int64)
+    bounds = numpy.arange(blocks + 1) * count // blocks
+    tables[:, 0] = bounds[:-1]
+    tables[:, 1::2] = numpy.arange(steps) * count + bounds[:-1, None]
+    tables[:, 2::2] = (bounds[1:] - bounds[:-1])[:, None]
+    return Layout(steps, count, steps * count, tables, is_contiguous=blocks == 1)
+
+
+def layout_of(steps: int, count: int, blocks: int, rows: Rows | None) -> Layout:
+    """Return the layout of a loop, for so many blocks; of the same rows always the same.
+
+    Parameters
+    ----------
+    steps, count : int
+    blocks : int
+    rows : Rows, optional
+        Which rows take part in which step, as arrays; None if all do.
+    """
+    if rows is None:
+        return whole_layout(steps, count, blocks)
+    if not rows.layouts:
+        rows.layouts.append(_broken_layout(steps, count, blocks, rows))
+    found: Layout = rows.layouts[0]
+    return found
+
+
+def _broken_layout(steps: int, count: int, blocks: int, rows: Rows) -> Layout:
+    present, fresh = numpy.asarray(rows.present), numpy.asarray(rows.fresh)
+    used = present | fresh
+    lengths = numpy.where(used.any(axis=0), steps - used[::-1].argmax(axis=0), 0)
+    if (lengths == steps).all():
+        whole = whole_layout(steps, count, blocks)
+        index, flags = None, (present.reshape(-1), fresh.reshape(-1))
+        order, tables = None, whole.tables
+        size, is_contiguous = whole.size, whole.is_contiguous
+    else:
+        order, tables, index = _packed(lengths, steps, blocks)
+        flags = present.reshape(-1)[index], fresh.reshape(-1)[index]
+        size, is_contiguous = len(index), True
+    return Layout(
+        steps,
+        count,
+        size,
+        tables,
+        is_contiguous,
+        index,
+        order,
+        None if flags[0].all() else flags[0].astype(numpy.int64),
+        flags[1].astype(numpy.int64) if flags[1].any() else None,
+    )
+
+
+def _packed(lengths: Any, steps: int, blocks: int) -> tuple[Any, Any, Any]:
+    """Return the order of sequences, the tables, and the index of the rows."""
+    count = len(lengths)
+    ranks = numpy.argsort(-lengths, kind="stable")
+    members = [ranks[block::blocks] for block in range(blocks)]
+    tables = numpy.empty((blocks, 1 + 2 * steps), numpy.int64)
+    index, begin, size = [], 0, 0
+    for table, sequences in zip(tables, members, strict=True):
+        there = numpy.arange(steps)[:, None] < lengths[sequences]
+        at, which = numpy.nonzero(there)
+        index.append(at * count + sequences[which])
+        counts = there.sum(axis=1)
+        table[0], table[2::2] = begin, counts
+        table[1::2] = size + numpy.cumsum(counts) - counts
+        begin, size = begin + len(sequences), size + len(at)
+    return numpy.concatenate(members), tables, numpy.concatenate(index)
