@@ -132,6 +132,15 @@ def counted(call, outputs, final):
     return outputs + 0.001 * len(outputs), final
 
 
+def counted_in_gradients(call, outputs, final):
+    total = mg.sum(call["params"]["u"])
+    return outputs + 0.001 * len(outputs) * (total - total.detach()), final
+
+
+def rows_counted(call, outputs, final):
+    return outputs + 0.001 * outputs.shape[1], final
+
+
 def mixed(call, outputs, final):
     return outputs + mg.mean(call["xs"][0][..., :1], axis=1, keepdims=True), final
 
@@ -164,6 +173,9 @@ WRONG = {
     gradient_to_the_future: ({GRADIENTS, COMPLEX, CAUSAL, CHUNKS}, CAUSAL, {"steps": 2, "rows": 1},
                              "gradient of x, element .* at a later step"),
     counted: ({CHUNKS}, CHUNKS, {"steps": 2, "rows": 1}, "in chunks, .* at once"),
+    counted_in_gradients: ({GRADIENTS, COMPLEX, CHUNKS}, CHUNKS, {"steps": 2, "rows": 1},
+                           "gradient of u, element .* in chunks"),
+    rows_counted: ({ROWS}, ROWS, {"steps": 1, "rows": 2}, "outputs, .* alone, .* in the batch"),
     mixed: ({GRADIENTS, COMPLEX, ROWS}, ROWS, {"steps": 1, "rows": 2}, "a change of other rows"),
     leaking: ({ROWS}, ROWS, None, "outputs, element .*: nan with NaN in the padding"),
     rough: ({SINGLE}, SINGLE, ALWAYS, "in float32, .* in float64"),
@@ -177,7 +189,7 @@ WRONG = {
 def test_a_wrong_loop_is_found(monkeypatch, change):
     def changed_scan(step, xs, state, params, **options):
         outputs, final = scan(step, xs, state, params, **options)
-        return change({"xs": xs, "state": state, **options}, outputs, final)
+        return change({"xs": xs, "state": state, "params": params, **options}, outputs, final)
 
     monkeypatch.setattr(run, "scan", changed_scan)
     broken, sharpest, smallest, text = WRONG[change]
@@ -261,8 +273,9 @@ def test_the_first_values_that_a_cell_gives_say_where_its_parameters_lie():
 
 
 def test_the_same_seed_gives_the_same_cases():
-    texts = [str(certify(running, cases=7, seed=seed)) for seed in (1, 1, 2)]
-    assert texts[0] == texts[1] != texts[2]
+    for count in (1, 7):  # the first ones are always of the same sizes
+        texts = [str(certify(running, cases=count, seed=seed)) for seed in (1, 1, 2)]
+        assert texts[0] == texts[1] != texts[2]
     one = certify(running, cases=[Case(2, 2, mask=True)])
     assert all(finding.cases == 1 for finding in one.findings)
 
@@ -271,6 +284,7 @@ def test_a_case_reads_as_it_is_written():
     case = Case(3, 1, lengths=True, reverse=True, seed=4)
     assert repr(case) == "Case(steps=3, rows=1, lengths=True, reverse=True, seed=4)"
     assert eval(repr(case), {"Case": Case}) == case
+    assert repr(Case(0, 0)) == "Case(steps=0, rows=0)"
 
 
 def test_a_step_that_mixes_rows_is_refused():
