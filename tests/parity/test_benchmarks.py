@@ -1,0 +1,42 @@
+"""The peers of the benchmark of the recurrent layers compute what our layers compute."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
+
+COMPARE = """
+from racing import prepared, refuse_difference
+from recurrent_cases import CELLS, SIZES, STEP, STREAM, Case
+from recurrent_ours import Minigrad
+from recurrent_peers import PEERS
+
+peers = {name: PEERS[name](1) for name in ("PyTorch", "PyTorch loop", "onnxruntime")}
+ours, compared = Minigrad(1), 0
+for cell in CELLS:
+    for mode in ("inference", "training", STEP):
+        case = Case(cell, mode, STREAM if mode == STEP else SIZES["tiny"])
+        _, expected = prepared(*ours.build(case), 3)
+        for peer in peers.values():
+            if peer.offers(case):
+                _, arrays = prepared(*peer.build(case), 3)
+                refuse_difference(arrays, expected)
+                compared += 1
+print(compared)
+"""
+
+
+def test_every_case_that_a_peer_offers_equals_ours():
+    done = subprocess.run(
+        [sys.executable, "-c", COMPARE],
+        cwd=FOLDER,
+        env={**os.environ, "MINIGRAD_COMPILE": "0"},  # other tests compile
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    torch, loop, onnxruntime = 3 * 3, 4 * 3, 4 * 2
+    assert int(done.stdout) == torch + loop + onnxruntime
