@@ -23,7 +23,7 @@ outputs, h = layer(mg.randn(50, 3, 8), lengths=[50, 20, 0])
 ```
 
 `nn.RNN`, `nn.LSTM` and `nn.GRU` are such layers with PyTorch's names. `nn.cells.CELLS` holds all
-cells by name. A cell of your own is written in the same way, see the [README](../README.md).
+cells by name. A cell of your own is written in the same way, see [a cell of your own](own_cell.md).
 """
 
 
