@@ -22,8 +22,9 @@ class Recurrent(CellLayer):
 
     Parameters
     ----------
-    cell : Cell
-        With ``params``; see `minigrad.kernels.cell`.
+    cell : Cell or type
+        A function with ``params``, see `minigrad.kernels.cell`; or a subclass of `nn.Cell`, of which
+        the layer makes one for each of its layers and directions.
     input_size, hidden_size : int
     num_layers : int
         Each further layer reads the outputs of the one before.
@@ -37,12 +38,14 @@ class Recurrent(CellLayer):
     device : str, optional
     dtype : dtype, optional
     **options : Any
-        Passed to ``params`` of the cell.
+        Passed to ``params`` of the cell, or to the subclass.
 
     Attributes
     ----------
     weight_ih_l0, weight_ih_l0_reverse, ... : Parameter
         The parameters of the cell, with the number of the layer, and of the direction back in time.
+    l0, l0_reverse, ... : nn.Cell
+        Instead of these, if the cell is a subclass of `nn.Cell`.
 
     Raises
     ------

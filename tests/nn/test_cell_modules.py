@@ -12,7 +12,7 @@ import pytest
 import minigrad as mg
 from minigrad import nn
 from minigrad.errors import ArgumentError, ShapeError, TraceError
-from minigrad.kernels import cell, explain, scan
+from minigrad.kernels import cell, certify, explain, scan
 
 scan_module = importlib.import_module("minigrad.kernels.scan")
 
@@ -393,7 +393,14 @@ def test_reset_parameters_gives_what_a_new_cell_begins_with():
 def test_it_is_explained():
     layer = nn.Recurrent(Plain, D, H)
     assert explain(layer) == explain(layer.l0)
-    assert explain(layer).startswith("Plain(x[N,3], h[N,4])   float32\n  before the loop")
+    assert explain(layer).startswith("Plain(x[N,3], h[N,4])   float32\n  ")
+
+
+def test_it_is_certified():
+    certificate = certify(nn.Recurrent(Plain, D, H), cases=2)
+    certificate.check()
+    assert str(certificate).startswith("certify(Plain, input_size=3, hidden_size=4): compiled\n")
+    certify(Plain(D, H), cases=1).check()
 
 
 # mistakes
