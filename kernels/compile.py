@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import count, islice
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from minigrad.dtypes import float32, float64
 from minigrad.errors import MinigradError
@@ -13,10 +12,13 @@ from minigrad.graph import Graph, Var
 from minigrad.kernels.cell import Step
 from minigrad.kernels.normalize import Refusal
 from minigrad.kernels.program import Program, make_program
-from minigrad.kernels.step import TracedStep
+from minigrad.kernels.step import TracedStep, form_of
 from minigrad.kernels.trace import trace
 
-_programs: WeakKeyDictionary[TracedStep, dict[Any, Program | str]] = WeakKeyDictionary()
+# By what a step computes, and not by the step: traces of it with other numbers of rows are equal, and
+# so are those of a step that has to be traced each time.
+_programs: dict[Any, Program | str] = {}
+_MOST = 1000
 
 
 def program_of(
@@ -37,16 +39,17 @@ def program_of(
     Refusal
         If the loop cannot be compiled; it says why.
     """
-    known = _programs.setdefault(traced, {})
-    key = (None if wanted is None else tuple(wanted), broken)
-    if key not in known:
+    key = (traced.form, None if wanted is None else tuple(wanted), broken)
+    if key not in _programs:
+        if len(_programs) >= _MOST:
+            _programs.clear()
         try:
             inputs, states = len(traced.inputs), len(traced.states)
             graph = _for_any_rows(step, traced)
-            known[key] = make_program(graph, inputs, states, wanted, broken)
+            _programs[key] = make_program(graph, inputs, states, wanted, broken)
         except Refusal as refusal:
-            known[key] = str(refusal)
-    found = known[key]
+            _programs[key] = str(refusal)
+    found = _programs[key]
     if isinstance(found, str):
         raise Refusal(found)
     return found
@@ -70,7 +73,7 @@ def _for_any_rows(step: Step, traced: TracedStep) -> Graph:
         graphs = [traced.graph, *(_traced_with(step, traced, rows) for rows in (first, second))]
     except MinigradError as error:
         raise Refusal(f"it cannot be traced with another number of rows: {error}") from error
-    forms = [_without_rows(graph) for graph in graphs]
+    forms = [form_of(graph, len(traced.inputs) + len(traced.states)) for graph in graphs]
     if forms[0] != forms[1] or forms[1] != forms[2]:
         raise Refusal("it computes something else for another number of rows")
     return graphs[1]
@@ -82,18 +85,3 @@ def _traced_with(step: Step, traced: TracedStep, rows: int) -> Graph:
 
     parameters = {var.name: Var(var.shape, var.dtype, var.name) for var in traced.parameters}
     return trace(step, resized(traced.inputs), resized(traced.states), parameters)
-
-
-def _without_rows(graph: Graph) -> list[Any]:
-    """Return what a graph computes, without what must differ between numbers of rows."""
-    number = {var: i for i, var in enumerate(graph.inputs)}
-    computed = []
-    for node in graph.nodes:
-        attributes = {
-            name: value[1:] if name == "shape" else value for name, value in node.attributes.items()
-        }
-        inputs = [("value", number[i]) if isinstance(i, Var) else repr(i) for i in node.inputs]
-        computed.append((node.op.name, inputs, repr(attributes)))
-        for output in node.outputs:
-            number[output] = len(number)
-    return [*computed, [number[o] for o in graph.outputs]]

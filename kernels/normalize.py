@@ -18,7 +18,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from minigrad.dispatch import interpreting
+from minigrad.dispatch import apply, interpreting
 from minigrad.dtypes import bool_
 from minigrad.errors import KernelError
 from minigrad.graph import Graph, Node, Recorder, Var, ops
@@ -140,7 +140,7 @@ def _check(node: Node, real: Any) -> None:
 
 
 def _as_it_is(node: Node, args: list[Any]) -> Any:
-    return getattr(ops, node.op.name)(*args, **node.attributes)
+    return apply(node.op, tuple(args), node.attributes)
 
 
 def _sums_rows(node: Node, args: list[Any], made: Any) -> bool:

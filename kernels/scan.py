@@ -43,6 +43,7 @@ Compile = Literal["auto", "require", "never"]
 # The compiled loop is new: "auto" takes it only if the environment asks for it.
 _PREVIEW = os.environ.get("MINIGRAD_COMPILE") == "1"
 _told: set[str] = set()
+_verified: set[Any] = set()  # the forms of steps in which rows do not mix
 _traces: WeakKeyDictionary[Any, dict[Any, TracedStep]] = WeakKeyDictionary()
 
 
@@ -285,8 +286,11 @@ def _traced(
             given[len(inputs) :],
             {name: Var(p.shape, p.dtype, name) for name, p in parameters.items()},
         )
-        verify(step, graph, len(inputs), len(states))
-        known[key] = TracedStep(graph, len(inputs), len(states))
+        traced = TracedStep(graph, len(inputs), len(states))
+        if traced.form not in _verified:
+            verify(step, graph, len(inputs), len(states))
+            _verified.add(traced.form)
+        known[key] = traced
     return known[key]
 
 

@@ -56,6 +56,8 @@ class TracedStep:
     ----------
     graph : Graph
     inputs, states, parameters : tuple of Var
+    form : tuple
+        See `form_of`.
     once, each : list of Node
         The part that reads parameters only, and the part that runs at each step.
     """
@@ -65,6 +67,7 @@ class TracedStep:
         self.inputs = graph.inputs[:inputs]
         self.states = graph.inputs[inputs : inputs + states]
         self.parameters = graph.inputs[inputs + states :]
+        self.form = form_of(graph, inputs + states)
         self.once, self.each = partition(graph.nodes, (*self.inputs, *self.states))
         self.backward = lru_cache(maxsize=None)(self._backward)
 
@@ -104,3 +107,30 @@ class TracedStep:
         return Backward(
             graph, others, once, each, prepare, tuple(dict.fromkeys(between)), tuple(within)
         )
+
+
+def form_of(graph: Graph, sequences: int) -> tuple[Any, ...]:
+    """Return what the graph of a step computes, without what differs between numbers of rows.
+
+    Parameters
+    ----------
+    graph : Graph
+    sequences : int
+        How many of its inputs have a row for each sequence: the first ones.
+    """
+    number = {var: i for i, var in enumerate(graph.inputs)}
+    shapes = [
+        (var.shape[1:] if i < sequences else var.shape, var.dtype)
+        for i, var in enumerate(graph.inputs)
+    ]
+    computed = []
+    for node in graph.nodes:
+        attributes = {
+            name: value[1:] if name == "shape" else value for name, value in node.attributes.items()
+        }
+        inputs = tuple(number[i] if isinstance(i, Var) else repr(i) for i in node.inputs)
+        computed.append((node.op, inputs, repr(attributes)))
+        for output in node.outputs:
+            number[output] = len(number)
+    outputs = tuple(number[o] if isinstance(o, Var) else repr(o) for o in graph.outputs)
+    return sequences, *shapes, *computed, outputs

@@ -10,7 +10,9 @@ import pytest
 import minigrad as mg
 from minigrad import nn
 from minigrad.errors import KernelError
+from minigrad.kernels import compile as compile_module
 from minigrad.kernels import scan
+from minigrad.op import Domain, Op
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -228,3 +230,30 @@ def test_what_does_not_depend_on_the_states_may_be_anything():
             found.append([r.detach().numpy() for r in (outputs, final, *gradients)])
         for a, b in zip(*found, strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
+
+
+def test_an_op_that_is_not_in_the_table_is_compiled_by_its_formula():
+    own = Op("own", lambda m, x: m.tanh(x) * x, (lambda m, g, y, x: g * x,), domain=Domain(),
+             elementwise=True)  # fmt: skip
+    x, h = mg.rand(3, 2, 5, dtype="float64"), mg.rand(2, 5, dtype="float64", requires_grad=True)
+    found = []
+    for compile in ("require", "never"):
+        outputs, _ = scan(lambda x, h: own(x + h), x, h, compile=compile)
+        found.append((outputs.detach().numpy(), mg.grad(mg.sum(outputs), h).numpy()))
+    for a, b in zip(*found, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-12)
+
+
+def test_another_number_of_rows_or_an_equal_step_compiles_nothing_new(monkeypatch):
+    made = []
+    original = compile_module.make_program
+    monkeypatch.setattr(compile_module, "make_program", lambda *a: made.append(1) or original(*a))
+    for rows in (2, 5, 2, 3):
+        factor = 1.25  # what a closure holds may change, so this step is traced each time
+        scan(
+            lambda x, h: h * factor + x,
+            mg.ones((2, rows, 7)),
+            mg.ones((rows, 7)),
+            compile="require",
+        )
+    assert len(made) == 1
