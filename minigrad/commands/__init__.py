@@ -1,0 +1,1 @@
+"""The commands of ``python -m minigrad``. They use all parts of the package, imported when they run."""

@@ -1,0 +1,222 @@
+"""``python -m minigrad``: what it says, its status, and that warming up leaves nothing to compile."""
+
+import re
+import subprocess
+import sys
+from importlib.metadata import version
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+import minigrad as mg
+from minigrad import __main__, errors, nn, threads
+from minigrad.commands import info, openblas, products
+from minigrad.commands.products import Rates
+
+
+def run(*arguments):
+    """Run the command in a process of its own; return status, output and errors."""
+    command = [sys.executable, "-m", "minigrad", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """An empty cache for generated sources; what they call is taken from where it is."""
+    import minigrad.kernels.targets.numba_cpu  # noqa: F401
+
+    folder = tmp_path / "cache"
+    monkeypatch.setenv("MINIGRAD_CACHE_DIR", str(folder))
+    return folder
+
+
+# arguments
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        ((), "python -m minigrad: the following arguments are required: COMMAND"),
+        (("fly",), "python -m minigrad: argument COMMAND: invalid choice: 'fly'"),
+        (("warmup", "--cells", "lsmt"), "there is no cell 'lsmt'; did you mean 'lstm'?; the cells"),
+        (("warmup", "--hidden-size", "0"), "argument --hidden-size: '0' is no positive integer"),
+        (("warmup", "--input-size", "many"), "--input-size: 'many' is no positive integer"),
+    ],
+)
+def test_a_bad_argument_is_told_in_one_line(capsys, arguments, problem):
+    with pytest.raises(SystemExit) as stopped:
+        __main__.main(arguments)
+    assert stopped.value.code == 2
+    out, told = capsys.readouterr()
+    assert out == ""
+    assert problem in told
+    assert told.endswith("--help\n")
+    assert told.count("\n") == 1
+
+
+def test_it_runs_as_a_program():
+    status, out, told = run("info")
+    assert (status, told) == (0, "")
+    assert re.search(f"^minigrad +{re.escape(version('minigrad'))}$", out, re.MULTILINE)
+    assert run("fly")[0] == 2
+
+
+# info
+
+
+def told_by_info(capsys):
+    assert __main__.main(["info"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    return {line[:14].strip(): line[15:] for line in lines}
+
+
+def test_info(capsys, cache, monkeypatch):
+    monkeypatch.setattr(threads, "_number", None)
+    monkeypatch.delenv("MINIGRAD_NUM_THREADS", raising=False)
+    cache.mkdir()
+    (cache / "some").write_bytes(bytes(1_200_000))
+    told = told_by_info(capsys)
+    assert told["NumPy"] == np.__version__
+    assert told["Numba"] == version("numba")
+    assert told["llvmlite"] == version("llvmlite")
+    assert told["backend numpy"] == "cpu"
+    assert "compiled for as" in told["processor"]
+    assert re.fullmatch(
+        r"(AVX-512|AVX2|NEON|SSE): \d+ registers of (\d+) float32 or \d+ float64", told["vectors"]
+    )
+    assert told["threads"] == f"{mg.get_num_threads()}, from the cores that this process may use"
+    assert told["cache"] == f"{cache}, 1.2 MB, can be written"
+    assert re.fullmatch(
+        r"\d+ threads?: NumPy \d+, minigrad \d+ GFLOP/s \(float32, 512 x 512 x 512\)",
+        told["products"],
+    )
+
+
+def test_info_tells_where_the_number_of_threads_comes_from(capsys, monkeypatch):
+    monkeypatch.setattr(threads, "_number", None)
+    monkeypatch.setenv("MINIGRAD_NUM_THREADS", "1")
+    assert told_by_info(capsys)["threads"] == "1, from MINIGRAD_NUM_THREADS"
+    monkeypatch.setattr(threads, "_number", None)
+    monkeypatch.setenv("MINIGRAD_NUM_THREADS", "none")
+    assert __main__.main(["info"]) == 1
+    told = capsys.readouterr().err
+    assert told.startswith("python -m minigrad info: get_num_threads: the environment variable")
+    assert told.count("\n") == 1
+
+
+def test_info_tells_of_a_cache_that_cannot_be_written(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("MINIGRAD_CACHE_DIR", str(tmp_path / "file" / "cache"))
+    told = info._cache()
+    assert told.startswith(f"{tmp_path}/file/cache, cannot be written ([Errno 20] Not a directory")
+    assert told.endswith("set MINIGRAD_CACHE_DIR to a folder that can be written")
+
+
+def test_info_tells_why_there_is_no_gpu_or_which(monkeypatch):
+    def missing(name):
+        raise errors.BackendError("CuPy is not installed")
+
+    monkeypatch.setattr(info, "backend_named", missing)
+    assert info._cupy() == "not usable: CuPy is not installed"
+    runtime = SimpleNamespace(
+        getDeviceCount=lambda: 2, getDeviceProperties=lambda i: {"name": f"card {i}".encode()}
+    )
+    cupy = SimpleNamespace(__version__="14.0", cuda=SimpleNamespace(runtime=runtime))
+    monkeypatch.setitem(sys.modules, "cupy", cupy)
+    monkeypatch.setattr(info, "backend_named", lambda name: None)
+    assert info._cupy() == "14.0, cuda:0 (card 0), cuda:1 (card 1)"
+
+
+# products
+
+
+def test_openblas_can_be_told_to_use_one_thread():
+    library = openblas.openblas()
+    if library is None:
+        pytest.skip("this NumPy brought no OpenBLAS")
+    assert library.kernel.isprintable()
+    assert library.kernel
+    threads_of, set_threads = map(library._function, ("get_num_threads", "set_num_threads"))
+    before = threads_of()
+    try:
+        set_threads(2)
+        with library.one_thread():
+            assert threads_of() == 1
+        assert threads_of() == 2
+    finally:
+        set_threads(before)
+
+
+def test_products_are_measured_with_one_thread_and_with_all(monkeypatch):
+    monkeypatch.setattr(products, "_TURNS", 2)
+    library, before = openblas.openblas(), mg.get_num_threads()
+    try:
+        mg.set_num_threads(2)
+        found = products.measure(library)
+        assert mg.get_num_threads() == 2
+    finally:
+        mg.set_num_threads(before)
+    assert [r.threads for r in found] == ["1 thread", "2 threads"][library is None :]
+    assert all(r.numpy > 0 and r.own > 0 for r in found)
+
+
+HASWELL = SimpleNamespace(kernel="Haswell")
+SLOW = [Rates("1 thread", 50, 100)]
+FAST = [Rates("1 thread", 71, 100)]
+
+
+@pytest.mark.parametrize(
+    ("rates", "library", "vector_bytes", "advice"),
+    [
+        (FAST, HASWELL, 64, None),
+        ([*FAST, Rates("2 threads", 1, 100)], HASWELL, 64, None),
+        (
+            SLOW,
+            HASWELL,
+            64,
+            "at 50% .* has AVX-512: set .* OPENBLAS_CORETYPE=SkylakeX before NumPy",
+        ),
+        (SLOW, HASWELL, 32, "kernel for Haswell; the .* OPENBLAS_CORETYPE, .* chooses another"),
+        (SLOW, None, 64, "not those of the OpenBLAS .*: try pip install"),
+    ],
+)
+def test_hint(rates, library, vector_bytes, advice):
+    found = products.hint(rates, library, vector_bytes)
+    assert found is None if advice is None else re.search(advice, found)
+
+
+# warmup
+
+
+def test_after_warming_up_nothing_is_left_to_compile(capsys, cache, monkeypatch):
+    sizes = ["--input-size", "3", "--hidden-size", "11"]
+    assert __main__.main(["warmup", "--cells", "gru", *sizes]) == 0
+    first, second, last = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(r" *[\d.]+ s  float32: what all loops share", first)
+    assert re.fullmatch(r" *[\d.]+ s  float32: gru, 3 inputs, 11 units", second)
+    assert re.fullmatch(rf"compiled in [\d.]+ s, kept in {cache}", last)
+    compiled = set(cache.iterdir())
+    assert compiled
+    # what MINIGRAD_COMPILE=1 does
+    monkeypatch.setattr(sys.modules["minigrad.kernels.scan"], "_PREVIEW", True, raising=False)
+    layer, x = nn.GRU(3, 11), mg.ones((5, 2, 3))
+    for lengths in (None, [5, 2]):
+        mg.sum(layer(x, lengths=lengths)[0]).backward()
+        with mg.no_grad():
+            layer(x, lengths=lengths)
+    assert set(cache.iterdir()) == compiled
+
+
+def test_a_cache_that_cannot_be_written_is_told_in_one_line(capsys, tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("MINIGRAD_CACHE_DIR", str(tmp_path / "file" / "cache"))
+    assert __main__.main(["warmup"]) == 1
+    out, told = capsys.readouterr()
+    assert out == ""
+    assert told.startswith(
+        "python -m minigrad warmup: the cache cannot be written: [Errno 20] Not a"
+    )
+    assert told.endswith("; set MINIGRAD_CACHE_DIR to a folder that can be written\n")
+    assert told.count("\n") == 1
