@@ -104,35 +104,6 @@ def share_start(real: Any, width: int, share: int, shares: int) -> int:
 
 
 @compiled
-def pack_shared(
-    real: Any,
-    shares: int,
-    parts: int,
-    K: int,
-    M: int,
-    matrix: int,
-    row_stride: int,
-    column_stride: int,
-    packed: int,
-) -> None:
-    """Pack a matrix of ``parts`` parts of equal width for threads that share each part by columns.
-
-    The columns of a share of a part are packed as a matrix of their own; see `pack` and `share_start`.
-    ``packed`` has ``parts * packed_size(real, K, M // parts)`` elements.
-    """
-    size = item_size(real)
-    width = M // parts
-    target = packed
-    for share in range(shares):
-        column = share_start(real, width, share, shares)
-        columns = share_start(real, width, share + 1, shares) - column
-        for part in range(parts):
-            source = matrix + (part * width + column) * column_stride * size
-            pack(real, K, columns, source, row_stride, column_stride, target)
-            target += K * whole_vectors(real, columns) * size
-
-
-@compiled
 def copy_panel(real: Any, K: int, columns: int, matrix: int, row_stride: int, packed: int) -> None:
     """Pack K rows of ``columns`` columns that lie side by side as one panel, however wide."""
     step = lanes(real) * item_size(real)

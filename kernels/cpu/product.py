@@ -223,7 +223,7 @@ def shared_product(
 ) -> None:
     """Compute the shares ``first`` to ``last`` (excluded) of a product.
 
-    ``packed`` is as `minigrad.kernels.cpu.pack.pack_shared` wrote it; see also `strided_product`.
+    ``packed`` is as `minigrad.kernels.cpu.packing.pack_matrices` wrote it; see also `strided_product`.
     """
     size = item_size(real)
     width = M // parts

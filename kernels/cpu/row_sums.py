@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy
@@ -11,9 +12,8 @@ from numba import cfunc, float32, float64
 from minigrad.kernels.cpu.compiled import compiled
 from minigrad.kernels.cpu.microkernel import item_size
 from minigrad.kernels.cpu.pack import share_start
-from minigrad.kernels.cpu.team import run_team
+from minigrad.kernels.cpu.team import run_team, threads_for
 from minigrad.kernels.cpu.weight_gradients import column_sums, scratch_size, weight_gradient
-from minigrad.threads import get_num_threads
 
 _ITEM = 7  # left, its width and row stride; right, its width and row stride; result
 _HEAD = 5  # item size, number of sums, rows, scratch of a thread and its elements
@@ -29,21 +29,27 @@ def row_sums(pairs: Sequence[tuple[Any, Any]]) -> list[Any]:
         right one may be None.
     """
     first = pairs[0][0]
-    real = numpy.float32 if first.itemsize == 4 else numpy.float64
-    rows, threads = len(first), get_num_threads()
-    needed, numbers, results = 1, [], []
-    for left, right in pairs:
-        outer, inner = left.shape[1], 1 if right is None else right.shape[1]
-        needed = max(needed, scratch_size(real, outer, inner))
+    widths = tuple((a.shape[1], 1 if b is None else b.shape[1]) for a, b in pairs)
+    threads = threads_for(len(first) * sum(outer * inner for outer, inner in widths))
+    needed = _scratch_size(first.itemsize, widths)
+    numbers, results = [], []
+    for (left, right), (outer, inner) in zip(pairs, widths, strict=True):
         shape = (outer,) if right is None else (outer, inner)
         results.append(numpy.empty(shape, first.dtype))
         there = (0, 0, 0) if right is None else (right.ctypes.data, inner, _stride(right))
         numbers += [left.ctypes.data, outer, _stride(left), *there, results[-1].ctypes.data]
-    needed = -(-needed // 16) * 16
     scratch = numpy.empty(threads * needed, first.dtype)
-    head = [first.itemsize, len(pairs), rows, scratch.ctypes.data, needed]
+    head = [first.itemsize, len(pairs), len(first), scratch.ctypes.data, needed]
     run_team(_entry.address, threads, numpy.array([*head, *numbers], numpy.int64))
     return results
+
+
+@lru_cache(maxsize=256)
+def _scratch_size(item_bytes: int, widths: tuple[tuple[int, int], ...]) -> int:
+    """Return how many elements a thread needs, whole cache lines."""
+    real = numpy.float32 if item_bytes == 4 else numpy.float64
+    needed = max(scratch_size(real, outer, inner) for outer, inner in widths)
+    return -(-needed // 16) * 16
 
 
 def _stride(array: Any) -> int:
@@ -64,8 +70,8 @@ def _sum(real: Any, thread: int, threads: int, arguments: Any) -> None:
         first = share_start(real, outer, thread, threads)
         last = share_start(real, outer, thread + 1, threads)
         if right == 0:
-            at = first * item_size(real)
-            column_sums(real, rows, left + at, stride, last - first, out + at, scratch)
+            offset = first * item_size(real)
+            column_sums(real, rows, left + offset, stride, last - first, out + offset, scratch)
         else:
             weight_gradient(
                 real,

@@ -24,6 +24,7 @@ from minigrad.kernels.cpu.atomics import (
     pause,
     wait_a_moment,
 )
+from minigrad.threads import get_num_threads
 
 # A pool is one block of memory. Each field has cache lines of its own (128 bytes on some cores).
 _LINE = 128
@@ -40,6 +41,8 @@ _REGION = 1 << 33
 # training step find it ready. A region waits half of that for the threads to wake up, and does so
 # without giving its core away: it might not get it back for milliseconds.
 _MOMENTS_BEFORE_SLEEP = 1500
+# So many multiplications take some microseconds, about as long as it takes to form a team.
+_WORTH_A_TEAM = 200_000
 _PAUSES_FOR_JOINING = 4000
 
 _initialize_mutex = types.ExternalFunction(
@@ -205,6 +208,18 @@ class _Pool:
 
 _pool: _Pool | None = None
 _creating = threading.Lock()
+
+
+def threads_for(operations: float) -> int:
+    """Return how many threads to ask for: those that are set, or one for a piece of work that is over
+    before others have joined.
+
+    Parameters
+    ----------
+    operations : float
+        About how many multiplications the work takes.
+    """
+    return get_num_threads() if operations >= _WORTH_A_TEAM else 1
 
 
 def run_team(address: int, threads: int, arguments: NDArray[numpy.int64]) -> None:

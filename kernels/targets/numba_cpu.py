@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from types import SimpleNamespace
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -14,9 +15,9 @@ from minigrad.graph import Var
 from minigrad.kernels.cache import load_source
 from minigrad.kernels.cpu.barrier import BARRIER_BYTES
 from minigrad.kernels.cpu.lanes import DOUBLE, SINGLE
-from minigrad.kernels.cpu.pack import pack_shared, packed_size
+from minigrad.kernels.cpu.packing import pack_matrices
 from minigrad.kernels.cpu.row_sums import row_sums
-from minigrad.kernels.cpu.team import run_team
+from minigrad.kernels.cpu.team import run_team, threads_for
 from minigrad.kernels.cpu.wide import matmul
 from minigrad.kernels.emit.numba_source import argument_order, numba_source
 from minigrad.kernels.layout import Layout
@@ -26,13 +27,16 @@ from minigrad.kernels.targets.planned import Run
 from minigrad.threads import get_num_threads
 
 _LANES = {numpy.dtype("float32"): SINGLE.lanes, numpy.dtype("float64"): DOUBLE.lanes}
+_LINE = 64  # bytes: vectors that lie across two cache lines are slow
 # Fewer rows than this for each thread: threads share columns, so that a product has more rows.
 _FEW_ROWS = 8
 # A product that goes ahead reads its matrix once for so many rows.
 _AHEAD_ROWS = 192
+# About how many multiplications take as long as an element of a sweep.
+_SWEEP_COST = 20
 
 namespace = SimpleNamespace(**{**vars(backend_named("numpy").namespace), "matmul": matmul})
-_entries: WeakKeyDictionary[LoopPlan, Any] = WeakKeyDictionary()
+_loops: WeakKeyDictionary[LoopPlan, _Loop] = WeakKeyDictionary()
 
 
 def blocks(plan: LoopPlan, count: int) -> int:
@@ -54,73 +58,145 @@ def run_loop(
     backward: bool,
 ) -> Run:
     """Run the loop; see `minigrad.kernels.targets.planned.Target`."""
-    kind, steps, count = plan.dtype, layout.steps, layout.count
-    number = len(layout.tables)
-    shares = get_num_threads() if number == 1 and plan.columns is not None else 1
-    chunk = max(1, _AHEAD_ROWS * number // max(count, 1)) if layout.is_contiguous else 1
-    chunk = min(chunk, steps)
-    memory: dict[Buffer, Any] = {}
-    for var, buffer in plan.read.items():
-        memory[buffer] = numpy.ascontiguousarray(read[var], kind)
-    for buffer in plan.stored.values():
-        memory[buffer] = numpy.empty((layout.size, buffer.width), kind)
-    for buffer in plan.scratch:
-        rows = count * chunk if buffer.kind == "ahead" else count
-        memory[buffer] = numpy.empty((rows, buffer.width), kind)
-    for buffer, start in zip(plan.states, initial, strict=True):
-        memory[buffer] = _state(buffer, start, layout, reverse, backward)
-    products = {p.matrix: p for phase in plan.phases for p in phase.products}
-    for var, buffer in plan.fixed.items():
-        array = fixed[var]
-        if buffer.kind == "matrix":
-            product = products[buffer]
-            parts = plan.columns.parts(product) if plan.columns and shares > 1 else 1
-            memory[buffer] = _packed(array, shares, parts)
-        else:
-            memory[buffer] = numpy.ascontiguousarray(array, kind)
-    meeting = numpy.zeros(BARRIER_BYTES // 8, numpy.int64)
-    flags = [0 if f is None else f.ctypes.data for f in (layout.present, layout.fresh)]
-    tables = layout.tables.ctypes.data
-    numbers = [steps, count, reverse, backward, number, shares, chunk, tables, *flags]
-    addresses = [memory[buffer].ctypes.data for buffer in argument_order(plan)]
-    arguments = numpy.array([*numbers, meeting.ctypes.data, *addresses], numpy.int64)
-    run_team(_entry(plan), get_num_threads(), arguments)
-    states = [memory[buffer] for buffer in plan.states]
-    last = 0 if reverse else steps
-    finals = [
-        s[last].copy() if b.kind == "history" else s[2]
-        for b, s in zip(plan.states, states, strict=True)
-    ]
-    released = [s[3] for s in states] if backward and layout.fresh is not None else []
-    histories = {
-        i: s
-        for i, (b, s) in enumerate(zip(plan.states, states, strict=True))
-        if b.kind == "history"
-    }
-    return Run(finals, released, histories, {v: memory[b] for v, b in plan.stored.items()})
+    loop = _loops.get(plan)
+    if loop is None:
+        loop = _loops[plan] = _Loop(plan)
+    return loop.run(layout, read, fixed, initial, reverse, backward)
 
 
-def _state(buffer: Buffer, start: Any, layout: Layout, reverse: bool, backward: bool) -> Any:
-    """Return the memory of a state, with its initial value; see `numba_source`."""
-    if buffer.kind == "history":
-        history = numpy.empty((layout.steps + 1, layout.count, buffer.width), start.dtype)
-        history[layout.steps if reverse else 0] = start
-        return history
-    parts = 3 if layout.fresh is None else 4
-    state = numpy.empty((parts, layout.count, buffer.width), start.dtype)
-    state[2] = start
-    state[3:] = 0 if backward else start
-    return state
+class _Loop:
+    """The compiled loop of a plan."""
+
+    def __init__(self, plan: LoopPlan) -> None:
+        self.plan = plan
+        self.dtype = plan.dtype
+        module = load_source(numba_source(plan, _LANES[plan.dtype]), "loop")
+        self.entry: int = module.loop.address
+        self.order = argument_order(plan)
+        self.products = {p.matrix: p for phase in plan.phases for p in phase.products}
+        self.carried = [i for i, b in enumerate(plan.states) if b.kind == "state"]
+        self.histories = [i for i, b in enumerate(plan.states) if b.kind == "history"]
+        self.returned = (*(plan.states[i] for i in self.histories), *plan.stored.values())
+        self.matrices = [(v, b) for v, b in plan.fixed.items() if b.kind == "matrix"]
+        self.inner = (
+            *(b for _, b in self.matrices),
+            *(plan.states[i] for i in self.carried),
+            *plan.scratch,
+        )
+        self.row_cost = sum(p.inner * p.width for p in self.products.values()) + sum(
+            _SWEEP_COST * sweep.width for phase in plan.phases for sweep in phase.sweeps.values()
+        )
+        self.sizes = lru_cache(maxsize=64)(self._sizes)
+
+    def run(
+        self,
+        layout: Layout,
+        read: Mapping[Var, Any],
+        fixed: Mapping[Var, Any],
+        initial: Sequence[Any],
+        reverse: bool,
+        backward: bool,
+    ) -> Run:
+        """Run it; see `minigrad.kernels.targets.planned.Target`."""
+        plan, kind, steps, count = self.plan, self.dtype, layout.steps, layout.count
+        number = len(layout.tables)
+        shares = get_num_threads() if number == 1 and plan.columns is not None else 1
+        chunk = max(1, _AHEAD_ROWS * number // max(count, 1)) if layout.is_contiguous else 1
+        chunk = min(chunk, steps)
+        sizes = self.sizes(layout.size, steps, count, chunk, layout.fresh is not None)
+        # what is returned is one block of memory, and what is not is another
+        returned, addresses = _block(kind, self.returned, sizes)
+        working, others = _block(kind, self.inner, sizes)
+        addresses.update(others)
+        given = [numpy.ascontiguousarray(read[v], kind) for v in plan.read]
+        vectors = [
+            numpy.ascontiguousarray(fixed[v], kind)
+            for v, b in plan.fixed.items()
+            if b.kind == "vector"
+        ]
+        names = (*plan.read.values(), *(b for b in plan.fixed.values() if b.kind == "vector"))
+        addresses.update((b, a.ctypes.data) for b, a in zip(names, (*given, *vectors), strict=True))
+        self._pack(fixed, shares, addresses)
+        for i in self.histories:
+            history = returned[plan.states[i]].reshape(steps + 1, count, -1)
+            returned[plan.states[i]] = history
+            history[steps if reverse else 0] = initial[i]
+        for i in self.carried:
+            parts = working[plan.states[i]].reshape(-1, *initial[i].shape)
+            working[plan.states[i]] = parts
+            parts[2] = initial[i]
+            parts[3:] = 0 if backward else initial[i]
+        meeting = numpy.zeros(BARRIER_BYTES // 8, numpy.int64)
+        flags = [0 if f is None else f.ctypes.data for f in (layout.present, layout.fresh)]
+        numbers = [steps, count, reverse, backward, number, shares, chunk]
+        numbers += [layout.tables.ctypes.data, *flags, meeting.ctypes.data]
+        arguments = numpy.array([*numbers, *(addresses[b] for b in self.order)], numpy.int64)
+        run_team(self.entry, threads_for(layout.size * self.row_cost), arguments)
+        last = 0 if reverse else steps
+        finals = [
+            (returned[b][last] if b.kind == "history" else working[b][2]).copy()
+            for b in plan.states
+        ]
+        released = []
+        if backward and layout.fresh is not None:
+            released = [working[b][3].copy() for b in plan.states]
+        return Run(
+            finals,
+            released,
+            {i: returned[plan.states[i]] for i in self.histories},
+            {v: returned[b].reshape(layout.size, b.width) for v, b in plan.stored.items()},
+        )
+
+    def _sizes(
+        self, size: int, steps: int, count: int, chunk: int, fresh: bool
+    ) -> dict[Buffer, int]:
+        """Return how many elements each buffer has."""
+        line = _LINE // self.dtype.itemsize
+        rows = {
+            "stored": size,
+            "history": (steps + 1) * count,
+            "state": (4 if fresh else 3) * count,
+            "scratch": count,
+            "ahead": count * chunk,
+        }
+        sizes = {b: rows[b.kind] * b.width for b in self.order if b.kind in rows}
+        for _, buffer in self.matrices:
+            # the columns of each part are rounded up to whole vectors
+            parts = self.plan.columns.parts(self.products[buffer]) if self.plan.columns else 1
+            columns = parts * (-(-buffer.width // parts // line) * line)
+            sizes[buffer] = self.products[buffer].inner * columns
+        return sizes
+
+    def _pack(self, fixed: Mapping[Var, Any], shares: int, addresses: Mapping[Buffer, int]) -> None:
+        """Pack the matrices of all products."""
+        items = []
+        for var, buffer in self.matrices:
+            matrix = fixed[var]
+            down, along = matrix.strides
+            columns = self.plan.columns
+            parts = columns.parts(self.products[buffer]) if columns and shares > 1 else 1
+            size = matrix.itemsize
+            place = (matrix.ctypes.data, down // size, along // size, addresses[buffer])
+            items.append((parts, *matrix.shape, *place))
+        if items:
+            pack_matrices(self.dtype.itemsize, shares, items)
 
 
-def _packed(matrix: Any, shares: int, parts: int) -> Any:
-    """Return a matrix as products read it."""
-    real, (inner, width) = matrix.dtype.type, matrix.shape
-    packed = numpy.empty(parts * packed_size(real, inner, width // parts), matrix.dtype)
-    down, along = (stride // matrix.itemsize for stride in matrix.strides)
-    source, target = matrix.ctypes.data, packed.ctypes.data
-    pack_shared(real, shares, parts, inner, width, source, down, along, target)
-    return packed
+def _block(
+    kind: Any, buffers: Sequence[Buffer], sizes: Mapping[Buffer, int]
+) -> tuple[dict[Buffer, Any], dict[Buffer, int]]:
+    """Return memory for buffers, flat, and their addresses; each begins on a cache line."""
+    line = _LINE // kind.itemsize
+    total = sum(-(-sizes[b] // line) * line for b in buffers)
+    block = numpy.empty(total + line, kind)
+    address = block.ctypes.data
+    begin = -address % _LINE // kind.itemsize
+    arrays, addresses = {}, {}
+    for buffer in buffers:
+        arrays[buffer] = block[begin : begin + sizes[buffer]]
+        addresses[buffer] = address + begin * kind.itemsize
+        begin += -(-sizes[buffer] // line) * line
+    return arrays, addresses
 
 
 def sum_rows(sums: Sequence[RowSum], values: Mapping[Var, Any]) -> dict[Var, Any]:
@@ -139,11 +215,3 @@ def _in_rows(array: Any) -> Any:
     """Return an array in which the elements of a row lie side by side."""
     is_so = array.strides[1] == array.itemsize and array.strides[0] % array.itemsize == 0
     return array if is_so else numpy.ascontiguousarray(array)
-
-
-def _entry(plan: LoopPlan) -> int:
-    """Return the address of the compiled loop."""
-    if plan not in _entries:
-        _entries[plan] = load_source(numba_source(plan, _LANES[plan.dtype]), "loop")
-    address: int = _entries[plan].loop.address
-    return address
