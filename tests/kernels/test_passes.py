@@ -59,7 +59,7 @@ def gates(x, h, *, u, w, b, d):
 
 def sum_with_two_readers(x, h, *, u, b):
     total = h + x @ u
-    return (total + b) * total
+    return mg.tanh(total) + total + b
 
 
 NORMAL_FORMS = {
@@ -103,9 +103,10 @@ NORMAL_FORMS = {
     sum_with_two_readers: """
         v0 = matmul(x, u)
         v1 = add(v0, h)
-        v2 = add(b, v1)
-        v3 = multiply(v2, v1)
-        out v3
+        v2 = tanh(v1)
+        v3 = add(b, v2)
+        v4 = add(v3, v1)
+        out v4
         """,
 }
 SHAPES = {"u": (3, 3), "w": (2, 3), "b": (3,), "d": (3,)}
