@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from textwrap import indent
 from typing import Any
 
 from minigrad.dtypes import bool_
 from minigrad.graph import Var
+from minigrad.kernels.emit.dialect import INFIX, lowered, number
 from minigrad.kernels.plan import Buffer, LoopPlan, Place, Product, Sweep
-from minigrad.kernels.scalar import FUNCTIONS, Call, Tracer
+from minigrad.kernels.scalar import FUNCTIONS, Call
 
-_INFIX = {
-    "add": "+", "subtract": "-", "multiply": "*", "divide": "/",
-    "less": "<", "less_equal": "<=", "greater": ">", "greater_equal": ">=",
-    "equal": "==", "not_equal": "!=",
-    "logical_and": "&", "logical_or": "|",
-}  # fmt: skip
+_INFIX = {**INFIX, "logical_and": "&", "logical_or": "|"}
 # where a reduction begins, and the sign of what it takes the sum or the largest of
 _REDUCTIONS = {"sum": ("0.0", ""), "max": ("-inf", ""), "min": ("-inf", "-")}
 _HEAD = """\
@@ -128,9 +123,9 @@ class _Writer:
         meeting = "barrier(meeting, members)"
         if columns is not None and -1 in columns.meetings:
             body.append(meeting)
-        for number, phase in enumerate(self.plan.phases):
+        for index, phase in enumerate(self.plan.phases):
             ahead += [self.product(p) for p in phase.products if p.ahead]
-            if columns is not None and number in columns.meetings:
+            if columns is not None and index in columns.meetings:
                 body.append(meeting)
             body += [self.product(p) for p in phase.products if not p.ahead]
             body += [self.sweep(s) for s in phase.sweeps.values()]
@@ -305,30 +300,21 @@ class _Writer:
     def sweep(self, sweep: Sweep) -> str:
         """Return the loop over rows and columns."""
         masked = sweep.width % self.lanes != 0
-        tracer = Tracer()
-        names: dict[Var, str] = {}
-        once: list[tuple[Var, Place]] = []
-        each: list[tuple[Var, Place]] = []
-        for var, place in sweep.loads.items():
-            names[var] = f"x{len(names)}"
-            width = var.shape[-1] if var.shape else 1
-            stretched = width == 1 and sweep.width > 1
-            (once if stretched else each).append((var, place))
-        for node in sweep.nodes:
-            tracer.lower(node, names)
+        code = lowered(sweep)
+        names = code.names
         lines = []
-        for var, place in once:
+        for var, place in code.for_rows.items():
             value = f"splat(load_one({self.address(place, None)}))"
             lines.append(f"{names[var]} = {self.truth(var, value)}")
         for i, (node, _) in enumerate(sweep.reductions):
             start, _ = _REDUCTIONS[node.op.name]
             lines.append(f"total{i} = splat({start})")
         body = []
-        for var, place in each:
+        for var, place in code.for_columns.items():
             at = self.address(place, "column")
             value = f"load_masked({at}, mask)" if masked else f"load({at})"
             body.append(f"{names[var]} = {self.truth(var, value)}")
-        body += [self.line(call) for call in tracer.calls]
+        body += [self.line(call) for call in code.calls]
         for i, (node, _) in enumerate(sweep.reductions):
             body.append(self.accumulated(i, node.op.name, names[node.inputs[0]], masked))
         for value, place in sweep.stores:
@@ -358,15 +344,15 @@ class _Writer:
         """Return a value as it is computed with; truth values lie in memory as numbers."""
         return f"{value} != 0.0" if var.dtype == bool_ else value
 
-    def accumulated(self, number: int, kind: str, name: str, masked: bool) -> str:
+    def accumulated(self, index: int, kind: str, name: str, masked: bool) -> str:
         """Return the line that takes one vector into a total."""
         start, sign = _REDUCTIONS[kind]
         value = f"where(mask, {sign}{name}, {start})" if masked else f"{sign}{name}"
-        total = f"total{number}"
+        total = f"total{index}"
         joined = f"{total} + {value}" if kind == "sum" else f"maximum({total}, {value})"
         return f"{total} = {joined}"
 
-    def stored(self, value: Any, names: dict[Var, str], at: str, masked: bool) -> str:
+    def stored(self, value: Any, names: Mapping[Var, str], at: str, masked: bool) -> str:
         """Return the line that stores a value."""
         if isinstance(value, Var):
             name = names[value]
@@ -377,7 +363,10 @@ class _Writer:
 
     def line(self, call: Call) -> str:
         """Return the line of one call."""
-        arguments = [a if isinstance(a, str) else _number(a) for a in call.arguments]
+        arguments = [
+            a if isinstance(a, str) else number(a, infinity="inf", nan="nan")
+            for a in call.arguments
+        ]
         values = arguments[1:] if call.function == "where" else arguments
         if all(not isinstance(a, str) for a in call.arguments[-len(values) :]):
             arguments[-1] = f"splat({arguments[-1]})"  # two numbers make no vector
@@ -407,9 +396,3 @@ def _sum(target: str, other: str) -> Store:
         return at, f"{load(at)} + {load(f'{other} + {column}')}"
 
     return store
-
-
-def _number(value: float) -> str:
-    if math.isnan(value) or math.isinf(value):
-        return f"({value})"
-    return f"({value!r})" if value < 0 else repr(value)
