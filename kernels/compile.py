@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import count, islice
-from typing import Any
+from typing import Any, TypeVar
 
 from minigrad.dtypes import float32, float64
 from minigrad.errors import MinigradError
-from minigrad.graph import Graph, Var
+from minigrad.graph import Graph, Line, Var
 from minigrad.kernels.cell import Step
 from minigrad.kernels.normalize import Refusal
 from minigrad.kernels.program import Program, make_program
@@ -17,8 +17,11 @@ from minigrad.kernels.trace import trace
 
 # By what a step computes, and not by the step: traces of it with other numbers of rows are equal, and
 # so are those of a step that has to be traced each time.
-_programs: dict[Any, Program | str] = {}
+_programs: dict[Any, Program] = {}
+_refusals: dict[Any, str] = {}  # also by the lines of the step, which they name
 _MOST = 1000
+
+_Found = TypeVar("_Found")
 
 
 def program_of(
@@ -37,21 +40,26 @@ def program_of(
     Raises
     ------
     Refusal
-        If the loop cannot be compiled; it says why.
+        If the loop cannot be compiled; it says why, and names the line of the step.
     """
     key = (traced.form, None if wanted is None else tuple(wanted), broken)
-    if key not in _programs:
-        if len(_programs) >= _MOST:
-            _programs.clear()
+    if key in _programs:
+        return _programs[key]
+    place = (key, *(node.line for node in traced.graph.nodes))
+    if place not in _refusals:
         try:
-            inputs, states = len(traced.inputs), len(traced.states)
             graph = _for_any_rows(step, traced)
-            _programs[key] = make_program(graph, inputs, states, wanted, broken)
+            program = make_program(graph, len(traced.inputs), len(traced.states), wanted, broken)
+            return _remember(_programs, key, program)
         except Refusal as refusal:
-            _programs[key] = str(refusal)
-    found = _programs[key]
-    if isinstance(found, str):
-        raise Refusal(found)
+            _remember(_refusals, place, str(refusal))
+    raise Refusal(_refusals[place])
+
+
+def _remember(known: dict[Any, _Found], key: Any, found: _Found) -> _Found:
+    if len(known) >= _MOST:
+        known.clear()
+    known[key] = found
     return found
 
 
@@ -74,9 +82,18 @@ def _for_any_rows(step: Step, traced: TracedStep) -> Graph:
     except MinigradError as error:
         raise Refusal(f"it cannot be traced with another number of rows: {error}") from error
     forms = [form_of(graph, len(traced.inputs) + len(traced.states)) for graph in graphs]
-    if forms[0] != forms[1] or forms[1] != forms[2]:
-        raise Refusal("it computes something else for another number of rows")
+    for form in forms[1:]:
+        if form != forms[0]:
+            line = _first_difference(traced.graph, forms[0], form)
+            raise Refusal("it computes something else for another number of rows", line)
     return graphs[1]
+
+
+def _first_difference(graph: Graph, form: tuple[Any, ...], other: tuple[Any, ...]) -> Line | None:
+    """Return the line of the first node of ``graph`` in which its form differs from another one."""
+    same = next((i for i, (a, b) in enumerate(zip(form, other, strict=False)) if a != b), 0)
+    position = same - 1 - len(graph.inputs)  # behind the number of sequences and the shapes
+    return graph.nodes[position].line if 0 <= position < len(graph.nodes) else None
 
 
 def _traced_with(step: Step, traced: TracedStep, rows: int) -> Graph:

@@ -9,7 +9,7 @@ from minigrad.adjoint import fitted, without_dropped
 from minigrad.dispatch import interpreting
 from minigrad.dtypes import is_floating
 from minigrad.errors import GradientError
-from minigrad.graph import Graph, Node, Recorder, Var, infer, ops
+from minigrad.graph import Graph, Node, Recorder, Var, at_line, infer, ops
 from minigrad.kernels.simplify import live_nodes
 
 
@@ -50,6 +50,7 @@ def differentiate(graph: Graph, wanted: Sequence[Var]) -> Graph:
         for node in reversed(graph.nodes):
             if not any(o in cotangents for o in node.outputs):
                 continue
+            recorder.line = node.line
             g = _gathered(node, cotangents)
             before = len(recorder.nodes)
             parts = _parts(node, g, active)
@@ -113,7 +114,7 @@ def _parts(node: Node, g: Any, active: set[Var]) -> list[tuple[int, Any]]:
             raise GradientError(
                 f"{node.op.name} in a step has no derivative with respect to its argument "
                 f"{position + 1}, {node.inputs[position]!r}; it must not depend on a state or on "
-                "what is differentiated"
+                f"what is differentiated{at_line(node.line)}"
             )
         found.append((position, rule(ops, g, y, *node.inputs, **node.attributes)))
     return found

@@ -15,13 +15,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from minigrad.dispatch import apply, interpreting
 from minigrad.dtypes import bool_
 from minigrad.errors import KernelError
-from minigrad.graph import Graph, Node, Recorder, Var, ops
+from minigrad.graph import Graph, Line, Node, Recorder, Var, at_line, ops
 from minigrad.kernels.partition import partition
 from minigrad.kernels.simplify import live_nodes
 from minigrad.ops.shape import normal_axes
@@ -31,7 +31,20 @@ REDUCTIONS = frozenset({"sum", "max", "min"})
 
 
 class Refusal(KernelError):
-    """What cannot be placed in a compiled loop, and why."""
+    """What cannot be placed in a compiled loop, and why.
+
+    Attributes
+    ----------
+    line : tuple of str and int or None
+        File and number of the line of the step that it is about; a part of the message.
+    """
+
+    def __init__(self, reason: str, line: Line | None = None) -> None:
+        super().__init__(reason)
+        self.line = line
+
+    def __str__(self) -> str:
+        return f"{super().__str__()}{at_line(self.line)}"
 
 
 @dataclass(frozen=True)
@@ -47,7 +60,7 @@ class Normal:
     """
 
     graph: Graph
-    outside: Mapping[Var, str]
+    outside: Mapping[Var, Refusal]
 
 
 def normalize(
@@ -73,7 +86,8 @@ def normalize(
     Raises
     ------
     Refusal
-        If a node has to be in the loop and cannot be written in these kinds; it names the op.
+        If a node has to be in the loop and cannot be written in these kinds; it names the op and
+        the line of the step.
     """
     normal = _in_few_kinds(graph, parameters, varying, backward)
     merged = Normal(_merged(normal.graph), normal.outside)
@@ -101,10 +115,11 @@ def _in_few_kinds(
     late = {output for node in each for output in node.outputs}
     real = next(iter(varying)).dtype
     new: dict[Var, Any] = {var: var for var in graph.inputs}
-    outside: dict[Any, str] = {}
+    outside: dict[Any, Refusal] = {}
 
     with interpreting(Recorder()) as recorder:
         for node in graph.nodes:
+            recorder.line = node.line
             args = [new[i] if isinstance(i, Var) else i for i in node.inputs]
             reasons = [outside[i] for i in args if isinstance(i, Var) and i in outside]
             reason = reasons[0] if reasons and backward else None
@@ -113,12 +128,15 @@ def _in_few_kinds(
                     _check(node, real)
                     made = _written(node, args, fixed)
                 except Refusal as refusal:
+                    refusal.line = node.line
                     if node.outputs[0] in late and not backward:
                         raise
-                    reason = str(refusal)
+                    reason = refusal
                     made = _as_it_is(node, args)
                 if reason is None and _sums_rows(node, args, made):
-                    reason = f"{node.op.name} over the rows of a step"
+                    reason = Refusal(
+                        f"{node.op.name} over the rows of a step has no place in a loop", node.line
+                    )
             else:
                 made = _as_it_is(node, args)
             outputs = made if isinstance(made, (tuple, list)) else (made,)
@@ -324,7 +342,7 @@ def _merged(graph: Graph) -> Graph:
         if identity in known:
             new.update(zip(node.outputs, known[identity].outputs, strict=True))
         else:
-            known[identity] = Node(node.op, inputs, node.attributes, node.outputs)
+            known[identity] = replace(node, inputs=inputs)
             nodes.append(known[identity])
     outputs = tuple(new.get(o, o) for o in graph.outputs)
     return Graph(graph.inputs, tuple(nodes), outputs)
@@ -364,6 +382,7 @@ def _early_terms_first(
     new: dict[Any, Any] = {var: var for var in graph.inputs}
     with interpreting(Recorder()) as recorder:
         for node in graph.nodes:
+            recorder.line = node.line
             if node.op.name != "add" or node.outputs[0] in left_alone:
                 made = _as_it_is(node, [new[i] if isinstance(i, Var) else i for i in node.inputs])
                 several = isinstance(made, (tuple, list))

@@ -17,6 +17,7 @@ from typing import Any, Literal
 from minigrad.dtypes import bool_
 from minigrad.graph import Node, Var
 from minigrad.kernels.normalize import REDUCTIONS, Refusal, columns_of
+from minigrad.kernels.scalar import Tracer
 from minigrad.ops.shape import part_sizes
 
 Kind = Literal["read", "stored", "state", "history", "ahead", "scratch", "vector", "matrix"]
@@ -189,7 +190,11 @@ def plan_loop(
     """
     planner = _Planner(nodes, states, new_states, stored, fixed, histories)
     for node in nodes:
-        planner.place(node)
+        try:
+            planner.place(node)
+        except Refusal as refusal:
+            refusal.line = node.line
+            raise
     return planner.finish(new_states, broken)
 
 
@@ -377,6 +382,7 @@ class _Planner:
         self.places[output] = place, phase + 1
 
     def _compute(self, node: Node) -> None:
+        _check_formula(node)
         (output,) = node.outputs
         width = output.shape[1]
         phase, loads = 0, {}
@@ -436,6 +442,18 @@ class _Planner:
         others = (p for phase in self.phases for p in phase.products)
         if all(p.target.buffer is not buffer for p in others):
             self.scratch.remove(buffer)
+
+
+def _check_formula(node: Node) -> None:
+    """Refuse an operation that cannot be written down for single elements."""
+    try:
+        Tracer().lower(node, {i: i.name for i in node.inputs if isinstance(i, Var)})
+    except Refusal:
+        raise
+    except Exception as error:  # formulas of users' ops may do anything
+        raise Refusal(
+            f"the formula of {node.op.name} cannot be written for single elements: {error}"
+        ) from error
 
 
 def _is_ahead(product: Product) -> bool:

@@ -9,7 +9,7 @@ gradient of a matrix.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from minigrad.dispatch import interpreting
@@ -178,8 +178,7 @@ def _backward(
         total = ops.add(carried, from_outputs)
     known_as: dict[Any, Any] = {**read, seeds[0]: total}
     replaced = [
-        Node(n.op, tuple(_renamed(i, known_as) for i in n.inputs), n.attributes, n.outputs)
-        for n in derived.nodes
+        replace(n, inputs=tuple(_renamed(i, known_as) for i in n.inputs)) for n in derived.nodes
     ]
     nodes = (*recorder.nodes, *again, *replaced)
     made = {output for node in nodes for output in node.outputs}
@@ -199,7 +198,7 @@ def _backward(
     outside = normal.outside
     for node in live_nodes(rest, new_states):
         if node.outputs[0] in outside:
-            raise Refusal(f"its backward pass needs {outside[node.outputs[0]]}")
+            raise Refusal(f"in its backward pass, {outside[node.outputs[0]]}")
     behind = [node for node in live_nodes(rest, others) if node.outputs[0] in outside]
     sums, after = _row_sums(behind, others)
     read_behind = [i for s in sums for i in (s.left, s.right)]

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import inspect
+import sys
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from types import FrameType
 from typing import Any
 
 from minigrad.dispatch import interpreting
 from minigrad.errors import MinigradError, TraceError, is_user_frame, source_line
-from minigrad.graph import Graph, Recorder, Var
+from minigrad.graph import Graph, Line, Recorder, Var
 from minigrad.kernels.simplify import live_nodes
+from minigrad.op import Op
 
 
 def trace(
@@ -58,6 +61,14 @@ def trace(
     return graph
 
 
+class _StepRecorder(Recorder):
+    """Notes the line of the step that calls each op."""
+
+    def apply(self, op: Op, args: tuple[Any, ...], attrs: Mapping[str, Any]) -> Any:
+        self.line = _calling_line()
+        return super().apply(op, args, attrs)
+
+
 def _record(
     step: Callable[..., Any],
     inputs: Sequence[Var],
@@ -65,7 +76,7 @@ def _record(
     parameters: Mapping[str, Var],
 ) -> Graph:
     given = (*inputs, *states, *parameters.values())
-    with interpreting(Recorder()) as recorder:
+    with interpreting(_StepRecorder()) as recorder:
         try:
             returned = step(*inputs, *states, **parameters)
         except MinigradError as error:
@@ -156,6 +167,16 @@ def definition(step: Callable[..., Any]) -> str:
     if code is None:
         return f"an object of type {type(step).__name__}"
     return source_line(code.co_filename, code.co_firstlineno)
+
+
+def _calling_line() -> Line | None:
+    """Return file and number of the line of a step that is being run; None of a step of our own."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and frame.f_code is not _record.__code__:
+        if is_user_frame(frame):
+            return frame.f_code.co_filename, frame.f_lineno
+        frame = frame.f_back
+    return None
 
 
 def _failing_line(error: Exception) -> str | None:

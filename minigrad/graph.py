@@ -12,9 +12,11 @@ import numpy
 from minigrad import dispatch
 from minigrad.backends import backend_named
 from minigrad.dtypes import as_dtype
-from minigrad.errors import GradientError, TraceError, user_line
+from minigrad.errors import GradientError, TraceError, source_line, user_line
 from minigrad.op import OPS, Op
 from minigrad.operators import Operators
+
+Line = tuple[str, int]
 
 _serial = count().__next__
 
@@ -83,12 +85,23 @@ class Var(Operators):
 
 @dataclass(frozen=True, eq=False)
 class Node:
-    """One op call: ``outputs = op(inputs, attributes)``. Inputs are variables or Python scalars."""
+    """One op call: ``outputs = op(inputs, attributes)``. Inputs are variables or Python scalars.
+
+    Attributes
+    ----------
+    op : Op
+    inputs : tuple
+    attributes : dict
+    outputs : tuple of Var
+    line : tuple of str and int, optional
+        File and number of the user's line that it comes from.
+    """
 
     op: Op
     inputs: tuple[Any, ...]
     attributes: Mapping[str, Any]
     outputs: tuple[Var, ...]
+    line: Line | None = None
 
     def __repr__(self) -> str:
         given = [getattr(i, "name", None) or repr(i) for i in self.inputs]
@@ -109,6 +122,11 @@ class Graph:
         return "\n".join(
             [*lines, f"out {', '.join(getattr(o, 'name', repr(o)) for o in self.outputs)}"]
         )
+
+
+def at_line(line: Line | None) -> str:
+    """Return ``", at file.py:12: source text"`` for messages; nothing if the line is not known."""
+    return "" if line is None else f", at {source_line(*line)}"
 
 
 def infer(
@@ -140,10 +158,18 @@ def infer(
 
 
 class Recorder:
-    """The tracing interpreter: write each op down as a node, and hand back variables."""
+    """The tracing interpreter: write each op down as a node, and hand back variables.
+
+    Attributes
+    ----------
+    nodes : list of Node
+    line : tuple of str and int or None
+        That the nodes to come are from.
+    """
 
     def __init__(self) -> None:
         self.nodes: list[Node] = []
+        self.line: Line | None = None
 
     def apply(self, op: Op, args: tuple[Any, ...], attrs: Mapping[str, Any]) -> Any:
         """Append a node for ``op`` and return its output variables."""
@@ -160,7 +186,7 @@ class Recorder:
             shown = ", ".join(map(repr, args))
             raise TraceError(f"{op.name}({shown}) at {user_line()}\n  {error}") from error
         outputs = tuple(Var(shape, dtype) for shape, dtype in specs)
-        self.nodes.append(Node(op, args, attrs, outputs))
+        self.nodes.append(Node(op, args, attrs, outputs, self.line))
         return outputs if several else outputs[0]
 
 

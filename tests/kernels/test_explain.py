@@ -37,9 +37,11 @@ def test_what_cannot_be_compiled_is_named():
     def running(x, h, *, w):
         return mg.cumulative_sum(h + x @ w, axis=-1)
 
+    line = running.step.__code__.co_firstlineno + 2
     assert explain(running, 3, 4) == (
         "running(x[N,3], h[N,4])   float32\n"
-        "  interpreted, because cumulative_sum has no place in a compiled loop"
+        "  interpreted, because cumulative_sum has no place in a compiled loop, at "
+        f"test_explain.py:{line}: return mg.cumulative_sum(h + x @ w, axis=-1)"
     )
 
 

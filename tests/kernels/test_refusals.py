@@ -1,0 +1,176 @@
+"""What cannot be compiled is refused with the line of the step that it stands in."""
+
+import inspect
+from pathlib import Path
+
+import pytest
+
+import minigrad as mg
+from minigrad.errors import GradientError, KernelError
+from minigrad.kernels import cell, compile, explain, scan
+from minigrad.op import Domain, Op
+
+running_back = Op(
+    "running_back",
+    lambda m, x: m.tanh(x),
+    (lambda m, g, y, x: m.cumulative_sum(g * y, axis=-1),),
+    domain=Domain(),
+    elementwise=True,
+)
+cardinal_sine = Op(
+    "cardinal_sine", lambda m, x: m.sinc(x), (None,), domain=Domain(), elementwise=True
+)
+asks_for_dtype = Op(
+    "asks_for_dtype",
+    lambda m, x: x * x.dtype.itemsize,
+    (None,),
+    domain=Domain(),
+    elementwise=True,
+)
+
+
+def of_an_op(x, h):
+    h = h + x
+    h = mg.cumulative_sum(h, axis=-1)  # here
+    return mg.tanh(h)
+
+
+def of_an_axis(x, h):
+    total = mg.sum(h, axis=-1)  # here
+    return x + mg.expand_dims(total, 1)
+
+
+def of_columns(x, h):
+    return mg.concat(
+        [
+            h[:, ::3],  # here
+            x[:, 1:],
+        ],
+        axis=-1,
+    )
+
+
+def of_a_helper(x, h):
+    return halves(h) + x
+
+
+def halves(h):
+    first, second = mg.split(h[:, :2], 2, axis=-1)
+    return mg.cumulative_sum(h, axis=-1) * first / second  # here
+
+
+def of_the_backward_pass(x, h):
+    h = mg.tanh(h)
+    h = running_back(h)  # here
+    return h + x
+
+
+def of_the_number_of_rows(x, h):
+    h = h + x
+    return h / x.shape[0]  # here
+
+
+def of_a_function_without_a_text(x, h):
+    h = mg.tanh(h)
+    return cardinal_sine(h) + x  # here
+
+
+def of_a_formula_that_fails(x, h):
+    return asks_for_dtype(h) + x  # here
+
+
+REASONS = {
+    of_an_op: "cumulative_sum has no place in a compiled loop",
+    of_an_axis: "only the last axis, with keepdims=True, is compiled",
+    of_columns: "only neighbouring columns, x[:, a:b], are compiled",
+    of_a_helper: "cumulative_sum has no place in a compiled loop",
+    of_the_backward_pass: "in its backward pass, cumulative_sum has no place in a compiled loop",
+    of_the_number_of_rows: "it computes something else for another number of rows",
+    of_a_function_without_a_text: "sinc has no place in a sweep over rows",
+    of_a_formula_that_fails: "the formula of asks_for_dtype cannot be written for single elements: "
+    "'Symbol' object has no attribute 'dtype'",
+}
+
+
+def marked(function):
+    """Return file, number and text of the line of a function that ends with ``# here``."""
+    lines, first = inspect.getsourcelines(function)
+    (offset,) = (i for i, line in enumerate(lines) if line.endswith("# here\n"))
+    return f"{Path(__file__).name}:{first + offset}: {lines[offset].strip()}"
+
+
+def refused(step, differentiated=True, **params):
+    x, h = mg.ones((2, 2, 3)), mg.ones((2, 3), requires_grad=differentiated)
+    with pytest.raises(KernelError) as found:
+        scan(step, x, h, params, compile="require")
+    return str(found.value)
+
+
+@pytest.mark.parametrize("step", REASONS, ids=lambda step: step.__name__)
+def test_the_line_of_the_step_is_named(step):
+    place = marked(halves if step is of_a_helper else step)
+    told = refused(step, differentiated=step is of_the_backward_pass)
+    assert told.endswith(f"{REASONS[step]}, at {place}; use compile='auto'")
+    assert refused(step, differentiated=step is of_the_backward_pass) == told
+
+
+def test_a_value_that_does_not_lie_in_a_row_of_numbers():
+    def step(x, h, *, flags):
+        h = h + x
+        return mg.where(flags, h, x)  # here
+
+    told = refused(step, flags=mg.ones(3) > 0)
+    assert "parameters in elementwise operations must be vectors" in told
+    assert f", at {marked(step)};" in told
+
+
+def test_equal_steps_in_two_places_name_their_own_lines(monkeypatch):
+    made = []
+    original = compile.make_program
+    monkeypatch.setattr(compile, "make_program", lambda *a: made.append(1) or original(*a))
+
+    def one(x, h):
+        return mg.cumulative_sum(h - x * 3, axis=-1)  # here
+
+    def other(x, h):
+        h = h - x * 3
+        return mg.cumulative_sum(h, axis=-1)  # here
+
+    for _ in range(2):
+        for step in (one, other):
+            assert f", at {marked(step)};" in refused(step)
+    assert len(made) == 2
+
+
+def test_the_line_of_an_error_with_other_rows_is_that_of_the_step_at_hand():
+    def one(x, h, *, w):
+        return mg.tanh(h + x * w)  # here
+
+    def other(x, h, *, w):
+        h = h + x * w  # here
+        return mg.tanh(h)
+
+    for step in (one, other, one):
+        assert f" at {marked(step)}" in refused(step, w=mg.ones((2, 3)))
+
+
+def test_without_a_source_there_is_no_line():
+    step = eval("lambda x, h: mg.cumulative_sum(h - x, axis=-1)", {"mg": mg})
+    assert refused(step).endswith("in a compiled loop; use compile='auto'")
+
+
+def test_a_gradient_that_does_not_exist_is_named_with_its_line():
+    def step(x, h):
+        h = h + x
+        return cardinal_sine(h)  # here
+
+    x, h = mg.ones((2, 2, 3)), mg.ones((2, 3), requires_grad=True)
+    with pytest.raises(GradientError) as found:
+        scan(step, x, h)
+    place = " ".join(marked(step).split())
+    assert str(found.value).endswith(f"is differentiated, at {place}")
+
+
+def test_explain_names_it_too():
+    step = cell(state="h", params=lambda width, hidden: {})(of_an_op)
+    assert explain(step, 3, 3).endswith(f"because {REASONS[of_an_op]}, at {marked(of_an_op)}")
