@@ -15,6 +15,7 @@ from minigrad.kernels.normalize import Refusal
 from minigrad.kernels.plan import LoopPlan
 from minigrad.kernels.program import Backward, Program
 from minigrad.kernels.step import TracedStep
+from minigrad.kernels.surroundings import why_unknown
 from minigrad.kernels.trace import trace
 from minigrad.tensor import Tensor
 
@@ -53,7 +54,7 @@ def explain(cell: Any, *sizes: int, dtype: Any = None, **options: Any) -> str:
                 "a cell; write explain(layer), or explain(cell, input_size, hidden_size)"
             )
         sizes, options = (layer.input_size, layer.hidden_size), layer.options
-        dtype = dtype or next(layer.parameters()).dtype
+        dtype = dtype or next((p.dtype for p in layer.parameters()), None)
     if len(sizes) != 2:
         raise ArgumentError(
             f"explain: the cell needs input_size and hidden_size, not {sizes or 'nothing'}"
@@ -63,6 +64,8 @@ def explain(cell: Any, *sizes: int, dtype: Any = None, **options: Any) -> str:
     arguments = [*traced.inputs, *traced.states]
     shown = ", ".join(f"{v.name}[N,{v.shape[1]}]" for v in arguments)
     head = f"{cell.__name__}({shown})   {kind}"
+    if changing := why_unknown(cell):
+        head += f"\n  {'traced':<16}at each call, because {changing}"
     wanted = [i for i in range(len(traced.graph.inputs)) if not 0 < i <= len(traced.states)]
     try:
         return "\n".join([head, *_lines(program_of(cell, traced, wanted, broken=False))])

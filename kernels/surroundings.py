@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextvars import ContextVar
 from types import CodeType, FunctionType
 from typing import Any
 
 from minigrad.op import Composite, Op
 
 Surroundings = tuple[Any, ...]
+# what could change unseen and what reads it, when somebody asks
+_unknown: ContextVar[list[tuple[Any, tuple[Any, ...]]] | None] = ContextVar("unknown", default=None)
 LIBRARIES = ("builtins", "minigrad", "numpy", "math")  # what they define does not change
 
 
@@ -38,6 +41,9 @@ def surroundings_of(value: Any, above: tuple[Any, ...] = ()) -> Surroundings | N
         own: Surroundings | None = value.surroundings(above)
         return own
     if not inspect.isfunction(value):
+        asked = _unknown.get()
+        if asked is not None:
+            asked.append((value, above))
         return None
     found: list[Any] = [value.__code__]
     for name, inside in _read_from_outside(value):
@@ -46,6 +52,43 @@ def surroundings_of(value: Any, above: tuple[Any, ...] = ()) -> Surroundings | N
             return None
         found.append((name, seen))
     return tuple(found)
+
+
+def why_unknown(step: Any) -> str | None:
+    """Return why `surroundings_of` a step is None, as the end of a sentence; None if it is not.
+
+    Parameters
+    ----------
+    step : callable
+    """
+    found: list[tuple[Any, tuple[Any, ...]]] = []
+    token = _unknown.set(found)
+    try:
+        surroundings_of(step)
+    finally:
+        _unknown.reset(token)
+    if not found:
+        return None
+    value, above = found[0]
+    kind = type(value).__name__
+    if not above:
+        return f"it is a {kind}, and changes in it are not seen"
+    names = [str(name) for name, inside in _parts(above[-1]) if inside is value]
+    reader = getattr(above[-1], "__name__", f"a {type(above[-1]).__name__}")
+    return f"{' '.join(names[:1])} in {reader} is a {kind}, and changes in it are not seen".strip()
+
+
+def _parts(reader: Any) -> Iterator[tuple[str | int, Any]]:
+    """Yield what a function, an object or a container of a step reads, by name or place."""
+    if inspect.isfunction(reader):
+        yield from _read_from_outside(reader)
+    elif isinstance(reader, Mapping):
+        yield from reader.items()
+    elif isinstance(reader, (list, tuple)):
+        yield from enumerate(reader)
+    else:
+        yield from getattr(reader, "__dict__", {}).items()
+        yield from vars(type(reader)).items()
 
 
 def _read_from_outside(function: FunctionType) -> Iterator[tuple[str | int, Any]]:

@@ -45,6 +45,52 @@ def test_what_cannot_be_compiled_is_named():
     )
 
 
+class Sum(nn.Cell):
+    def step(self, x, h):
+        return x + h
+
+
+class Scaled(nn.Cell):
+    factors = frozenset({1})
+
+    def step(self, x, h):
+        return x + h
+
+
+def test_a_layer_without_parameters_is_explained():
+    assert explain(nn.Recurrent(Sum, 2, 2)) == (
+        "Sum(x[N,2], h[N,2])   float32\n"
+        "  each step       sweep of 1 operation, width 2\n"
+        "  kept            1 value of T*N rows, 8 bytes a row\n"
+        "  each step back  sweep of 1 operation, width 2"
+    )
+    assert "[N,2])   float64" in explain(nn.Recurrent(Sum, 2, 2), dtype="float64")
+
+
+TABLE = [2.0]
+
+
+def helper(value):
+    return value * TABLE[0]
+
+
+def reads_a_list(x, h):
+    return h + helper(x)
+
+
+def test_why_a_step_is_traced_at_each_call_is_said():
+    made = cell(state="h", params=lambda width, hidden: {})(reads_a_list)
+    for of, sizes, reason in (
+        (made, (2, 2), "TABLE in helper is a list"),
+        (nn.Recurrent(Scaled, 2, 2), (), "factors in a Scaled is a frozenset"),
+    ):
+        line = explain(of, *sizes).splitlines()[1]
+        assert (
+            line
+            == f"  traced          at each call, because {reason}, and changes in it are not seen"
+        )
+
+
 @pytest.mark.parametrize(
     ("make", "text"),
     [

@@ -7,7 +7,7 @@ import pytest
 
 import minigrad as mg
 from minigrad.kernels import Cell, cell
-from minigrad.kernels.surroundings import surroundings_of
+from minigrad.kernels.surroundings import surroundings_of, why_unknown
 from minigrad.nn import cells
 
 SCALE = 1.0
@@ -119,6 +119,13 @@ def test_what_could_change_unseen_is_not_taken_for_known(value):
     step = reading(value)
     assert surroundings_of(step) is None
     assert surroundings_of(lambda x, h: step(x, h) + h) is None
+
+
+def test_what_is_not_known_has_a_name():
+    table, end = [1.0], "and changes in it are not seen"
+    assert why_unknown(lambda x, h: h + table[0]) == f"table in <lambda> is a list, {end}"
+    assert why_unknown(functools.partial(helper)) == f"it is a partial, {end}"
+    assert why_unknown(by_helper) is None
 
 
 @pytest.mark.parametrize("value", [mg, np, mg.tanh, mg.linear, len, "text", None])
