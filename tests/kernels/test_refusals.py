@@ -167,8 +167,8 @@ def test_a_gradient_that_does_not_exist_is_named_with_its_line():
     x, h = mg.ones((2, 2, 3)), mg.ones((2, 3), requires_grad=True)
     with pytest.raises(GradientError) as found:
         scan(step, x, h)
-    place = " ".join(marked(step).split())
-    assert str(found.value).endswith(f"is differentiated, at {place}")
+    told, place = (" ".join(text.split()) for text in (str(found.value), marked(step)))
+    assert told.endswith(f"is differentiated, at {place}")
 
 
 def test_explain_names_it_too():
