@@ -105,7 +105,7 @@ def _example():
 
 def library(threads, name):
     """Return what answers the orders for one of the three."""
-    os.environ["MINIGRAD_COMPILE"] = "1" if name == COMPILED else "0"  # read on import
+    os.environ["MINIGRAD_COMPILE"] = "1" if name == COMPILED else "0"
     if name == PYTORCH:
         model, settings = (theirs := Theirs(threads)), theirs.ours.settings
     else:

@@ -1,11 +1,9 @@
 """minigrad's side of the benchmark of the recurrent layers."""
 
 import functools
-import os
 
 from recurrent_cases import STEP, ragged
 
-os.environ.setdefault("MINIGRAD_COMPILE", "1")  # read when minigrad is imported
 
 import minigrad as mg
 from minigrad import nn

@@ -144,6 +144,8 @@ class LoopPlan:
         How a step can be shared by columns; None if it cannot.
     broken : bool
         Whether rows may be absent or begin anew.
+    given_away : frozenset of Var
+        What of ``stored`` leaves the loop for good, and needs memory of its own.
     """
 
     phases: tuple[Phase, ...]
@@ -155,6 +157,7 @@ class LoopPlan:
     dtype: Any
     columns: Columns | None
     broken: bool
+    given_away: frozenset[Var]
 
 
 def plan_loop(
@@ -165,6 +168,7 @@ def plan_loop(
     fixed: frozenset[Var] | set[Var],
     histories: Sequence[int],
     broken: bool,
+    given_away: frozenset[Var] = frozenset(),
 ) -> LoopPlan:
     """Plan the loop that computes ``nodes`` in each step.
 
@@ -182,6 +186,8 @@ def plan_loop(
         The states that are kept of all steps.
     broken : bool
         Whether rows may be absent or begin anew.
+    given_away : frozenset of Var
+        What of ``stored`` leaves the loop for good.
 
     Raises
     ------
@@ -195,7 +201,7 @@ def plan_loop(
         except Refusal as refusal:
             refusal.line = node.line
             raise
-    return planner.finish(new_states, broken)
+    return planner.finish(new_states, broken, given_away)
 
 
 class _Planner:
@@ -405,7 +411,9 @@ class _Planner:
 
     # the end
 
-    def finish(self, new_states: Sequence[Any], broken: bool) -> LoopPlan:
+    def finish(
+        self, new_states: Sequence[Any], broken: bool, given_away: frozenset[Var]
+    ) -> LoopPlan:
         """Store what goes to the next step and to the outside."""
         for buffer, new in zip(self.state_buffers, new_states, strict=True):
             place = Place(buffer, next=True)
@@ -430,6 +438,7 @@ class _Planner:
             self.dtype,
             None if broken else _columns(self.phases, self.state_buffers),
             broken,
+            given_away,
         )
 
     def _store_last(self, var: Var, place: Place) -> None:

@@ -208,7 +208,8 @@ def _backward(
     loop = live_nodes(inner, (*new_states, *asked))
     looped = {*varying, *(output for node in loop for output in node.outputs)}
     stored = tuple(v for v in asked if v in looped)
-    plan = plan_loop(loop, varying, new_states, stored, fixed, (), broken)
+    of_inputs = frozenset(stored).intersection(others)
+    plan = plan_loop(loop, varying, new_states, stored, fixed, (), broken, of_inputs)
     return Backward(once, plan, sums, after, from_outputs, dict(zip(wanted, others, strict=True)))
 
 

@@ -40,8 +40,6 @@ from minigrad.tensor import Tensor
 
 Compile = Literal["auto", "require", "never"]
 
-# The compiled loop is new: "auto" takes it only if the environment asks for it.
-_PREVIEW = os.environ.get("MINIGRAD_COMPILE") == "1"
 _told: set[str] = set()
 _verified: set[Any] = set()  # the forms of steps in which rows do not mix
 _traces: WeakKeyDictionary[Any, dict[Any, TracedStep]] = WeakKeyDictionary()
@@ -111,10 +109,10 @@ def scan(
     reverse : bool
         Begin at the last time step (of each row). Outputs stay in the order of ``xs``.
     compile : {"auto", "require", "never"}
-        "require": compile the loop, or raise an error that says why not; "never": run the step on
-        tensors, operation by operation, so that it may branch on values; "auto": interpret the graph of
-        the step, or, with ``MINIGRAD_COMPILE=1`` in the environment, compile the loop if that is
-        possible.
+        "auto": compile the loop; if that is not possible, say why in a warning, once, and interpret the
+        graph of the step. With ``MINIGRAD_COMPILE=0`` in the environment every loop is interpreted.
+        "require": compile the loop, or raise an error that says why not. "never": run the step on
+        tensors, operation by operation, so that it may branch on values.
 
     Returns
     -------
@@ -157,7 +155,7 @@ def scan(
         tracked = is_grad_enabled()
         wanted = tuple(i for i, t in enumerate(arguments) if tracked and t.requires_grad)
         program = None
-        if compile == "require" or (compile == "auto" and _PREVIEW):
+        if compile == "require" or os.environ.get("MINIGRAD_COMPILE") != "0":
             program = _compiled(where, step, traced, arguments, wanted, rows, compile == "require")
         loop = Loop(step, traced, names, wanted, reverse, rows, program)
         results = dispatch.apply(_SCAN, arguments, {"loop": loop})
@@ -177,9 +175,11 @@ def _formula(m: Any, *arrays: Any, loop: Loop) -> tuple[Any, ...]:
 
 
 def _rule(m: Any, g: Any, y: Any, *arguments: Any, loop: Loop) -> tuple[Any, ...]:
-    if isinstance(g[0], Tensor):
+    if any(isinstance(part, Tensor) for part in g):
         return _replayed(g, arguments, loop)
     m = by_type[type(arguments[0])].namespace
+    shown = y[: 1 + len(loop.traced.states)]  # nothing comes to what is kept
+    g = [m.zeros_like(r) if part is None else part for r, part in zip(shown, g, strict=False)]
     rows = loop.rows and loop.rows.as_arrays()
     if loop.program is not None:
         target = _numba()
@@ -197,7 +197,7 @@ def _numba() -> Any:
     return numba_cpu
 
 
-_SCAN = Op("scan", _formula, _rule, domain=Domain(), joint=True, saves="all")
+_SCAN = Op("scan", _formula, _rule, domain=Domain(), joint=True, takes_none=True, saves="all")
 
 
 def _replayed(g: Sequence[Tensor], arguments: Sequence[Tensor], loop: Loop) -> tuple[Any, ...]:
@@ -208,7 +208,9 @@ def _replayed(g: Sequence[Tensor], arguments: Sequence[Tensor], loop: Loop) -> t
         own = [t.clone() if i in loop.wanted else t for i, t in enumerate(arguments)]
         step, sizes = loop.traced.on_tensors, (len(inputs), len(states))
         results = _eager_loop(step, loop.names, *sizes, own, loop.reverse, loop.rows)
-        pairs = [(r, c) for r, c in zip(results, g, strict=False) if r.requires_grad]
+        pairs = [
+            (r, c) for r, c in zip(results, g, strict=False) if r.requires_grad and c is not None
+        ]
         found = backpropagate(
             [r for r, _ in pairs],
             [c for _, c in pairs],

@@ -315,7 +315,7 @@ def _gather(
     as_tensors: bool,
     hooking: bool,
 ) -> tuple[Any, ...]:
-    """Return the cotangents of all outputs of ``record``; zeros where none arrived."""
+    """Return the cotangents of all outputs of ``record``; zeros or None where none arrived."""
     gs = []
     specs = record.outputs or ()
     for index in range(len(specs)):
@@ -326,6 +326,8 @@ def _gather(
         if keys is not None and g is not None and (record, index) in keys:
             found[record, index] = g
         gs.append(g)
+    if record.op.takes_none:
+        return tuple(gs)
     backend = by_type[record.kind]
     with backend.place(*(getattr(g, "_array", g) for g in gs)):
         for index, spec in enumerate(specs):
@@ -358,7 +360,7 @@ def _check_backward(record: Record, g: Any, part: Any) -> None:
     backend = by_type[record.kind]
     part = part._array if isinstance(part, Tensor) else part
     gs = g if isinstance(g, tuple) else (g,)
-    given = [x._array if isinstance(x, Tensor) else x for x in gs]
+    given = [x._array if isinstance(x, Tensor) else x for x in gs if x is not None]
     if not is_finite(part, backend) and all(is_finite(x, backend) for x in given):
         line = getattr(record, "line", "a line that ran outside of anomaly()")
         raise AnomalyError(

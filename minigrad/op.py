@@ -106,6 +106,9 @@ class Op:
         ``maximum``). A dropped element gets a gradient of exactly zero, whatever it went through before.
     joint : bool
         Whether ``rules`` is a single function that returns the cotangents of all arguments at once.
+    takes_none : bool
+        Whether the rule of an op with several outputs is given None for a cotangent that never came,
+        instead of zeros.
     saves : {"touched", "inputs", "all"}
         What to keep for the backward pass: what the rules touch (found by running them), all
         arguments, or all arguments and outputs.
@@ -121,6 +124,7 @@ class Op:
         elementwise: bool = False,
         selects: bool = False,
         joint: bool = False,
+        takes_none: bool = False,
         saves: Saves = "touched",
         doc: str = "",
     ) -> None:
@@ -131,6 +135,7 @@ class Op:
         self.elementwise = elementwise
         self.selects = selects
         self.joint = joint
+        self.takes_none = takes_none
         self.saves: Saves = saves
         self.saving: dict[Any, tuple[tuple[int, ...], bool]] = {}
         self._read_signature()

@@ -15,6 +15,7 @@ from minigrad.graph import Var
 from minigrad.kernels.cache import load_source
 from minigrad.kernels.cpu.barrier import BARRIER_BYTES
 from minigrad.kernels.cpu.lanes import DOUBLE, SINGLE
+from minigrad.kernels.cpu.memory import aligned
 from minigrad.kernels.cpu.packing import pack_matrices
 from minigrad.kernels.cpu.row_sums import row_sums
 from minigrad.kernels.cpu.team import run_team, threads_for
@@ -76,7 +77,11 @@ class _Loop:
         self.products = {p.matrix: p for phase in plan.phases for p in phase.products}
         self.carried = [i for i, b in enumerate(plan.states) if b.kind == "state"]
         self.histories = [i for i, b in enumerate(plan.states) if b.kind == "history"]
-        self.returned = (*(plan.states[i] for i in self.histories), *plan.stored.values())
+        self.given_away = [(v, b) for v, b in plan.stored.items() if v in plan.given_away]
+        self.returned = (
+            *(plan.states[i] for i in self.histories),
+            *(b for v, b in plan.stored.items() if v not in plan.given_away),
+        )
         self.matrices = [(v, b) for v, b in plan.fixed.items() if b.kind == "matrix"]
         self.inner = (
             *(b for _, b in self.matrices),
@@ -108,6 +113,12 @@ class _Loop:
         returned, addresses = _block(kind, self.returned, sizes)
         working, others = _block(kind, self.inner, sizes)
         addresses.update(others)
+        away = {}
+        for var, buffer in self.given_away:
+            shape = (steps, count) if layout.index is None else (layout.size,)
+            away[var] = numpy.empty((*shape, buffer.width), kind)
+            returned[buffer] = away[var]
+            addresses[buffer] = away[var].ctypes.data
         given = [numpy.ascontiguousarray(read[v], kind) for v in plan.read]
         vectors = [
             numpy.ascontiguousarray(fixed[v], kind)
@@ -145,6 +156,7 @@ class _Loop:
             released,
             {i: returned[plan.states[i]] for i in self.histories},
             {v: returned[b].reshape(layout.size, b.width) for v, b in plan.stored.items()},
+            away if layout.index is None else {},
         )
 
     def _sizes(
@@ -187,15 +199,13 @@ def _block(
 ) -> tuple[dict[Buffer, Any], dict[Buffer, int]]:
     """Return memory for buffers, flat, and their addresses; each begins on a cache line."""
     line = _LINE // kind.itemsize
-    total = sum(-(-sizes[b] // line) * line for b in buffers)
-    block = numpy.empty(total + line, kind)
-    address = block.ctypes.data
-    begin = -address % _LINE // kind.itemsize
-    arrays, addresses = {}, {}
+    starts, total = [], 0
     for buffer in buffers:
-        arrays[buffer] = block[begin : begin + sizes[buffer]]
-        addresses[buffer] = address + begin * kind.itemsize
-        begin += -(-sizes[buffer] // line) * line
+        starts.append(total)
+        total += -(-sizes[buffer] // line) * line
+    block, address = aligned(total, kind)
+    arrays = {b: block[at : at + sizes[b]] for b, at in zip(buffers, starts, strict=True)}
+    addresses = {b: address + at * kind.itemsize for b, at in zip(buffers, starts, strict=True)}
     return arrays, addresses
 
 
@@ -208,7 +218,10 @@ def sum_rows(sums: Sequence[RowSum], values: Mapping[Var, Any]) -> dict[Var, Any
         right = None if s.right is None else _in_rows(values[s.right])
         pairs.append((_in_rows(values[s.left]), right))
     results = row_sums(pairs)
-    return {s.result: r.reshape(s.result.shape) for s, r in zip(sums, results, strict=True)}
+    return {
+        s.result: r if r.shape == s.result.shape else r.reshape(s.result.shape)
+        for s, r in zip(sums, results, strict=True)
+    }
 
 
 def _in_rows(array: Any) -> Any:

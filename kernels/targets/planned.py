@@ -31,12 +31,15 @@ class Run:
         By the number of a state: (T + 1, N, width), in the order of time.
     stored : dict of array
         (size, width), zero in absent rows.
+    given_away : dict of array
+        Of what the plan says so, the same as (T, N, width), if all rows are there.
     """
 
     finals: list[Any]
     released: list[Any]
     histories: dict[int, Any]
     stored: dict[Var, Any]
+    given_away: dict[Var, Any]
 
 
 class Target(Protocol):
@@ -181,8 +184,11 @@ def adjoint(
         if var is None:
             wanted[i] = m.zeros(arrays[i].shape, dtype=arrays[i].dtype)
         else:
-            g = layout.over_time(values[var]) if i < first else values[var]
-            wanted[i] = g.reshape(arrays[i].shape)
+            g = found.given_away.get(var)
+            if g is None:
+                g = layout.over_time(values[var]) if i < first else values[var]
+            # a view is no memory of its own, and would be copied
+            wanted[i] = g if g.shape == arrays[i].shape else g.reshape(arrays[i].shape)
     starts = found.finals
     if found.released:
         starts = [a + b for a, b in zip(starts, found.released, strict=True)]

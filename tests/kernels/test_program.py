@@ -86,6 +86,7 @@ class ByNumPy:
             [released[b] for b in plan.states] if backward else [],
             {k: histories[b] for k, b in enumerate(plan.states) if b in histories},
             {v: stored[b] for v, b in plan.stored.items()},
+            {},
         )
 
 

@@ -191,7 +191,7 @@ def test_options_that_say_nothing_change_nothing(options, draw):
 
 
 @pytest.mark.parametrize("compile", ["auto", "never"])
-def test_a_bool_state_stays_bool_where_rows_are_absent(compile):
+def test_a_bool_state_stays_bool_where_rows_are_absent(compile, interpreted):
     def toggle(x, seen):
         return mg.logical_xor(seen, x > 0)
 

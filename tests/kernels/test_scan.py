@@ -253,7 +253,7 @@ def test_inputs_may_be_integers_and_have_any_width(draw):
     assert_same(gradients([outputs], inputs, ones), gradients([expected], inputs, ones))
 
 
-def test_an_integer_state_counts(draw):
+def test_an_integer_state_counts(draw, interpreted):
     def counting(x, h, n):
         return h * mg.tanh(x), n + 1
 
@@ -415,7 +415,7 @@ def large():
     tracemalloc.stop()
 
 
-def test_intermediate_values_are_freed_with_the_record(large):
+def test_intermediate_values_are_freed_with_the_record(large, interpreted):
     step, x, state, params, one = large
     outputs, _final = scan(step, x, state, params)
     kept = tracemalloc.get_traced_memory()[0]
@@ -425,7 +425,7 @@ def test_intermediate_values_are_freed_with_the_record(large):
     assert left < 1.5 * one  # outputs
 
 
-def test_nothing_is_kept_without_gradients(large):
+def test_nothing_is_kept_without_gradients(large, interpreted):
     step, x, state, params, one = large
     with mg.no_grad():
         outputs, _final = scan(step, x, state, params)

@@ -262,7 +262,7 @@ def test_what_no_output_depends_on_gets_no_cotangent():
     assert backward.outputs[1] is None
 
 
-def test_a_path_without_a_derivative_is_refused():
+def test_a_path_without_a_derivative_is_refused(interpreted):
     half = Op(
         "half", lambda m, a, b: a + b, (lambda m, g, y, a, b: g, None), domain=Domain()
     )  # fmt: skip
@@ -314,7 +314,7 @@ def test_a_step_must_not_mix_rows(step, state):
     assert scan(step, mg.ones((2, 3, 4)), mg.ones((3, 4)), compile="never")[0].shape == (2, 3, 4)
 
 
-def test_rows_may_be_turned_to_columns_and_back():
+def test_rows_may_be_turned_to_columns_and_back(interpreted):
     def step(x, h, *, w):
         return mg.tanh((w @ (x + h).T).T)
 

@@ -1,0 +1,9 @@
+"""What tests of loops share."""
+
+import pytest
+
+
+@pytest.fixture
+def interpreted(monkeypatch):
+    """Run every loop with compile="auto" by the interpreter of graphs: the reference."""
+    monkeypatch.setenv("MINIGRAD_COMPILE", "0")
