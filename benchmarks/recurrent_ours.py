@@ -4,7 +4,6 @@ import functools
 
 from recurrent_cases import STEP, ragged
 
-
 import minigrad as mg
 from minigrad import nn
 from minigrad.kernels import cell

@@ -256,11 +256,17 @@ class Recurrent(CellLayer):
                 outputs.append(output)
                 finals.append(final)
             x = concat(outputs, axis=-1) if len(outputs) > 1 else outputs[0]
-        return x, tuple(stack(parts) for parts in zip(*finals, strict=True))
+        return x, tuple(_stacked(parts) for parts in zip(*finals, strict=True))
 
     def extra_repr(self) -> str:
         sizes = super().extra_repr()
         return f"{self.cell.__name__}, {sizes}" if self._shows_cell else sizes
+
+
+def _stacked(states: Sequence[Tensor]) -> Tensor:
+    """Return the states of all layers and directions; of a single one a view."""
+    joined: Tensor = stack(states) if len(states) > 1 else expand_dims(states[0], 0)
+    return joined
 
 
 def _last_steps(reset: Tensor) -> Tensor:

@@ -8,27 +8,45 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy
 
 _LINE = 64  # bytes
-_SMALL = 1 << 16  # below this many bytes the allocator of the C library is as fast
+_LEAST = 1 << 12
+
+
+class Piece(NamedTuple):
+    """Some memory.
+
+    Attributes
+    ----------
+    address : int
+        Of the first cache line.
+    size : int
+        Bytes that can be used from there.
+    memory : numpy.ndarray
+        What owns it.
+    """
+
+    address: int
+    size: int
+    memory: Any
 
 
 class _Pool:
     """Pieces of memory that nobody uses: never more than were in use at once."""
 
     def __init__(self) -> None:
-        self.free: OrderedDict[int, list[Any]] = OrderedDict()
+        self.free: OrderedDict[int, list[Piece]] = OrderedDict()
         self.in_use = self.most_in_use = self.kept = 0
-        # a lease can end in any line, also while this thread holds the lock
+        # an array can vanish in any line, also while this thread holds the lock
         self.lock = threading.RLock()
 
-    def take(self, size: int) -> Any:
-        """Return a piece of at least ``size`` bytes, and a line."""
-        step = max(_SMALL, 1 << max(0, size.bit_length() - 4))  # at most an eighth too large
-        wanted = -(-(size + _LINE) // step) * step
+    def borrow(self, size: int) -> Piece:
+        """Return a piece of at least ``size`` bytes, a little larger; its content is arbitrary."""
+        step = max(_LEAST, 1 << max(0, size.bit_length() - 4))
+        wanted = -(-size // step) * step
         with self.lock:
             pieces = self.free.get(wanted)
             piece = pieces.pop() if pieces else None
@@ -37,19 +55,24 @@ class _Pool:
             self.in_use += wanted
             self.most_in_use = max(self.most_in_use, self.in_use)
             self._shrink()
-        return numpy.empty(wanted, numpy.uint8) if piece is None else piece
+        if piece is not None:
+            return piece
+        memory = numpy.empty(wanted + _LINE, numpy.uint8)
+        start: int = memory.ctypes.data
+        return Piece(start + -start % _LINE, wanted, memory)
 
-    def give_back(self, piece: Any) -> None:
+    def give_back(self, piece: Piece) -> None:
         """Keep a piece for later."""
+        size = piece.size
         with self.lock:
-            self.in_use -= piece.size
-            self.kept += piece.size
-            self.free.setdefault(piece.size, []).append(piece)
-            self.free.move_to_end(piece.size)
+            self.in_use -= size
+            self.kept += size
+            self.free.setdefault(size, []).append(piece)
+            self.free.move_to_end(size)
             self._shrink()
 
     def _shrink(self) -> None:
-        """Let go of the sizes that were asked for the longest time ago."""
+        """Let go of the sizes that were given back the longest time ago."""
         while self.kept + self.in_use > self.most_in_use:
             size, pieces = next(iter(self.free.items()))
             if pieces:
@@ -60,44 +83,40 @@ class _Pool:
 
 
 _pool = _Pool()
+borrow, give_back = _pool.borrow, _pool.give_back
 
 
-class _Lease:
+class _Owner:
     """The owner of an array's memory, which gives it back when the last view of it is gone."""
 
-    __slots__ = ("__array_interface__", "address", "piece")
+    __slots__ = ("__array_interface__", "piece")
 
     __array_interface__: dict[str, Any]
 
-    def __init__(self, piece: Any) -> None:
+    def __init__(self, piece: Piece) -> None:
         self.piece = piece
-        start: int = piece.ctypes.data
-        self.address = start + -start % _LINE
 
     # bound here: when a program ends, names of modules vanish before the last arrays do
-    def __del__(self, give_back: Any = _pool.give_back) -> None:
+    def __del__(self, give_back: Any = give_back) -> None:
         give_back(self.piece)
 
 
-def aligned(elements: int, kind: Any) -> tuple[Any, int]:
+def borrowed_array(elements: int, kind: Any) -> tuple[Any, int]:
     """Return a flat array that begins on a cache line, and its address; its content is arbitrary.
+
+    Its memory is given back by itself.
 
     Parameters
     ----------
     elements : int
     kind : numpy.dtype
     """
-    size = elements * kind.itemsize
-    if size < _SMALL:
-        raw = numpy.empty(elements + _LINE // kind.itemsize, kind)
-        address = raw.ctypes.data
-        begin = -address % _LINE // kind.itemsize
-        return raw[begin : begin + elements], address + begin * kind.itemsize
-    lease = _Lease(_pool.take(size))
-    lease.__array_interface__ = {
+    piece = borrow(elements * kind.itemsize)
+    owner = _Owner(piece)
+    owner.__array_interface__ = {
         "version": 3,
         "shape": (elements,),
         "typestr": kind.str,
-        "data": (lease.address, False),
+        "data": (piece.address, False),
     }
-    return numpy.asarray(lease), lease.address
+    return numpy.asarray(owner), piece.address

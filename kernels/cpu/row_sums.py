@@ -10,7 +10,7 @@ import numpy
 from numba import cfunc, float32, float64
 
 from minigrad.kernels.cpu.compiled import compiled
-from minigrad.kernels.cpu.memory import aligned
+from minigrad.kernels.cpu.memory import borrow, give_back
 from minigrad.kernels.cpu.microkernel import item_size
 from minigrad.kernels.cpu.pack import share_start
 from minigrad.kernels.cpu.team import run_team, threads_for
@@ -39,10 +39,10 @@ def row_sums(pairs: Sequence[tuple[Any, Any]]) -> list[Any]:
         results.append(numpy.empty(shape, first.dtype))
         there = (0, 0, 0) if right is None else (right.ctypes.data, inner, _stride(right))
         numbers += [left.ctypes.data, outer, _stride(left), *there, results[-1].ctypes.data]
-    scratch, address = aligned(threads * needed, first.dtype)
-    head = [first.itemsize, len(pairs), len(first), address, needed]
+    scratch = borrow(threads * needed * first.itemsize)
+    head = [first.itemsize, len(pairs), len(first), scratch.address, needed]
     run_team(_entry.address, threads, numpy.array([*head, *numbers], numpy.int64))
-    del scratch  # until here it had to be there
+    give_back(scratch)
     return results
 
 

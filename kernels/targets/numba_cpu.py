@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 import numpy
@@ -15,7 +16,7 @@ from minigrad.graph import Var
 from minigrad.kernels.cache import load_source
 from minigrad.kernels.cpu.barrier import BARRIER_BYTES
 from minigrad.kernels.cpu.lanes import DOUBLE, SINGLE
-from minigrad.kernels.cpu.memory import aligned
+from minigrad.kernels.cpu.memory import borrow, borrowed_array, give_back
 from minigrad.kernels.cpu.packing import pack_matrices
 from minigrad.kernels.cpu.row_sums import row_sums
 from minigrad.kernels.cpu.team import run_team, threads_for
@@ -65,6 +66,15 @@ def run_loop(
     return loop.run(layout, read, fixed, initial, reverse, backward)
 
 
+class _Memory(NamedTuple):
+    """Where buffers lie: what is returned in one block (in elements), the rest in another (in bytes)."""
+
+    returned: tuple[tuple[Buffer, int, tuple[int, ...]], ...]
+    elements: int
+    working: tuple[tuple[Buffer, int], ...]
+    working_bytes: int
+
+
 class _Loop:
     """The compiled loop of a plan."""
 
@@ -83,15 +93,10 @@ class _Loop:
             *(b for v, b in plan.stored.items() if v not in plan.given_away),
         )
         self.matrices = [(v, b) for v, b in plan.fixed.items() if b.kind == "matrix"]
-        self.inner = (
-            *(b for _, b in self.matrices),
-            *(plan.states[i] for i in self.carried),
-            *plan.scratch,
-        )
         self.row_cost = sum(p.inner * p.width for p in self.products.values()) + sum(
             _SWEEP_COST * sweep.width for phase in plan.phases for sweep in phase.sweeps.values()
         )
-        self.sizes = lru_cache(maxsize=64)(self._sizes)
+        self.memory = lru_cache(maxsize=64)(self._memory)
 
     def run(
         self,
@@ -108,11 +113,14 @@ class _Loop:
         shares = get_num_threads() if number == 1 and plan.columns is not None else 1
         chunk = max(1, _AHEAD_ROWS * number // max(count, 1)) if layout.is_contiguous else 1
         chunk = min(chunk, steps)
-        sizes = self.sizes(layout.size, steps, count, chunk, layout.fresh is not None)
-        # what is returned is one block of memory, and what is not is another
-        returned, addresses = _block(kind, self.returned, sizes)
-        working, others = _block(kind, self.inner, sizes)
-        addresses.update(others)
+        memory = self.memory(layout.size, steps, count, chunk, layout.fresh is not None)
+        block, address = borrowed_array(memory.elements, kind)
+        working = borrow(memory.working_bytes)
+        addresses = {b: working.address + at for b, at in memory.working}
+        returned = {}
+        for buffer, at, shape in memory.returned:
+            returned[buffer] = block[at : at + math.prod(shape)].reshape(shape)
+            addresses[buffer] = address + at * kind.itemsize
         away = {}
         for var, buffer in self.given_away:
             shape = (steps, count) if layout.index is None else (layout.size,)
@@ -129,14 +137,15 @@ class _Loop:
         addresses.update((b, a.ctypes.data) for b, a in zip(names, (*given, *vectors), strict=True))
         self._pack(fixed, shares, addresses)
         for i in self.histories:
-            history = returned[plan.states[i]].reshape(steps + 1, count, -1)
-            returned[plan.states[i]] = history
-            history[steps if reverse else 0] = initial[i]
+            returned[plan.states[i]][steps if reverse else 0] = initial[i]
+        parts = {}
         for i in self.carried:
-            parts = working[plan.states[i]].reshape(-1, *initial[i].shape)
-            working[plan.states[i]] = parts
-            parts[2] = initial[i]
-            parts[3:] = 0 if backward else initial[i]
+            buffer, start = plan.states[i], initial[i]
+            shape = (4 if layout.fresh is not None else 3, *start.shape)
+            offset = addresses[buffer] - working.memory.ctypes.data
+            parts[buffer] = numpy.ndarray(shape, kind, working.memory, offset)
+            parts[buffer][2] = start
+            parts[buffer][3:] = 0 if backward else start
         meeting = numpy.zeros(BARRIER_BYTES // 8, numpy.int64)
         flags = [0 if f is None else f.ctypes.data for f in (layout.present, layout.fresh)]
         numbers = [steps, count, reverse, backward, number, shares, chunk]
@@ -145,39 +154,48 @@ class _Loop:
         run_team(self.entry, threads_for(layout.size * self.row_cost), arguments)
         last = 0 if reverse else steps
         finals = [
-            (returned[b][last] if b.kind == "history" else working[b][2]).copy()
-            for b in plan.states
+            (returned[b][last] if b.kind == "history" else parts[b][2]).copy() for b in plan.states
         ]
         released = []
         if backward and layout.fresh is not None:
-            released = [working[b][3].copy() for b in plan.states]
+            released = [parts[b][3].copy() for b in plan.states]
+        give_back(working)
         return Run(
             finals,
             released,
             {i: returned[plan.states[i]] for i in self.histories},
-            {v: returned[b].reshape(layout.size, b.width) for v, b in plan.stored.items()},
+            {v: returned[b].reshape(layout.size, -1) for v, b in plan.stored.items()},
             away if layout.index is None else {},
         )
 
-    def _sizes(
-        self, size: int, steps: int, count: int, chunk: int, fresh: bool
-    ) -> dict[Buffer, int]:
-        """Return how many elements each buffer has."""
-        line = _LINE // self.dtype.itemsize
-        rows = {
-            "stored": size,
-            "history": (steps + 1) * count,
-            "state": (4 if fresh else 3) * count,
-            "scratch": count,
-            "ahead": count * chunk,
-        }
-        sizes = {b: rows[b.kind] * b.width for b in self.order if b.kind in rows}
+    def _memory(self, size: int, steps: int, count: int, chunk: int, fresh: bool) -> _Memory:
+        """Return where each buffer lies in the memory that a run asks for."""
+        item, plan = self.dtype.itemsize, self.plan
+        shapes: dict[Buffer, tuple[int, ...]] = {}
+        for buffer in self.returned:
+            rows = (steps + 1, count) if buffer.kind == "history" else (size,)
+            shapes[buffer] = (*rows, buffer.width)
+        returned, elements = _side_by_side(
+            {b: math.prod(shape) for b, shape in shapes.items()}, item
+        )
+        inner: dict[Buffer, int] = {}
+        for buffer in plan.scratch:
+            inner[buffer] = count * buffer.width * (chunk if buffer.kind == "ahead" else 1)
+        for i in self.carried:
+            inner[plan.states[i]] = (4 if fresh else 3) * count * plan.states[i].width
+        line = _LINE // item
         for _, buffer in self.matrices:
             # the columns of each part are rounded up to whole vectors
-            parts = self.plan.columns.parts(self.products[buffer]) if self.plan.columns else 1
+            parts = plan.columns.parts(self.products[buffer]) if plan.columns else 1
             columns = parts * (-(-buffer.width // parts // line) * line)
-            sizes[buffer] = self.products[buffer].inner * columns
-        return sizes
+            inner[buffer] = self.products[buffer].inner * columns
+        working, needed = _side_by_side(inner, item)
+        return _Memory(
+            tuple((b, at, shapes[b]) for b, at in returned.items()),
+            elements,
+            tuple((b, at * item) for b, at in working.items()),
+            needed * item,
+        )
 
     def _pack(self, fixed: Mapping[Var, Any], shares: int, addresses: Mapping[Buffer, int]) -> None:
         """Pack the matrices of all products."""
@@ -194,19 +212,13 @@ class _Loop:
             pack_matrices(self.dtype.itemsize, shares, items)
 
 
-def _block(
-    kind: Any, buffers: Sequence[Buffer], sizes: Mapping[Buffer, int]
-) -> tuple[dict[Buffer, Any], dict[Buffer, int]]:
-    """Return memory for buffers, flat, and their addresses; each begins on a cache line."""
-    line = _LINE // kind.itemsize
-    starts, total = [], 0
-    for buffer in buffers:
-        starts.append(total)
-        total += -(-sizes[buffer] // line) * line
-    block, address = aligned(total, kind)
-    arrays = {b: block[at : at + sizes[b]] for b, at in zip(buffers, starts, strict=True)}
-    addresses = {b: address + at * kind.itemsize for b, at in zip(buffers, starts, strict=True)}
-    return arrays, addresses
+def _side_by_side(sizes: Mapping[Buffer, int], item: int) -> tuple[dict[Buffer, int], int]:
+    """Return where buffers of so many elements begin, each on a cache line, and how many there are."""
+    line, total, starts = _LINE // item, 0, {}
+    for buffer, size in sizes.items():
+        starts[buffer] = total
+        total += -(-size // line) * line
+    return starts, total
 
 
 def sum_rows(sums: Sequence[RowSum], values: Mapping[Var, Any]) -> dict[Var, Any]:
