@@ -59,6 +59,7 @@ class Product:
     """``target = start + source @ matrix``; zero stands for a start of None.
 
     ``ahead``: it reads nothing that the loop makes, so it can be computed for many steps at once.
+    ``behind``: nothing in the loop reads its result, so that can be done behind the last step.
     """
 
     source: Place
@@ -67,6 +68,7 @@ class Product:
     target: Place
     start: Place | None = None
     ahead: bool = False
+    behind: bool = False
 
     @property
     def width(self) -> int:
@@ -266,7 +268,7 @@ class _Planner:
             if var in self.made:
                 self._check(var)
                 phase, width = self.made[var]
-                place = Place(self._scratch(width))
+                place = Place(self.stored.get(var) or self._scratch(width))
                 self._sweep(phase, width).stores.append((var, place))
                 self.places[var] = place, phase + 1
             elif var in self.fixed:
@@ -428,6 +430,9 @@ class _Planner:
             product.ahead = _is_ahead(product)
             if product.ahead:
                 product.target.buffer.kind = "ahead"
+        for phase in self.phases:
+            for product in phase.products:
+                product.behind = _is_behind(product, self.phases)
         return LoopPlan(
             tuple(self.phases),
             self.read,
@@ -478,6 +483,19 @@ def _is_ahead(product: Product) -> bool:
             "ahead",
         )
     )
+
+
+def _is_behind(product: Product, phases: Sequence[Phase]) -> bool:
+    """Say whether a product of what is stored is stored, and not read in the loop."""
+    start, target = product.start, product.target.buffer
+    early = start is None or start.buffer.kind in ("read", "vector", "stored")
+    if not early or product.source.buffer.kind != "stored" or target.kind != "stored":
+        return False
+    sweeps = [sweep for phase in phases for sweep in phase.sweeps.values()]
+    read = [place for sweep in sweeps for place in sweep.loads.values()]
+    for other in (p for phase in phases for p in phase.products):
+        read += [place for place in (other.source, other.start) if place is not None]
+    return all(place.buffer is not target for place in read)
 
 
 def _columns(phases: Sequence[Phase], states: Sequence[Buffer]) -> Columns | None:

@@ -96,7 +96,7 @@ def stages() -> dict[str, str]:
         "step": step(),
         **dict(zip(of_variables, numbered(of_variables.values()), strict=True)),
         "calls": calls(made),
-        "numba": numba_source(made.loop, LANES).strip(),
+        "numba": numba_source(made.loop, LANES).text.strip(),
         "cuda": kernel(made),
     }
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from textwrap import indent
 from typing import Any
 
@@ -37,7 +38,7 @@ from minigrad.kernels.cpu.vector_math import (
 def loop(thread, threads, arguments):
     steps, rows, reverse, backward = arguments[0], arguments[1], arguments[2], arguments[3]
     blocks, shares, chunk, tables = arguments[4], arguments[5], arguments[6], arguments[7]
-    present, fresh, meeting = arguments[8], arguments[9], arguments[10]
+    present, fresh, meeting, together = arguments[8], arguments[9], arguments[10], arguments[11]
 {addresses}
     first_share, last_share = 0, 1
     first_block, next_block, members = thread, threads, 1
@@ -63,17 +64,26 @@ def loop(thread, threads, arguments):
 {pointers}
 {body}
                 active = n
+{behind}
 """
 
 
 # From the name of a column, and how to load from an address, to the address and the value to store.
 Store = Callable[[str, Callable[[str], str]], tuple[str, str]]
 
-FIRST = 11  # the numbers before the addresses of buffers, see `numba_source`
+FIRST = 12  # the numbers before widths and addresses, see `numba_source`
+
+
+@dataclass(frozen=True)
+class NumbaSource:
+    """Text, and the widths and offsets that it gets as arguments, in elements: it fits all widths."""
+
+    text: str
+    widths: tuple[int, ...]
 
 
 def argument_order(plan: LoopPlan) -> tuple[Buffer, ...]:
-    """Return the buffers whose addresses the function takes, behind `FIRST` other arguments."""
+    """Return the buffers whose addresses the function takes, behind numbers and widths."""
     return (
         *plan.read.values(),
         *plan.stored.values(),
@@ -83,13 +93,14 @@ def argument_order(plan: LoopPlan) -> tuple[Buffer, ...]:
     )
 
 
-def numba_source(plan: LoopPlan, lanes: int) -> str:
+def numba_source(plan: LoopPlan, lanes: int) -> NumbaSource:
     """Return a module with a function ``loop(thread, threads, arguments)``.
 
     Its arguments are integers: T; N; whether time runs backwards; whether this is a backward pass; the
     number of blocks of rows, and of shares of columns; how many steps go ahead at once; the address of
     the tables of a `minigrad.kernels.layout.Layout`; those of the flags of present and fresh rows, or 0;
-    that of a barrier; then those of the buffers in `argument_order`. Either blocks are divided between
+    that of a barrier; whether products that can be done behind the last step are; then the widths, and
+    the addresses of the buffers in `argument_order`. Either blocks are divided between
     the threads, or, if there are several shares, the shares of the only block.
 
     Buffers of states hold (4, N, width): step ``k`` reads the part ``k % 2``, and writes the other of
@@ -104,7 +115,9 @@ def numba_source(plan: LoopPlan, lanes: int) -> str:
     lanes : int
         How many elements a vector of the plan's dtype holds.
     """
-    return _Writer(plan, lanes).text()
+    writer = _Writer(plan, lanes)
+    text = writer.text()
+    return NumbaSource(text, tuple(writer.widths))
 
 
 class _Writer:
@@ -112,13 +125,13 @@ class _Writer:
         self.plan = plan
         self.lanes = lanes
         self.size = plan.dtype.itemsize
+        self.widths: dict[int, str] = {}
         self.carried_states = [state for state in plan.states if state.kind == "state"]
 
     def text(self) -> str:
         """Return the whole module."""
         order = argument_order(self.plan)
-        addresses = [f"{b.name} = arguments[{FIRST + i}]" for i, b in enumerate(order)]
-        ahead, body = [], self.entered()
+        ahead, body, behind = [], self.entered(), []
         columns = self.plan.columns
         meeting = "barrier(meeting, members)"
         if columns is not None and -1 in columns.meetings:
@@ -127,30 +140,51 @@ class _Writer:
             ahead += [self.product(p) for p in phase.products if p.ahead]
             if columns is not None and index in columns.meetings:
                 body.append(meeting)
-            body += [self.product(p) for p in phase.products if not p.ahead]
+            body += [self.product(p) for p in phase.products if not p.ahead and not p.behind]
+            later = [p for p in phase.products if p.behind]
+            body += [f"if not together:\n    {self.product(p)}" for p in later]
+            behind += [self.product(p, "whole") for p in later]
             body += [self.sweep(s) for s in phase.sweeps.values()]
         body += self.left()
         functions = sorted(FUNCTIONS.difference(_INFIX, {"where"}))
+        bounds, early, pointers = self.bounds(), self.early_pointers(), self.pointers()
+        behind = [*self.whole_pointers(), meeting, *behind] if behind else []
+        given = [*self.widths.values(), *(buffer.name for buffer in order)]
+        addresses = [f"{name} = arguments[{FIRST + i}]" for i, name in enumerate(given)]
         return _HEAD.format(
             real=self.plan.dtype.name,
             bits=8 * self.size,
             functions=", ".join(functions),
             addresses=indent("\n".join(addresses), " " * 4),
-            columns=indent("\n".join(self.bounds()), " " * 4),
-            ahead=indent("\n".join([*self.early_pointers(), *ahead]), " " * 12),
-            pointers=indent("\n".join(self.pointers()), " " * 16),
+            columns=indent("\n".join(bounds), " " * 4),
+            ahead=indent("\n".join([*early, *ahead]), " " * 12),
+            pointers=indent("\n".join(pointers), " " * 16),
             body=indent("\n".join(body), " " * 16),
+            behind=indent("\n".join(["if together:", *(f"    {b}" for b in behind)]), " " * 8)
+            if behind
+            else "",
         )
 
     # memory
+
+    def elements(self, count: int) -> str:
+        """Return the name of a width or an offset."""
+        return (
+            self.widths.setdefault(count, f"width{len(self.widths)}") if count > 1 else str(count)
+        )
+
+    def bytes(self, count: int) -> str:
+        """Return how many bytes so many elements have."""
+        return f"{self.elements(count)} * {self.size}"
 
     def bounds(self) -> list[str]:
         """Return lines that set where the thread's columns of each width begin and end, in bytes."""
         sweeps = (s for phase in self.plan.phases for s in phase.sweeps.values())
         buffers = (*self.plan.states, *self.plan.stored.values())
-        widths = sorted({s.width for s in sweeps}.union(b.width for b in buffers))
+        widths = {s.width: None for s in sweeps}
+        widths.update((b.width, None) for b in buffers)
         lines = []
-        for width in widths:
+        for width in map(self.elements, widths):
             for name, share in (("from", "first_share"), ("to", "last_share")):
                 start = f"share_start(real, {width}, {share}, shares)"
                 lines.append(f"{name}_{width} = {start} * {self.size}")
@@ -163,15 +197,22 @@ class _Writer:
             return []
         end = "load_integer(table + high * 16 + 8) + load_integer(table + high * 16 + 16)"
         lines = [f"count = {end} - early"]
-        buffers = dict.fromkeys(
-            place.buffer for p in products for place in (p.source, p.target, p.start) if place
-        )
-        for buffer in buffers:
+        for buffer in _buffers(products):
             start = {"read": "early", "ahead": "begin * chunk"}.get(buffer.kind)
             if start:
-                lines.append(
-                    f"{buffer.name}_early = {buffer.name} + {start} * {self.stride(buffer)}"
-                )
+                stride = self.bytes(buffer.width)
+                lines.append(f"{buffer.name}_early = {buffer.name} + {start} * {stride}")
+        return lines
+
+    def whole_pointers(self) -> list[str]:
+        """Return lines that set where the block's rows of all steps begin, and how many there are."""
+        products = [p for phase in self.plan.phases for p in phase.products if p.behind]
+        end = "load_integer(table + steps * 16 - 8) + load_integer(table + steps * 16)"
+        lines = ["whole = load_integer(table + 8)", f"count = {end} - whole"]
+        for buffer in _buffers(products):
+            if buffer.kind in ("read", "stored"):
+                stride = self.bytes(buffer.width)
+                lines.append(f"{buffer.name}_whole = {buffer.name} + whole * {stride}")
         return lines
 
     def pointers(self) -> list[str]:
@@ -191,36 +232,36 @@ class _Writer:
             },
         }
         return [
-            f"{buffer.name}_{name} = {buffer.name} + ({start}) * {self.stride(buffer)}"
+            f"{buffer.name}_{name} = {buffer.name} + ({start}) * {self.bytes(buffer.width)}"
             for buffer in argument_order(self.plan)
             for name, start in rows.get(buffer.kind, {}).items()
         ]
-
-    def stride(self, buffer: Buffer) -> int:
-        """Return the bytes from row to row."""
-        return 0 if buffer.kind == "vector" else buffer.width * self.size
 
     def base(self, place: Place, row: str = "row") -> str:
         """Return the address of a place in the block's first row."""
         name = place.buffer.name
         if place.buffer.kind != "vector":
             name += f"_next_{row}" if place.next else f"_{row}"
-        return f"{name} + {place.offset * self.size}" if place.offset else name
+        return f"{name} + {self.bytes(place.offset)}" if place.offset else name
 
     # products
 
-    def product(self, p: Product) -> str:
-        """Return the call of a product."""
-        row, count = ("early", "count") if p.ahead else ("row", "n")
-        start, start_stride = "0", 0
+    def product(self, p: Product, rows: str = "") -> str:
+        """Return the call of a product: in a step, ahead of some, or behind the ``whole`` loop."""
+        row = rows or ("early" if p.ahead else "row")
+        start, start_stride = "0", "0"
         if p.start is not None:
             start = self.base(p.start, row)
-            start_stride = self.stride(p.start.buffer) // self.size
+            if p.start.buffer.kind != "vector":
+                start_stride = self.elements(p.start.buffer.width)
         parts = 1 if self.plan.columns is None else self.plan.columns.parts(p)
+        inner, width = self.elements(p.inner), self.elements(p.width)
+        source, target = self.elements(p.source.buffer.width), self.elements(p.target.buffer.width)
         return (
-            f"product(real, first_share, last_share, shares, {parts} if shares > 1 else 1, {count}, "
-            f"{self.base(p.source, row)}, {p.source.buffer.width}, {p.matrix.name}, {p.inner}, "
-            f"{p.width}, {start}, {start_stride}, {self.base(p.target, row)}, {p.target.buffer.width})"
+            f"product(real, first_share, last_share, shares, {parts} if shares > 1 else 1, "
+            f"{'n' if row == 'row' else 'count'}, {self.base(p.source, row)}, {source}, "
+            f"{p.matrix.name}, {inner}, {width}, {start}, {start_stride}, "
+            f"{self.base(p.target, row)}, {target})"
         )
 
     # the states of sequences that begin and end, and of absent and fresh rows
@@ -272,7 +313,7 @@ class _Writer:
 
     def current(self, buffer: Buffer, part: str) -> str:
         """Return the address of the current row in a part of a buffer."""
-        return f"{buffer.name}_{part} + row * {self.stride(buffer)}"
+        return f"{buffer.name}_{part} + row * {self.bytes(buffer.width)}"
 
     def where(self, condition: str, flags: str, comparison: str, lines: list[str]) -> str:
         """Return a loop that, under a condition, runs ``lines`` for rows whose flag is zero or not."""
@@ -283,9 +324,10 @@ class _Writer:
     def head(self, width: int) -> list[str]:
         """Return the head of a loop over the thread's columns of a width."""
         step = self.lanes * self.size
-        lines = [f"for column in range(from_{width}, to_{width}, {step}):"]
+        name = self.elements(width)
+        lines = [f"for column in range(from_{name}, to_{name}, {step}):"]
         if width % self.lanes:
-            lines.append(f"    mask = first_lanes({width} - column // {self.size})")
+            lines.append(f"    mask = first_lanes({name} - column // {self.size})")
         return lines
 
     def columns(self, width: int, make: Store) -> list[str]:
@@ -333,8 +375,8 @@ class _Writer:
     def address(self, place: Place, column: str | None) -> str:
         """Return the address of the column in the current row."""
         parts = [self.base(place)]
-        if stride := self.stride(place.buffer):
-            parts.append(f"row * {stride}")
+        if place.buffer.kind != "vector":
+            parts.append(f"row * {self.bytes(place.buffer.width)}")
         if column is not None:
             parts.append(column)
         return " + ".join(parts)
@@ -378,6 +420,12 @@ class _Writer:
         if call.function == "logical_not":
             return f"{call.result} = ~{arguments[0]}"
         return f"{call.result} = {call.function}({', '.join(arguments)})"
+
+
+def _buffers(products: Iterable[Product]) -> list[Buffer]:
+    """Return the buffers that products read and write, in order."""
+    places = (place for p in products for place in (p.source, p.target, p.start))
+    return list(dict.fromkeys(place.buffer for place in places if place is not None))
 
 
 def _zeros(target: str) -> Store:

@@ -81,8 +81,9 @@ class _Loop:
     def __init__(self, plan: LoopPlan) -> None:
         self.plan = plan
         self.dtype = plan.dtype
-        module = load_source(numba_source(plan, _LANES[plan.dtype]), "loop")
-        self.entry: int = module.loop.address
+        source = numba_source(plan, _LANES[plan.dtype])
+        self.entry: int = load_source(source.text, "loop").loop.address
+        self.widths = source.widths
         self.order = argument_order(plan)
         self.products = {p.matrix: p for phase in plan.phases for p in phase.products}
         self.carried = [i for i, b in enumerate(plan.states) if b.kind == "state"]
@@ -149,7 +150,8 @@ class _Loop:
         meeting = numpy.zeros(BARRIER_BYTES // 8, numpy.int64)
         flags = [0 if f is None else f.ctypes.data for f in (layout.present, layout.fresh)]
         numbers = [steps, count, reverse, backward, number, shares, chunk]
-        numbers += [layout.tables.ctypes.data, *flags, meeting.ctypes.data]
+        together = shares > 1 or (layout.is_contiguous and count < _FEW_ROWS * number)
+        numbers += [layout.tables.ctypes.data, *flags, meeting.ctypes.data, together, *self.widths]
         arguments = numpy.array([*numbers, *(addresses[b] for b in self.order)], numpy.int64)
         run_team(self.entry, threads_for(layout.size * self.row_cost), arguments)
         last = 0 if reverse else steps

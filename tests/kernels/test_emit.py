@@ -25,8 +25,8 @@ def sources(name):
     wanted = [0, *range(1 + len(states), len(graph.inputs))]
     program = make_program(graph, 1, len(states), wanted)
     return {
-        f"{name}_forward.txt": numba_source(program.loop, 16),
-        f"{name}_backward.txt": numba_source(program.backward.loop, 16),
+        f"{name}_forward.txt": numba_source(program.loop, 16).text,
+        f"{name}_backward.txt": numba_source(program.backward.loop, 16).text,
     }
 
 
