@@ -132,6 +132,8 @@ def rows_of(
     ArgumentError
         If a length is negative or larger than T.
     """
+    if lengths is None and mask is None and reset is None:
+        return None
     present: Any = numpy.ones((steps, count), dtype=bool)
     fresh: Any = numpy.zeros((steps, count), dtype=bool)
     if lengths is not None:

@@ -40,6 +40,7 @@ from minigrad.tensor import Tensor
 
 Compile = Literal["auto", "require", "never"]
 
+_CHOICES = get_args(Compile)
 _told: set[str] = set()
 _verified: set[Any] = set()  # the forms of steps in which rows do not mix
 _traces: WeakKeyDictionary[Any, dict[Any, TracedStep]] = WeakKeyDictionary()
@@ -142,7 +143,8 @@ def scan(
     parameters = dict(params or {})
     _tensors(step, tuple(parameters.values()), "parameter")
     _check_shapes(where, inputs, states)
-    check_choice(where, get_args(Compile), compile=compile)
+    if compile not in _CHOICES:
+        check_choice(where, _CHOICES, compile=compile)
     steps, count = inputs[0].shape[:2]
     rows = rows_of(where, steps, count, inputs[0].device, lengths, mask, reset)
     arguments = (*inputs, *states, *parameters.values())

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import repeat
 from typing import Any, ClassVar
 
 from minigrad.creation import asarray, zeros
@@ -165,12 +166,19 @@ class Recurrent(CellLayer):
         x = time_first(input)
         flags = {key: time_first(flag) for key, flag in flags.items()}
         runs = self.num_layers * len(self._directions)
-        initial = self._checked_states(hx, input, (runs, x.shape[1]) if batched else (runs,))
+        starts: Iterator[Sequence[Tensor]]
+        if hx is None:
+            starts = repeat(self._checked_states(None, x, x.shape[1:2]))
+        else:
+            initial = self._checked_states(hx, input, (runs, x.shape[1]) if batched else (runs,))
+            starts = zip(
+                *(initial if batched else [expand_dims(s, 1) for s in initial]), strict=True
+            )
         if batched:
-            output, finals = self._run(x, initial, lengths, **flags)
+            output, finals = self._run(x, starts, lengths, **flags)
             output = self._swapped(output)
         else:
-            output, finals = self._run(x, [expand_dims(s, 1) for s in initial], **flags)
+            output, finals = self._run(x, starts, **flags)
             output, finals = squeeze(output, 1), tuple(squeeze(s, 1) for s in finals)
         return output, finals if len(finals) > 1 else finals[0]
 
@@ -228,13 +236,12 @@ class Recurrent(CellLayer):
     def _run(
         self,
         x: Tensor,
-        initial: Sequence[Tensor],
+        starts: Iterator[Sequence[Tensor]],
         lengths: Any = None,
         mask: Tensor | None = None,
         reset: Tensor | None = None,
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Run all layers over ``x`` (T, N, width), from states (layers * directions, N, width)."""
-        starts = zip(*initial, strict=True)
+        """Run all layers over ``x`` (T, N, width); each takes the states (N, width) it begins with."""
         finals = []
         for layer in range(self.num_layers):
             if layer and self.training:
