@@ -153,7 +153,12 @@ def scan(
     if compile == "never" or checking:
         results = _eager_loop(step, names, len(inputs), len(states), arguments, reverse, rows)
     else:
-        traced = _traced(step, inputs, states, parameters)
+        traced = traced_step(
+            step,
+            [(x.shape[1:], x.dtype) for x in inputs],
+            [(s.shape, s.dtype) for s in states],
+            parameters,
+        )
         tracked = is_grad_enabled()
         wanted = tuple(i for i, t in enumerate(arguments) if tracked and t.requires_grad)
         program = None
@@ -265,24 +270,36 @@ def _eager_loop(
 # tracing, once for each combination of shapes and dtypes
 
 
-def _traced(
+Spec = tuple[tuple[int, ...], Any]
+
+
+def traced_step(
     step: Step,
-    inputs: Sequence[Tensor],
-    states: Sequence[Tensor],
+    inputs: Sequence[Spec],
+    states: Sequence[Spec],
     parameters: Mapping[str, Tensor],
 ) -> TracedStep:
+    """Return the graph of a step; the second time it is at hand.
+
+    Parameters
+    ----------
+    step : callable
+    inputs, states : sequence of (shape, dtype)
+        Of one time step, with N first.
+    parameters : dict of Tensor
+    """
     surroundings = surroundings_of(step)
     # what may change unseen is traced each time
     known = {} if surroundings is None else _traces.setdefault(step, {})
     key = (
-        tuple((x.shape[1:], x.dtype) for x in inputs),
-        tuple((s.shape, s.dtype) for s in states),
+        tuple(inputs),
+        tuple(states),
         tuple((name, p.shape, p.dtype) for name, p in parameters.items()),
         (get_default_dtype(), surroundings),
     )
     if key not in known:
         names = argument_names(step, len(inputs), len(states))
-        specs = [(x.shape[1:], x.dtype) for x in inputs] + [(s.shape, s.dtype) for s in states]
+        specs = (*inputs, *states)
         given = [Var(*spec, name) for spec, name in zip(specs, names, strict=True)]
         graph = trace(
             step,

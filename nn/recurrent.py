@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from itertools import repeat
 from typing import Any, ClassVar
+from weakref import WeakKeyDictionary
 
 from minigrad.creation import asarray, zeros
 from minigrad.errors import ArgumentError, ShapeError
@@ -14,8 +15,13 @@ from minigrad.nn.cell import Cell as ModuleCell
 from minigrad.nn.cell_layer import CellLayer
 from minigrad.nn.checks import check_counts, check_dropout, check_flags
 from minigrad.nn.dropout import Dropout
+from minigrad.nn.stream import LayerStream, stream_of
 from minigrad.ops.shape import concat, expand_dims, squeeze, stack, swapaxes
+from minigrad.tape import is_grad_enabled
 from minigrad.tensor import Tensor
+
+# how each layer takes steps without gradients, once it has taken one
+_streams: WeakKeyDictionary[Recurrent, LayerStream] = WeakKeyDictionary()
 
 
 class Recurrent(CellLayer):
@@ -209,6 +215,11 @@ class Recurrent(CellLayer):
         ShapeError, DtypeError
             As for `forward`.
         """
+        following = not is_grad_enabled()
+        stream = _streams.get(self) if following else None
+        found = None if stream is None else stream.step(self, input, hx)
+        if found is not None:
+            return found
         if self.bidirectional:
             raise ArgumentError(
                 f"{type(self).__name__}: a bidirectional layer reads a sequence from its end, too, and "
@@ -217,17 +228,16 @@ class Recurrent(CellLayer):
         self._check_input(input, ("N",))
         batched = input.ndim == 2
         states = self._checked_states(hx, input, (self.num_layers, *input.shape[:-1]))
-        x, finals = input if batched else expand_dims(input, 0), []
-        for layer in range(self.num_layers):
-            if layer and self.training:
-                x = Dropout(self.dropout)(x)
-            rows = layer if batched else slice(layer, layer + 1)
-            new = self._one_step(f"_l{layer}", x, [s[rows] for s in states])
-            x = new[0]
-            finals.append(new)
-        joined = stack if batched else concat
-        ends = tuple(joined(parts) for parts in zip(*finals, strict=True))
-        return x if batched else squeeze(x, 0), ends if len(ends) > 1 else ends[0]
+        if following and (stream := stream_of(self, input, states)) is not None:
+            _streams[self] = stream
+            found = stream.step(self, input, states)
+            if found is not None:
+                return found
+        rows = input if batched else expand_dims(input, 0)
+        starts = zip(*(states if batched else [expand_dims(s, 1) for s in states]), strict=True)
+        output, finals = self._run(expand_dims(rows, 0), starts)
+        ends = finals if batched else tuple(squeeze(s, 1) for s in finals)
+        return output[0] if batched else output[0, 0], ends if len(ends) > 1 else ends[0]
 
     def _swapped(self, t: Any) -> Any:
         """Return ``t`` with time first, or the other way round."""

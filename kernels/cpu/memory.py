@@ -89,7 +89,7 @@ borrow, give_back = _pool.borrow, _pool.give_back
 class _Owner:
     """The owner of an array's memory, which gives it back when the last view of it is gone."""
 
-    __slots__ = ("__array_interface__", "piece")
+    __slots__ = ("__array_interface__", "__weakref__", "piece")
 
     __array_interface__: dict[str, Any]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import weakref
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from types import SimpleNamespace
@@ -12,19 +13,20 @@ from weakref import WeakKeyDictionary
 import numpy
 
 from minigrad.backends import backend_named
+from minigrad.evaluate import run
 from minigrad.graph import Var
 from minigrad.kernels.cache import load_source
 from minigrad.kernels.cpu.barrier import BARRIER_BYTES
 from minigrad.kernels.cpu.lanes import DOUBLE, SINGLE
-from minigrad.kernels.cpu.memory import borrow, borrowed_array, give_back
+from minigrad.kernels.cpu.memory import Piece, borrow, borrowed_array, give_back
 from minigrad.kernels.cpu.packing import pack_matrices
 from minigrad.kernels.cpu.row_sums import row_sums
 from minigrad.kernels.cpu.team import run_team, threads_for
 from minigrad.kernels.cpu.wide import matmul
 from minigrad.kernels.emit.numba_source import argument_order, numba_source
-from minigrad.kernels.layout import Layout
+from minigrad.kernels.layout import Layout, whole_layout
 from minigrad.kernels.plan import Buffer, LoopPlan
-from minigrad.kernels.program import RowSum
+from minigrad.kernels.program import Program, RowSum
 from minigrad.kernels.targets.planned import Run
 from minigrad.threads import get_num_threads
 
@@ -60,10 +62,14 @@ def run_loop(
     backward: bool,
 ) -> Run:
     """Run the loop; see `minigrad.kernels.targets.planned.Target`."""
+    return _loop_of(plan).run(layout, read, fixed, initial, reverse, backward)
+
+
+def _loop_of(plan: LoopPlan) -> _Loop:
     loop = _loops.get(plan)
     if loop is None:
         loop = _loops[plan] = _Loop(plan)
-    return loop.run(layout, read, fixed, initial, reverse, backward)
+    return loop
 
 
 class _Memory(NamedTuple):
@@ -73,6 +79,22 @@ class _Memory(NamedTuple):
     elements: int
     working: tuple[tuple[Buffer, int], ...]
     working_bytes: int
+
+
+class _Ready(NamedTuple):
+    """A run that can begin.
+
+    ``starts`` and ``ends`` are where its states begin and end; ``firsts`` is what fresh rows begin with,
+    or what they hand over in a backward pass; ``used`` are arrays that must live as long.
+    """
+
+    arguments: Any
+    returned: dict[Buffer, Any]
+    working: Piece
+    starts: list[Any]
+    ends: list[Any]
+    firsts: list[Any]
+    used: tuple[Any, ...]
 
 
 class _Loop:
@@ -93,6 +115,7 @@ class _Loop:
             *(plan.states[i] for i in self.histories),
             *(b for v, b in plan.stored.items() if v not in plan.given_away),
         )
+        self.vectors = [(v, b) for v, b in plan.fixed.items() if b.kind == "vector"]
         self.matrices = [(v, b) for v, b in plan.fixed.items() if b.kind == "matrix"]
         self.row_cost = sum(p.inner * p.width for p in self.products.values()) + sum(
             _SWEEP_COST * sweep.width for phase in plan.phases for sweep in phase.sweeps.values()
@@ -109,6 +132,34 @@ class _Loop:
         backward: bool,
     ) -> Run:
         """Run it; see `minigrad.kernels.targets.planned.Target`."""
+        ready = self.prepare(layout, read, fixed, reverse, backward)
+        for start, state in zip(ready.starts, initial, strict=True):
+            start[...] = state
+        for first, state in zip(ready.firsts, initial, strict=False):
+            first[...] = 0 if backward else state
+        threads = threads_for(layout.size * self.row_cost)
+        run_team(self.entry, threads, ready.arguments)
+        finals = [end.copy() for end in ready.ends]
+        released = [first.copy() for first in ready.firsts] if backward else []
+        give_back(ready.working)
+        returned, states = ready.returned, self.plan.states
+        return Run(
+            finals,
+            released,
+            {i: returned[states[i]] for i in self.histories},
+            {v: returned[b].reshape(layout.size, -1) for v, b in self.plan.stored.items()},
+            {v: returned[b] for v, b in self.given_away} if layout.index is None else {},
+        )
+
+    def prepare(
+        self,
+        layout: Layout,
+        read: Mapping[Var, Any],
+        fixed: Mapping[Var, Any],
+        reverse: bool,
+        backward: bool,
+    ) -> _Ready:
+        """Take memory, pack the matrices, and write down the arguments of a run."""
         plan, kind, steps, count = self.plan, self.dtype, layout.steps, layout.count
         number = len(layout.tables)
         shares = get_num_threads() if number == 1 and plan.columns is not None else 1
@@ -122,53 +173,35 @@ class _Loop:
         for buffer, at, shape in memory.returned:
             returned[buffer] = block[at : at + math.prod(shape)].reshape(shape)
             addresses[buffer] = address + at * kind.itemsize
-        away = {}
-        for var, buffer in self.given_away:
-            shape = (steps, count) if layout.index is None else (layout.size,)
-            away[var] = numpy.empty((*shape, buffer.width), kind)
-            returned[buffer] = away[var]
-            addresses[buffer] = away[var].ctypes.data
-        given = [numpy.ascontiguousarray(read[v], kind) for v in plan.read]
-        vectors = [
-            numpy.ascontiguousarray(fixed[v], kind)
-            for v, b in plan.fixed.items()
-            if b.kind == "vector"
-        ]
-        names = (*plan.read.values(), *(b for b in plan.fixed.values() if b.kind == "vector"))
-        addresses.update((b, a.ctypes.data) for b, a in zip(names, (*given, *vectors), strict=True))
+        for _, buffer in self.given_away:
+            rows = (steps, count) if layout.index is None else (layout.size,)
+            returned[buffer] = numpy.empty((*rows, buffer.width), kind)
+        given = {b: numpy.ascontiguousarray(read[v], kind) for v, b in plan.read.items()}
+        for var, buffer in self.vectors:
+            given[buffer] = numpy.ascontiguousarray(fixed[var], kind)
+        addresses.update((b, a.ctypes.data) for b, a in given.items())
+        addresses.update((b, returned[b].ctypes.data) for _, b in self.given_away)
         self._pack(fixed, shares, addresses)
-        for i in self.histories:
-            returned[plan.states[i]][steps if reverse else 0] = initial[i]
-        parts = {}
-        for i in self.carried:
-            buffer, start = plan.states[i], initial[i]
-            shape = (4 if layout.fresh is not None else 3, *start.shape)
+        starts, ends, firsts = [], [], []
+        for buffer in plan.states:
+            if buffer.kind == "history":
+                starts.append(returned[buffer][steps if reverse else 0])
+                ends.append(returned[buffer][0 if reverse else steps])
+                continue
             offset = addresses[buffer] - working.memory.ctypes.data
-            parts[buffer] = numpy.ndarray(shape, kind, working.memory, offset)
-            parts[buffer][2] = start
-            parts[buffer][3:] = 0 if backward else start
+            shape = (3 if layout.fresh is None else 4, count, buffer.width)
+            parts = numpy.ndarray(shape, kind, working.memory, offset)
+            starts.append(parts[2])
+            ends.append(parts[2])
+            firsts += list(parts[3:])
         meeting = numpy.zeros(BARRIER_BYTES // 8, numpy.int64)
         flags = [0 if f is None else f.ctypes.data for f in (layout.present, layout.fresh)]
         numbers = [steps, count, reverse, backward, number, shares, chunk]
         together = shares > 1 or (layout.is_contiguous and count < _FEW_ROWS * number)
         numbers += [layout.tables.ctypes.data, *flags, meeting.ctypes.data, together, *self.widths]
         arguments = numpy.array([*numbers, *(addresses[b] for b in self.order)], numpy.int64)
-        run_team(self.entry, threads_for(layout.size * self.row_cost), arguments)
-        last = 0 if reverse else steps
-        finals = [
-            (returned[b][last] if b.kind == "history" else parts[b][2]).copy() for b in plan.states
-        ]
-        released = []
-        if backward and layout.fresh is not None:
-            released = [parts[b][3].copy() for b in plan.states]
-        give_back(working)
-        return Run(
-            finals,
-            released,
-            {i: returned[plan.states[i]] for i in self.histories},
-            {v: returned[b].reshape(layout.size, -1) for v, b in plan.stored.items()},
-            away if layout.index is None else {},
-        )
+        used = (layout, meeting, *given.values())
+        return _Ready(arguments, returned, working, starts, ends, firsts, used)
 
     def _memory(self, size: int, steps: int, count: int, chunk: int, fresh: bool) -> _Memory:
         """Return where each buffer lies in the memory that a run asks for."""
@@ -242,3 +275,43 @@ def _in_rows(array: Any) -> Any:
     """Return an array in which the elements of a row lie side by side."""
     is_so = array.strides[1] == array.itemsize and array.strides[0] % array.itemsize == 0
     return array if is_so else numpy.ascontiguousarray(array)
+
+
+class Stepper:
+    """Takes single steps of a cell: its parameters are packed once, and its memory stays.
+
+    Parameters
+    ----------
+    program : Program
+        Without a backward pass, and with nothing before its loop.
+    parameters : sequence of array
+        What they are now.
+    count : int
+        N.
+    """
+
+    def __init__(self, program: Program, parameters: Sequence[Any], count: int) -> None:
+        plan = program.loop
+        loop = _loop_of(plan)
+        fixed = run(program.once, dict(zip(program.parameters, parameters, strict=True)), namespace)
+        self.inputs = [numpy.zeros((count, v.shape[1]), plan.dtype) for v in program.inputs]
+        read = dict(zip(program.inputs, self.inputs, strict=True))
+        self.entry = loop.entry
+        self.ready = loop.prepare(whole_layout(1, count, 1), read, fixed, False, False)
+        weakref.finalize(self, give_back, self.ready.working)
+
+    def take(self, inputs: Sequence[Any], states: Sequence[Any]) -> list[Any]:
+        """Return the states behind a step.
+
+        Parameters
+        ----------
+        inputs, states : sequence of array
+            Shape (N, width), or any that broadcasts to it.
+        """
+        arguments, _, _, starts, ends, _, _ = self.ready
+        for place, array in zip(self.inputs, inputs, strict=True):
+            place[...] = array
+        for place, array in zip(starts, states, strict=True):
+            place[...] = array
+        run_team(self.entry, 1, arguments)
+        return [end.copy() for end in ends]

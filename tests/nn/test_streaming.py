@@ -1,5 +1,8 @@
 """A layer that takes one step at a time does what it does with the whole sequence."""
 
+import copy
+import threading
+
 import numpy as np
 import pytest
 
@@ -91,19 +94,82 @@ def test_steps_are_the_whole_in_results_and_gradients(kind, rows, layers):
 
 @every_kind
 @shapes
-def test_steps_are_the_loop_of_the_step_to_the_last_bit(kind, rows):
-    layer = KINDS[kind](D, H)
+@pytest.mark.parametrize("threads", [1, 2])
+def test_steps_are_the_whole_to_the_last_bit(kind, rows, threads):
+    layer, before = KINDS[kind](D, H, num_layers=2), mg.get_num_threads()
     x = mg.randn(T, *rows, D)
-    with mg.no_grad():
-        output, finals = stepwise(layer, x)
-        several = x if rows else x[:, None]
-        of, parameters = layer._run_of("_l0")
-        start = tuple(mg.zeros((several.shape[1], width)) for width in layer._widths)
-        expected, ends = scan(of, several, start, parameters, compile="never")
+    try:
+        mg.set_num_threads(threads)
+        with mg.no_grad():
+            output, finals = stepwise(layer, x)
+            expected, ends = layer(x)
+    finally:
+        mg.set_num_threads(before)
     assert not output.requires_grad
-    np.testing.assert_array_equal(output.numpy(), expected.reshape(output.shape).numpy())
-    for a, b in zip(as_tuple(finals), ends, strict=True):
-        np.testing.assert_array_equal(a.numpy(), b.reshape(a.shape).numpy())
+    np.testing.assert_array_equal(output.numpy(), expected.numpy())
+    for a, b in zip(as_tuple(finals), as_tuple(ends), strict=True):
+        np.testing.assert_array_equal(a.numpy(), b.numpy())
+
+
+@every_kind
+def test_steps_equal_the_loop_of_tensors(kind):
+    layer, x = KINDS[kind](D, H, dtype="float64"), mg.randn(T, N, D, dtype="float64")
+    with mg.no_grad():
+        output, _ = stepwise(layer, x)
+    of, parameters = layer._run_of("_l0")
+    start = tuple(mg.zeros((N, width), dtype="float64") for width in layer._widths)
+    expected, _ = scan(of, x, start, parameters, compile="never")
+    np.testing.assert_allclose(output.numpy(), expected.detach().numpy(), rtol=1e-12, atol=1e-14)
+
+
+def test_a_step_sees_every_change_of_the_weights():
+    layer, x = nn.LSTM(D, H), mg.randn(N, D)
+    with mg.no_grad():
+        found = [layer.step(x)[0].numpy()]
+        layer.weight_ih_l0.copy_(layer.weight_ih_l0 * 2)
+        found.append(layer.step(x)[0].numpy())
+        layer.weight_ih_l0 = nn.Parameter(mg.zeros(layer.weight_ih_l0.shape))
+        found.append(layer.step(x)[0].numpy())
+        layer.load_state_dict({k: v + 1 for k, v in layer.state_dict().items()})
+        found.append(layer.step(x)[0].numpy())
+        now = layer(x[None])[0][0].numpy()
+    for i in range(4):
+        assert not any(np.allclose(found[i], other) for other in found[:i])
+    np.testing.assert_array_equal(found[-1], now)
+
+
+def test_results_of_steps_stay_as_they_are():
+    layer = nn.LSTM(D, H)
+    with mg.no_grad():
+        results, state = [], None
+        for _ in range(5):
+            output, state = layer.step(mg.randn(N, D), state)
+            results.append((output, output.numpy().copy(), state[1], state[1].numpy().copy()))
+    for output, kept, c, kept_c in results:
+        np.testing.assert_array_equal(output.numpy(), kept)
+        np.testing.assert_array_equal(c.numpy(), kept_c)
+
+
+def test_layers_that_took_steps_are_copied_and_stepped_by_several_threads():
+    layer, x = nn.GRU(D, H), mg.randn(40, N, D)
+    with mg.no_grad():
+        expected = layer(x)[0].numpy()
+        layer.step(x[0])
+        other = copy.deepcopy(layer)
+    found = {}
+
+    def work(number):
+        with mg.no_grad():
+            found[number] = stepwise(other if number else layer, x)[0].numpy()
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in (0, 1, 2, 3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for result in found.values():
+        np.testing.assert_array_equal(result, expected)
+    assert len(found) == 4
 
 
 @every_kind
