@@ -21,6 +21,7 @@ from minigrad.errors import (
     TraceError,
     check_choice,
     user_line,
+    user_stacklevel,
 )
 from minigrad.graph import Var, ops
 from minigrad.kernels.cell import Step
@@ -358,7 +359,7 @@ def _compiled(
         raise KernelError(f"{reason}; use compile='auto'")
     if reason not in _told:
         _told.add(reason)
-        warnings.warn(f"{reason}; it is interpreted instead", stacklevel=3)
+        warnings.warn(f"{reason}; it is interpreted instead", stacklevel=user_stacklevel())
     return None
 
 

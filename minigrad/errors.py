@@ -87,12 +87,24 @@ def is_user_frame(frame: FrameType) -> bool:
 
 def user_line() -> str:
     """Return ``"file.py:12: source text"`` of the nearest caller outside the package."""
-    frame: FrameType | None = sys._getframe(1)
-    while frame is not None:
-        if is_user_frame(frame):
-            return source_line(frame.f_code.co_filename, frame.f_lineno)
-        frame = frame.f_back
-    return "<unknown line>"
+    frame, _ = _nearest_user()
+    if frame is None:
+        return "<unknown line>"
+    return source_line(frame.f_code.co_filename, frame.f_lineno)
+
+
+def user_stacklevel() -> int:
+    """Return the ``stacklevel`` with which the caller of this function warns at the user's line."""
+    return _nearest_user()[1]
+
+
+def _nearest_user() -> tuple[FrameType | None, int]:
+    """Return the nearest frame of a user, and how far it is from who asks; 1 is its caller."""
+    frame: FrameType | None = sys._getframe(2)
+    level = 1
+    while frame is not None and not is_user_frame(frame):
+        frame, level = frame.f_back, level + 1
+    return frame, level
 
 
 def source_line(filename: str, number: int) -> str:

@@ -357,7 +357,6 @@ def test_what_is_kept_and_what_goes_to_sums_over_rows_is_stored():
         fixed   matrix0[3] = v5
         state   state0[3]
         stored  stored0[3] = v6
-        scratch scratch0[3]
         phase 0
           sweep of width 3
             v4 = read0
@@ -371,11 +370,10 @@ def test_what_is_kept_and_what_goes_to_sums_over_rows_is_stored():
             v12 = multiply(v0, v0)
             v13 = subtract(1, v12)
             v6 = multiply(v11, v13)
-            scratch0 = v6
             stored0 = v6
         phase 1
-          next state0 = scratch0 @ matrix0
-        threads can share 3 columns; they meet before the step and the products of phase 1
+          next state0 = stored0 @ matrix0
+        threads can share 3 columns; they meet before the products of phase 1
         """
     )
 

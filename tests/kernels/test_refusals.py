@@ -1,11 +1,13 @@
 """What cannot be compiled is refused with the line of the step that it stands in."""
 
+import importlib
 import inspect
 from pathlib import Path
 
 import pytest
 
 import minigrad as mg
+from minigrad import nn
 from minigrad.errors import GradientError, KernelError
 from minigrad.kernels import cell, compile, explain, scan
 from minigrad.op import Domain, Op
@@ -174,3 +176,34 @@ def test_a_gradient_that_does_not_exist_is_named_with_its_line():
 def test_explain_names_it_too():
     step = cell(state="h", params=lambda width, hidden: {})(of_an_op)
     assert explain(step, 3, 3).endswith(f"because {REASONS[of_an_op]}, at {marked(of_an_op)}")
+
+
+@pytest.fixture
+def told_anew(monkeypatch):
+    """Each reason is told once in a process; forget what other tests were told."""
+    monkeypatch.setattr(importlib.import_module("minigrad.kernels.scan"), "_told", set())
+
+
+@cell(state="h", params=lambda input_size, hidden_size: {"weight": (hidden_size, input_size)})
+def running(x, h, *, weight):
+    return mg.cumulative_sum(h, axis=-1) + mg.linear(x, weight)
+
+
+def loop():
+    return scan(of_an_op, mg.ones((2, 2, 3)), mg.ones((2, 3)))  # here
+
+
+def layer():
+    return nn.Recurrent(running, 3, 4)(mg.ones((2, 2, 3)))  # here
+
+
+def network():
+    return nn.Sequential(nn.Linear(3, 3), nn.Recurrent(running, 3, 4))(mg.ones((2, 2, 3)))  # here
+
+
+@pytest.mark.parametrize("call", [loop, layer, network], ids=lambda call: call.__name__)
+def test_the_warning_stands_at_the_line_that_called(call, told_anew):
+    with pytest.warns(match="cannot be compiled: .* it is interpreted instead") as told:
+        call()
+    (warning,) = told
+    assert marked(call).startswith(f"{Path(warning.filename).name}:{warning.lineno}: ")
