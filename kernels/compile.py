@@ -68,6 +68,9 @@ def _for_any_rows(step: Step, traced: TracedStep) -> Graph:
     real = traced.states[0].dtype
     if real not in (float32, float64):
         raise Refusal(f"its states are of dtype {real}; only float32 and float64 are compiled")
+    for state in traced.states:
+        if state.dtype != real:
+            raise Refusal(f"its states are of several dtypes: {state!r} beside {real}")
     sizes = {n for var in traced.parameters for n in var.shape}
     for node in traced.graph.nodes:
         sizes.update(n for output in node.outputs for n in output.shape)

@@ -126,6 +126,20 @@ def test_a_value_that_does_not_lie_in_a_row_of_numbers():
     assert f", at {marked(step)};" in told
 
 
+@pytest.mark.parametrize("kind", ["bool", "float64"])
+def test_a_state_keeps_a_dtype_that_is_not_that_of_the_first(kind):
+    def step(x, h, other):
+        return h + x, other
+
+    x, state = mg.ones((2, 2, 3)), (mg.ones((2, 3)), mg.ones((2, 3), dtype=kind))
+    reason = f"its states are of several dtypes: other:{kind}.* beside float32"
+    with pytest.raises(KernelError, match=reason):
+        scan(step, x, state, compile="require")
+    with pytest.warns(match=reason):
+        _, (_, other) = scan(step, x, state)
+    assert other.dtype == mg.dtypes.as_dtype(kind)
+
+
 def test_equal_steps_in_two_places_name_their_own_lines(monkeypatch):
     made = []
     original = compile.make_program
