@@ -61,11 +61,12 @@ class Layout:
 
     def over_time(self, rows: Any) -> Any:
         """Return an array (T, N, ...) of rows (size, ...); zeros behind the lengths."""
-        if self.index is not None:
-            whole = numpy.zeros((self.steps * self.count, *rows.shape[1:]), rows.dtype)
-            whole[self.index] = rows
-            rows = whole
-        return rows.reshape(self.steps, self.count, *rows.shape[1:])
+        shape = (self.steps, self.count, *rows.shape[1:])
+        if self.index is None:
+            return rows.reshape(shape)
+        whole = numpy.zeros(shape, rows.dtype)
+        whole.reshape(-1, *rows.shape[1:])[self.index] = rows
+        return whole
 
     def ordered(self, state: Any) -> Any:
         """Return a state (N, ...) block by block."""

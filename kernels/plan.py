@@ -305,8 +305,14 @@ class _Planner:
 
     def _place_product(self, node: Node) -> None:
         source, matrix = node.inputs
-        place, phase = self.in_memory(source)
         (output,) = node.outputs
+        for var in (source, matrix, output):
+            if var.dtype != self.dtype:
+                raise Refusal(
+                    f"matmul of {source!r} with {matrix!r}: products are compiled in the dtype of the "
+                    f"first state alone, {self.dtype}; see minigrad.astype"
+                )
+        place, phase = self.in_memory(source)
         self._check(output)
         target = Place(self._scratch(output.shape[1]))
         packed = self.vectors.setdefault(
@@ -524,14 +530,35 @@ def _columns(phases: Sequence[Phase], states: Sequence[Buffer]) -> Columns | Non
             return None
         if product.target.buffer in states and product.width != width and not product.width % width:
             return None
-    made = ("scratch", "state", "history", "stored")
-    waiting = [
-        (number, product.source.buffer.kind)
-        for number, phase in enumerate(phases)
-        for product in phase.products
-        if not product.ahead and product.source.buffer.kind in made
-    ]
-    meetings = {number for number, _ in waiting}
-    if len(meetings) == 1 and any(kind == "scratch" for _, kind in waiting):
-        meetings.add(-1)  # else one could write there while another still reads
-    return Columns(width, frozenset(meetings))
+    meetings = _meetings(phases)
+    return None if meetings is None else Columns(width, meetings)
+
+
+def _meetings(phases: Sequence[Phase]) -> frozenset[int] | None:
+    """Return where threads that share columns have to wait; None if they would have to elsewhere, too.
+
+    A product reads the columns of all threads: what they wrote has to be there, and none may write over
+    it before the last one has read it.
+    """
+    written: dict[Buffer, int] = {}  # by what it holds for one step: the first phase that writes it
+    reads: list[tuple[int, Buffer]] = []
+    for number, phase in enumerate(phases):
+        made = set()
+        for product in phase.products:
+            source = product.source.buffer
+            if source in made or source.kind == "ahead":
+                return None
+            made.add(product.target.buffer)
+            if not product.ahead and source.kind in ("scratch", "state", "history", "stored"):
+                reads.append((number, source))
+        places = [place for sweep in phase.sweeps.values() for _, place in sweep.stores]
+        for buffer in (*made, *(place.buffer for place in places)):
+            if buffer.kind == "scratch":
+                written.setdefault(buffer, number)
+    meetings = {number for number, _ in reads}
+    last = max(meetings, default=-1)
+    for number, buffer in reads:
+        overtakes = number == last and all(m > written.get(buffer, number) for m in meetings)
+        if overtakes:
+            return frozenset((-1, *meetings))
+    return frozenset(meetings)

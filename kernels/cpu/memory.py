@@ -35,7 +35,7 @@ class Piece(NamedTuple):
 
 
 class _Pool:
-    """Pieces of memory that nobody uses: never more than were in use at once."""
+    """Pieces of memory that nobody uses: no more than were in use at once."""
 
     def __init__(self) -> None:
         self.free: OrderedDict[int, list[Piece]] = OrderedDict()
@@ -73,7 +73,7 @@ class _Pool:
 
     def _shrink(self) -> None:
         """Let go of the sizes that were given back the longest time ago."""
-        while self.kept + self.in_use > self.most_in_use:
+        while self.kept > self.most_in_use:
             size, pieces = next(iter(self.free.items()))
             if pieces:
                 pieces.pop()
