@@ -223,15 +223,21 @@ def _row_sums(
     """Return the sums over rows of numbers of dtype ``real`` among nodes, and the nodes that are left."""
     turned = {n.outputs[0]: n.inputs[0] for n in behind if n.op.name == "matrix_transpose"}
     made = {output for node in behind for output in node.outputs}
+
+    def is_summed(var: Any) -> bool:
+        return var not in made and len(var.shape) == 2 and var.dtype == real
+
     sums: list[RowSum] = []
     left: list[Node] = []
     for node in behind:
         x, (result,) = node.inputs[0], node.outputs[:1]
-        given = (turned.get(x, x), *node.inputs[1:])
-        fits = all(v not in made and len(v.shape) == 2 and v.dtype == real for v in given)
-        if node.op.name == "matmul" and fits and x in turned:
-            sums.append(RowSum(*given, result))
-        elif node.op.name == "sum_to" and fits and result.size == x.shape[-1]:
+        if (
+            node.op.name == "matmul"
+            and x in turned
+            and all(map(is_summed, (turned[x], node.inputs[1])))
+        ):
+            sums.append(RowSum(turned[x], node.inputs[1], result))
+        elif node.op.name == "sum_to" and is_summed(x) and result.size == x.shape[-1]:
             sums.append(RowSum(x, None, result))
         else:
             left.append(node)

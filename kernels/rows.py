@@ -159,7 +159,7 @@ def rows_of(
 
 
 def _lengths(where: str, steps: int, count: int, lengths: Any) -> Any:
-    values = _on_host(lengths)
+    values = on_host(lengths)
     if values.shape != (count,):
         raise ShapeError(
             f"{where}: lengths have shape {values.shape}; there must be one length for each of the "
@@ -177,7 +177,7 @@ def _lengths(where: str, steps: int, count: int, lengths: Any) -> Any:
 
 
 def _flags(where: str, name: str, steps: int, count: int, flags: Any) -> Any:
-    values = _on_host(flags)
+    values = on_host(flags)
     if values.shape != (steps, count):
         raise ShapeError(
             f"{where}: {name} has shape {values.shape}; it must be (T, N) = {(steps, count)}"
@@ -189,6 +189,7 @@ def _flags(where: str, name: str, steps: int, count: int, flags: Any) -> Any:
     return values
 
 
-def _on_host(values: Any) -> Any:
+def on_host(values: Any) -> Any:
+    """Return an array on the CPU."""
     given = values if isinstance(values, Tensor) else tensor(values)
     return given.detach().cpu().numpy()

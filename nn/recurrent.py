@@ -109,6 +109,7 @@ class Recurrent(CellLayer):
         lengths: Any = None,
         mask: Any = None,
         reset: Any = None,
+        checkpoint_every: int | None = None,
     ) -> tuple[Tensor, Any]:
         """Run over a batch of sequences, or over a single one.
 
@@ -129,6 +130,9 @@ class Recurrent(CellLayer):
             Shape (T, N): where it is false the state is carried and the output is zero.
         reset : tensor of bool, optional
             Shape (T, N): where it is true another sequence begins, from the initial state.
+        checkpoint_every : int, optional
+            Keep nothing for the backward pass but inputs, outputs and the states after every so many
+            steps, and compute what is between them again there: less memory, about a third more time.
 
         Returns
         -------
@@ -146,7 +150,8 @@ class Recurrent(CellLayer):
             If ``input`` holds integers, or its dtype is not that of the weights and states; if
             lengths are no integers, or flags are not bool.
         ArgumentError
-            If there are more or fewer states than the cell has, or a length is negative or beyond T.
+            If there are more or fewer states than the cell has, a length is negative or beyond T, or
+            ``checkpoint_every`` is not positive or given with ``reset``.
         """
         name = type(self).__name__
         self._check_input(input, ("N", "T") if self.batch_first else ("T", "N"))
@@ -181,10 +186,10 @@ class Recurrent(CellLayer):
                 *(initial if batched else [expand_dims(s, 1) for s in initial]), strict=True
             )
         if batched:
-            output, finals = self._run(x, starts, lengths, **flags)
+            output, finals = self._run(x, starts, lengths, checkpoint_every, **flags)
             output = self._swapped(output)
         else:
-            output, finals = self._run(x, starts, **flags)
+            output, finals = self._run(x, starts, None, checkpoint_every, **flags)
             output, finals = squeeze(output, 1), tuple(squeeze(s, 1) for s in finals)
         return output, finals if len(finals) > 1 else finals[0]
 
@@ -248,6 +253,7 @@ class Recurrent(CellLayer):
         x: Tensor,
         starts: Iterator[Sequence[Tensor]],
         lengths: Any = None,
+        checkpoint_every: int | None = None,
         mask: Tensor | None = None,
         reset: Tensor | None = None,
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
@@ -269,6 +275,7 @@ class Recurrent(CellLayer):
                     mask=mask,
                     reset=_last_steps(reset) if back and reset is not None else reset,
                     reverse=back,
+                    checkpoint_every=checkpoint_every,
                 )
                 outputs.append(output)
                 finals.append(final)

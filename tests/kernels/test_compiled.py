@@ -134,6 +134,11 @@ def test_second_derivatives_go_through_the_loop_of_tensors():
         (lambda x, h: x + mg.sum(h, axis=-1)[:, None], (2, 3), "only the last axis, with keepdims"),
         (lambda x, h: x[:, :2] + h[:, ::2], (2, 2), "only neighbouring columns"),
         (lambda x, h: h * 1.0, (2, 3, 4), r"have the shape \(N, width\)"),
+        (
+            lambda x, h: (x > 0) @ mg.ones((3, 3)) + h,
+            (2, 3),
+            "products are compiled in the dtype of",
+        ),
     ],
 )
 def test_what_cannot_be_compiled_says_why(step, state, reason):
@@ -148,6 +153,33 @@ def test_a_parameter_with_a_row_for_each_sequence_is_not_compiled():
     x, h, w = mg.ones((2, 4, 3)), mg.ones((4, 3)), {"w": mg.ones((4, 3))}
     with pytest.raises(KernelError, match="cannot be traced with another number of rows"):
         scan(lambda x, h, *, w: h + x * w, x, h, w, compile="require")
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int64"])
+def test_a_matrix_of_another_dtype_is_not_compiled(dtype):
+    x, h = mg.ones((2, 4, 3), dtype="float64"), mg.ones((4, 3), dtype="float64")
+    w = {"w": mg.ones((3, 3), dtype=dtype)}
+    with pytest.raises(KernelError, match=r"in the dtype of the first state alone, float64"):
+        scan(lambda x, h, *, w: h @ w + x, x, h, w, compile="require")
+
+
+def test_sums_over_rows_in_two_dtypes():
+    """A product before the loop, in single precision: its gradient is no sum of double precision."""
+
+    def step(x, h, *, w, v):
+        return mg.tanh(h @ v + mg.astype(x @ w, "float64"))
+
+    rng = np.random.default_rng(0)
+    x, w = (mg.tensor(rng.normal(size=s), dtype="float32", requires_grad=True)
+            for s in [(3, 2, 7), (7, 5)])  # fmt: skip
+    h, v = (mg.tensor(rng.normal(size=s), requires_grad=True) for s in [(2, 5), (5, 5)])
+    found = []
+    for compile in ("require", "never"):
+        outputs, _ = scan(step, x, h, {"w": w, "v": v}, compile=compile)
+        gradients = mg.grad(mg.sum(mg.sin(outputs)), [x, h, w, v])
+        found.append([r.detach().numpy() for r in (outputs, *gradients)])
+    for a, b in zip(*found, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
 
 
 def test_nothing_to_compute_is_not_compiled():
