@@ -1,4 +1,4 @@
-"""Few rows: threads share the columns of a step, and wait for each other where one reads what others wrote."""
+"""Threads that share the columns of a step wait where one reads what others write."""
 
 import numpy as np
 import pytest
