@@ -200,7 +200,7 @@ def _backward(
         if node.outputs[0] in outside:
             raise Refusal(f"in its backward pass, {outside[node.outputs[0]]}")
     behind = [node for node in live_nodes(rest, others) if node.outputs[0] in outside]
-    sums, after = _row_sums(behind, others, carried.dtype)
+    sums, after = _row_sums(behind, others)
     read_behind = [i for s in sums for i in (s.left, s.right)]
     read_behind += [i for node in after for i in node.inputs]
     asked = dict.fromkeys(v for v in (*read_behind, *others) if isinstance(v, Var))
@@ -217,27 +217,17 @@ def _renamed(value: Any, names: dict[Any, Any]) -> Any:
     return names.get(value, value) if isinstance(value, Var) else value
 
 
-def _row_sums(
-    behind: Sequence[Node], others: Sequence[Any], real: Any
-) -> tuple[list[RowSum], list[Node]]:
-    """Return the sums over rows of numbers of dtype ``real`` among nodes, and the nodes that are left."""
+def _row_sums(behind: Sequence[Node], others: Sequence[Any]) -> tuple[list[RowSum], list[Node]]:
+    """Return the sums over rows among nodes, and the nodes that are left."""
     turned = {n.outputs[0]: n.inputs[0] for n in behind if n.op.name == "matrix_transpose"}
     made = {output for node in behind for output in node.outputs}
-
-    def is_summed(var: Any) -> bool:
-        return var not in made and len(var.shape) == 2 and var.dtype == real
-
     sums: list[RowSum] = []
     left: list[Node] = []
     for node in behind:
         x, (result,) = node.inputs[0], node.outputs[:1]
-        if (
-            node.op.name == "matmul"
-            and x in turned
-            and all(map(is_summed, (turned[x], node.inputs[1])))
-        ):
+        if node.op.name == "matmul" and x in turned and node.inputs[1] not in made:
             sums.append(RowSum(turned[x], node.inputs[1], result))
-        elif node.op.name == "sum_to" and is_summed(x) and result.size == x.shape[-1]:
+        elif node.op.name == "sum_to" and x not in made and result.size == x.shape[-1]:
             sums.append(RowSum(x, None, result))
         else:
             left.append(node)

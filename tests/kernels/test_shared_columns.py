@@ -4,8 +4,11 @@ import numpy as np
 import pytest
 
 import minigrad as mg
+from minigrad.graph import Var
 from minigrad.kernels import scan
+from minigrad.kernels.program import make_program
 from minigrad.kernels.targets import numba_cpu
+from minigrad.kernels.trace import trace
 
 WIDTH = 40
 SQUARE = (WIDTH, WIDTH)
@@ -33,13 +36,14 @@ def product_in_the_middle(x, h, *, a, b):
     return mg.tanh(x + (mg.sigmoid(x + h @ a) * h) @ b)
 
 
-STEPS = [
-    product_of_product_of_state,
-    product_of_part_of_product,
-    product_of_product_of_input,
-    product_of_values_of_two_phases,
-    product_in_the_middle,
-]
+# before the products of which phases threads wait, -1 for the beginning of a step; None: not shared
+MEETINGS = {
+    product_of_product_of_state: None,
+    product_of_part_of_product: None,
+    product_of_product_of_input: None,
+    product_of_values_of_two_phases: {-1, 1, 2},
+    product_in_the_middle: {0, 1},
+}
 
 
 @pytest.fixture
@@ -50,7 +54,15 @@ def team():
     mg.set_num_threads(before)
 
 
-@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize(("step", "meetings"), MEETINGS.items())
+def test_where_threads_wait(step, meetings):
+    x, h = Var((7, WIDTH), "float64"), Var((7, WIDTH), "float64")
+    graph = trace(step, [x], [h], {name: Var(SQUARE, "float64", name) for name in "ab"})
+    columns = make_program(graph, 1, 1, None).loop.columns
+    assert (None if columns is None else columns.meetings) == meetings
+
+
+@pytest.mark.parametrize("step", MEETINGS)
 def test_no_thread_reads_too_early_or_writes_too_soon(step, team, monkeypatch):
     monkeypatch.setattr(numba_cpu, "threads_for", lambda operations: mg.get_num_threads())
     rng = np.random.default_rng(0)
