@@ -37,10 +37,10 @@ _JOINED = (1 << 32) - 1
 _CLOSED = 1 << 32
 _REGION = 1 << 33
 
-# A thread without work stays awake for about a fifth of a millisecond, so that the phases of one
+# A thread without work stays awake for about a millisecond, so that the phases of one
 # training step find it ready. A region waits half of that for the threads to wake up, and does so
 # without giving its core away: it might not get it back for milliseconds.
-_MOMENTS_BEFORE_SLEEP = 1500
+_MOMENTS_BEFORE_SLEEP = 6000
 # So many multiplications take some microseconds, about as long as it takes to form a team.
 _WORTH_A_TEAM = 200_000
 _PAUSES_FOR_JOINING = 4000
