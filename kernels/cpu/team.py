@@ -38,7 +38,7 @@ _CLOSED = 1 << 32
 _REGION = 1 << 33
 
 # A thread without work stays awake for about a millisecond, so that the phases of one
-# training step find it ready. A region waits half of that for the threads to wake up, and does so
+# training step find it ready. A region waits a tenth of that for the threads to wake up, and does so
 # without giving its core away: it might not get it back for milliseconds.
 _MOMENTS_BEFORE_SLEEP = 6000
 # So many multiplications take some microseconds, about as long as it takes to form a team.
