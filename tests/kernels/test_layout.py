@@ -1,0 +1,107 @@
+"""Where rows lie: packed by tables and back, the longest sequences first."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from minigrad.kernels.layout import layout_of, whole_layout
+from minigrad.kernels.rows import rows_of
+
+sizes = st.tuples(st.integers(1, 7), st.integers(1, 7), st.integers(1, 4))
+seeds = st.integers(0, 999)
+
+
+def rows_from(steps, count, **options):
+    found = rows_of("test", steps, count, "cpu", *map(options.get, ("lengths", "mask", "reset")))
+    return found and found.as_arrays()
+
+
+def positions(layout, block):
+    """Return where the rows of each step of a block lie."""
+    table = layout.tables[block]
+    return [range(at, at + n) for at, n in zip(table[1::2], table[2::2], strict=True)]
+
+
+@given(sizes, seeds)
+def test_packed_rows_come_back(sizes, seed):
+    steps, count, blocks = sizes
+    blocks, rng = min(blocks, count), np.random.default_rng(seed)
+    lengths = rng.integers(0, steps + 1, count)
+    layout = layout_of(steps, count, blocks, rows_from(steps, count, lengths=lengths))
+    array = rng.normal(size=(steps, count, 2))
+    inside = np.arange(steps)[:, None] < lengths
+    rows = layout.rows_of(array)
+    assert rows.shape == (layout.size, 2)
+    assert layout.size == inside.sum()
+    np.testing.assert_array_equal(layout.over_time(rows), np.where(inside[..., None], array, 0))
+    state = rng.normal(size=(count, 3))
+    np.testing.assert_array_equal(layout.unordered(layout.ordered(state)), state)
+
+
+@given(sizes, seeds)
+def test_tables_lead_to_the_rows_of_their_sequences(sizes, seed):
+    steps, count, blocks = sizes
+    blocks, rng = min(blocks, count), np.random.default_rng(seed)
+    lengths = rng.integers(0, steps + 1, count)
+    layout = layout_of(steps, count, blocks, rows_from(steps, count, lengths=lengths))
+    named = np.stack(np.meshgrid(np.arange(steps), np.arange(count), indexing="ij"), axis=-1)
+    rows = layout.rows_of(named)
+    order = np.arange(count) if layout.order is None else layout.order
+    seen = []
+    for block, begin in enumerate(layout.tables[:, 0]):
+        for t, there in enumerate(positions(layout, block)):
+            seen += there
+            expected = [(t, n) for n in order[begin : begin + len(there)]]
+            assert [tuple(row) for row in rows[there.start : there.stop]] == expected
+            assert all(lengths[n] > t for _, n in expected)
+    assert sorted(seen) == list(range(layout.size))
+
+
+def test_the_longest_sequence_of_a_block_comes_first():
+    layout = layout_of(5, 4, 2, rows_from(5, 4, lengths=[1, 5, 0, 3]))
+    assert layout.order.tolist() == [1, 0, 3, 2]
+    assert layout.tables[:, 0].tolist() == [0, 2]
+    assert layout.tables[:, 2::2].tolist() == [[2, 1, 1, 1, 1], [1, 1, 1, 0, 0]]
+    assert layout.is_contiguous
+    assert layout.present is None
+    assert layout.fresh is None
+
+
+def test_holes_are_flagged_and_filled_with_zeros():
+    mask = [[True, False], [True, True], [False, True]]
+    reset = [[False, False], [False, True], [False, False]]
+    layout = layout_of(3, 2, 1, rows_from(3, 2, mask=mask, reset=reset))
+    # behind its last present step the first sequence has ended
+    assert layout.order.tolist() == [1, 0]
+    assert layout.index.tolist() == [1, 0, 3, 2, 5]
+    assert layout.present.tolist() == [0, 1, 1, 1, 1]
+    assert layout.fresh.tolist() == [0, 0, 1, 0, 0]
+    given = np.arange(1.0, 7).reshape(3, 2, 1)
+    assert layout.rows_of(given)[:, 0].tolist() == [0, 1, 4, 3, 6]
+    assert given.min() == 1, "the array itself is left as it is"
+
+
+def test_a_reset_behind_the_last_present_step_is_no_end():
+    mask = [[True], [False], [False]]
+    reset = [[False], [False], [True]]
+    layout = layout_of(3, 1, 1, rows_from(3, 1, mask=mask, reset=reset))
+    assert layout.size == 3
+    assert layout.present.tolist() == [1, 0, 0]
+
+
+@pytest.mark.parametrize(("count", "blocks", "counts"), [(7, 3, [2, 2, 3]), (3, 3, [1, 1, 1])])
+def test_whole_sequences_lie_step_by_step(count, blocks, counts):
+    layout = whole_layout(2, count, blocks)
+    assert layout.tables[:, 2].tolist() == counts
+    assert layout.tables[:, 3].tolist() == (layout.tables[:, 1] + count).tolist()
+    assert layout.is_contiguous == (blocks == 1)
+    array = np.arange(2 * count * 3.0).reshape(2, count, 3)
+    assert np.shares_memory(layout.rows_of(array), array)
+    assert np.shares_memory(layout.over_time(layout.rows_of(array)), array)
+
+
+def test_the_same_rows_have_the_same_layout_whatever_the_number_of_blocks():
+    """The backward pass reads what the forward pass has stored, also if the threads have changed."""
+    rows = rows_from(3, 4, lengths=[1, 2, 3, 0])
+    assert layout_of(3, 4, 2, rows) is layout_of(3, 4, 1, rows)
