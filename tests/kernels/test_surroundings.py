@@ -113,7 +113,7 @@ def test_equal_numbers_of_other_kinds_differ():
         functools.partial(helper),
         cells.lstm.surroundings,
     ],
-    ids=repr,
+    ids=["list", "dict", "object", "tensor", "module", "type", "class", "partial", "method"],
 )  # fmt: skip
 def test_what_could_change_unseen_is_not_taken_for_known(value):
     step = reading(value)
