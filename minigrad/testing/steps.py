@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,7 +28,6 @@ _PAIRS: dict[str, Callable[[Any, Any], Any]] = {
     "where": lambda a, b: where(a > 0, a, b),
 }
 _REDUCTIONS = {f.__name__: f for f in (sum, mean, max)}
-_WIDEST = 5
 
 
 @dataclass
@@ -71,8 +70,11 @@ class RandomStep:
 class _Writer:
     """Writes a step line by line, and knows the width of each value."""
 
-    def __init__(self, draw: Any, inputs: list[int], states: list[int]) -> None:
+    def __init__(
+        self, draw: Any, inputs: list[int], states: list[int], widths: Sequence[int]
+    ) -> None:
         self.draw = draw
+        self.products = widths
         self.step = RandomStep(inputs, states)
         self.widths = [*inputs, *states]
 
@@ -121,7 +123,7 @@ class _Writer:
             name, b = self.draw(st.sampled_from(sorted(_PAIRS))), self.pick(width, 1)
             self.write(f"{name}({a}, {b})", lambda v, p: _PAIRS[name](v[a], v[b]), width)
         elif kind == "product":
-            self.product(a, self.draw(st.integers(1, _WIDEST)))
+            self.product(a, self.draw(st.sampled_from(self.products)))
         elif kind == "unit":
             u = self.parameter(width)
             self.write(f"{a} * {u}", lambda v, p: v[a] * p[u], width)
@@ -164,18 +166,22 @@ class _Writer:
 
 
 @st.composite
-def random_steps(draw: Any, max_lines: int = 12) -> RandomStep:
+def random_steps(
+    draw: Any, max_lines: int = 12, widths: Sequence[int] = (1, 2, 3, 4)
+) -> RandomStep:
     """Steps with one or two inputs and one to three states of different widths.
 
     Parameters
     ----------
     max_lines : int
         How many operations a step has at most, besides those that make its results.
+    widths : sequence of int
+        What inputs, states and products are as wide as.
     """
-    widths = st.integers(1, 4)
-    inputs = draw(st.lists(widths, min_size=1, max_size=2))
-    states = draw(st.lists(widths, min_size=1, max_size=3))
-    writer = _Writer(draw, inputs, states)
+    some = st.sampled_from(widths)
+    inputs = draw(st.lists(some, min_size=1, max_size=2))
+    states = draw(st.lists(some, min_size=1, max_size=3))
+    writer = _Writer(draw, inputs, states, widths)
     for _ in range(draw(st.integers(0, max_lines))):
         writer.any_line()
     return writer.finish()

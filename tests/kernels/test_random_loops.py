@@ -1,0 +1,95 @@
+"""Random steps, compiled: equal to the loop of tensors in float64, outputs and every gradient.
+
+To compile a step takes seconds, and to run it once more nothing. So each step is run for several sizes.
+"""
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import minigrad as mg
+from minigrad import nn
+from minigrad.graph import Var
+from minigrad.kernels import scan
+from minigrad.kernels.emit.numba_source import numba_source
+from minigrad.kernels.program import make_program
+from minigrad.kernels.targets import numba_cpu
+from minigrad.kernels.trace import trace
+from minigrad.testing.steps import random_steps
+
+WIDTHS = (1, 2, 3, 5, 8, 9, 16, 17)
+SIZES = [(0, 2), (1, 1), (5, 0), (4, 3), (2, 19), (9, 6)]
+PROFILE = settings()
+
+
+@pytest.fixture(autouse=True)
+def several_threads(monkeypatch):
+    """Let three threads work, also where it is not worth it."""
+    monkeypatch.setattr(numba_cpu, "threads_for", lambda operations: mg.get_num_threads())
+    before = mg.get_num_threads()
+    mg.set_num_threads(3)
+    yield
+    mg.set_num_threads(before)
+
+
+def options_for(steps, rows, broken, rng):
+    options = {"reverse": bool(rng.integers(2))}
+    if broken:
+        options["lengths"] = rng.integers(0, steps + 1, rows)
+        options["mask"] = rng.random((steps, rows)) < 0.8
+        options["reset"] = rng.random((steps, rows)) < 0.3
+    return options
+
+
+def results_of(step, inputs, number, compile, options):
+    """Return outputs, final states, and gradients by all inputs."""
+    first, second = number
+    params = dict(zip(step.parameters, inputs[second:], strict=True))
+    outputs, final = scan(
+        step, inputs[:first], inputs[first:second], params, compile=compile, **options
+    )
+    results = [outputs, *final]
+    loss = sum(mg.sum(mg.sin(r + 0.1 * i)) for i, r in enumerate(results))
+    gradients = (
+        mg.grad(loss, inputs, allow_unused=True) if loss.requires_grad else [None] * len(inputs)
+    )
+    zeros = map(mg.zeros_like, inputs)
+    gradients = [z if g is None else g for g, z in zip(gradients, zeros, strict=True)]
+    return [r.detach().numpy() for r in (*results, *gradients)]
+
+
+@settings(
+    max_examples=max(3, PROFILE.max_examples // 2),
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(random_steps(widths=WIDTHS), st.booleans(), st.integers(0, 999))
+def test_random_steps(step, broken, seed):
+    rng = np.random.default_rng(seed)
+    for steps, rows in SIZES:
+        shapes = [(steps, rows, w) for w in step.inputs] + [(rows, w) for w in step.states]
+        shapes += step.parameters.values()
+        inputs = [
+            mg.tensor(rng.uniform(-0.7, 0.7, shape), dtype="float64", requires_grad=True)
+            for shape in shapes
+        ]
+        number = len(step.inputs), len(step.inputs) + len(step.states)
+        options = options_for(steps, rows, broken, rng)
+        found = [results_of(step, inputs, number, way, options) for way in ("require", "never")]
+        for a, b in zip(*found, strict=True):
+            largest = np.abs(b).max(initial=1e-2)
+            np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-9 * largest, err_msg=str(options))
+
+
+def test_cells_of_other_widths_have_the_same_text():
+    """So that nothing new is compiled for them."""
+    texts, real = set(), np.dtype("float32")
+    for width, hidden in [(3, 21), (5, 42), (7, 1003)]:
+        shapes = nn.cells.lstm.initial_parameters(width, hidden)
+        x, *states = (Var((11, w), real) for w in (width, hidden, hidden))
+        params = {name: Var(tuple(shape), real, name) for name, shape in shapes.items()}
+        graph = trace(nn.cells.lstm, [x], states, params)
+        program = make_program(graph, 1, 2, [0, *range(3, len(graph.inputs))])
+        plans = (program.loop, program.backward.loop)
+        texts.add(tuple(numba_source(plan, 16).text for plan in plans))
+    assert len(texts) == 1
