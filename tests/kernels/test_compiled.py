@@ -111,6 +111,37 @@ def test_results_do_not_depend_on_the_number_of_threads():
     assert found[0] == found[1] == found[2]
 
 
+def test_results_with_lengths_do_not_depend_on_the_number_of_threads():
+    params = {
+        name: mg.randn(*shape, dtype="float64", requires_grad=True)
+        for name, shape in nn.cells.lstm.initial_parameters(3, 21).items()
+    }
+    x, h, c = (mg.randn(*shape, dtype="float64") for shape in [(9, 7, 3), (7, 21), (7, 21)])
+    before, found = mg.get_num_threads(), []
+    try:
+        for number in (1, 2, 3):
+            mg.set_num_threads(number)
+            lengths = [9, 1, 4, 0, 7, 7, 2]
+            outputs, _ = scan(nn.cells.lstm, x, (h, c), params, lengths=lengths, compile="require")
+            gradients = mg.grad(mg.sum(mg.sin(outputs)), list(params.values()))
+            found.append([outputs.tolist(), *(g.tolist() for g in gradients)])
+    finally:
+        mg.set_num_threads(before)
+    assert found[0] == found[1] == found[2]
+
+
+def test_gradients_behind_the_loop_do_not_read_absent_rows():
+    def step(x, h):
+        parts = mg.reshape(x, (x.shape[0], 2, 3))
+        return mg.tanh(h + mg.mean(mg.log(parts), axis=1))
+
+    x = mg.rand(3, 2, 6, dtype="float64", requires_grad=True) + 0.5
+    mask = [[True, True], [True, False], [True, True]]
+    outputs, _ = scan(step, x, mg.zeros((2, 3), dtype="float64"), mask=mask, compile="require")
+    (g,) = mg.grad(mg.sum(outputs), [x])
+    assert np.isfinite(g.numpy()).all()
+
+
 def test_second_derivatives_go_through_the_loop_of_tensors():
     step, dtype, width, widths, shapes = CASES["gru-float64"]
     params = {

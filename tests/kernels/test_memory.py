@@ -1,7 +1,10 @@
 """Memory that is used again: aligned, never by two at once, and no more than was needed at once."""
 
 import gc
+import os
+import signal
 import threading
+import warnings
 
 import numpy as np
 import pytest
@@ -102,3 +105,28 @@ def test_threads_never_get_the_same_memory():
     for thread in threads:
         thread.join()
     assert not wrong
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system cannot fork")
+def test_a_child_can_borrow_whatever_another_thread_did():
+    held, done = threading.Event(), threading.Event()
+
+    def hold():
+        with memory._pool.lock:
+            held.set()
+            done.wait()
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    held.wait()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of a fork with threads
+        child = os.fork()
+    if not child:
+        signal.alarm(2)
+        memory.give_back(memory.borrow(10_000))
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    done.set()
+    thread.join()
+    assert status == 0
