@@ -1,8 +1,8 @@
 """Where the rows of each step lie in memory, and how they are divided into blocks.
 
 A block is a set of sequences that one thread takes through all steps. Rows behind the length of their
-sequence are not in memory at all: in a block the longest sequence comes first, so that the rows of a
-step are the first ones of those of a shorter one, and they are packed step by step.
+sequence are not in memory at all: the longest sequence comes first, so that the sequences of a step are
+the first ones of those of the step before it, and its rows are packed behind those of that step.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ def _broken_layout(steps: int, count: int, blocks: int, rows: Rows) -> Layout:
     else:
         order, tables, index = _packed(lengths, steps, blocks)
         flags = present.reshape(-1)[index], fresh.reshape(-1)[index]
-        size, is_contiguous = len(index), True
+        size, is_contiguous = len(index), blocks == 1
     return Layout(
         steps,
         count,
@@ -137,18 +137,22 @@ def _broken_layout(steps: int, count: int, blocks: int, rows: Rows) -> Layout:
 
 
 def _packed(lengths: Any, steps: int, blocks: int) -> tuple[Any, Any, Any]:
-    """Return the order of sequences, the tables, and the index of the rows."""
+    """Return the order of sequences, the tables, and the index of the rows.
+
+    The rows of a step lie in the order of the lengths, whatever the number of blocks: so sums over rows
+    do not depend on it. A block is a range of that order, with its share of all rows.
+    """
     count = len(lengths)
-    ranks = numpy.argsort(-lengths, kind="stable")
-    members = [ranks[block::blocks] for block in range(blocks)]
+    order = numpy.argsort(-lengths, kind="stable")
+    work = numpy.cumsum(lengths[order])
+    # a sequence goes where its middle is
+    shares = work[-1] * numpy.arange(1, blocks) / blocks
+    bounds = numpy.array([0, *numpy.searchsorted(work - lengths[order] / 2, shares), count])
+    there = numpy.arange(steps)[:, None] < lengths[order]
+    at, which = numpy.nonzero(there)
+    active = there.sum(axis=1)
     tables = numpy.empty((blocks, 1 + 2 * steps), numpy.int64)
-    index, begin, size = [], 0, 0
-    for table, sequences in zip(tables, members, strict=True):
-        there = numpy.arange(steps)[:, None] < lengths[sequences]
-        at, which = numpy.nonzero(there)
-        index.append(at * count + sequences[which])
-        counts = there.sum(axis=1)
-        table[0], table[2::2] = begin, counts
-        table[1::2] = size + numpy.cumsum(counts) - counts
-        begin, size = begin + len(sequences), size + len(at)
-    return numpy.concatenate(members), tables, numpy.concatenate(index)
+    tables[:, 0] = bounds[:-1]
+    tables[:, 1::2] = numpy.cumsum(active) - active + bounds[:-1, None]
+    tables[:, 2::2] = numpy.clip(active, bounds[:-1, None], bounds[1:, None]) - bounds[:-1, None]
+    return order, tables, at * count + order[which]

@@ -6,6 +6,7 @@ the same sizes again and again, so what it has let go is kept for the next one.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import OrderedDict
 from typing import Any, NamedTuple
@@ -73,17 +74,25 @@ class _Pool:
 
     def _shrink(self) -> None:
         """Let go of the sizes that were given back the longest time ago."""
-        while self.kept > self.most_in_use:
+        while self.free and self.kept > self.most_in_use:
             size, pieces = next(iter(self.free.items()))
             if pieces:
-                pieces.pop()
                 self.kept -= size
+                pieces.pop()
             else:
                 del self.free[size]
 
 
 _pool = _Pool()
 borrow, give_back = _pool.borrow, _pool.give_back
+
+
+def _start_anew() -> None:
+    """In a forked child no other thread holds the lock any more."""
+    _pool.lock = threading.RLock()
+
+
+os.register_at_fork(after_in_child=_start_anew)
 
 
 class _Owner:

@@ -178,7 +178,7 @@ def adjoint(
     )
     values.update((v, a != 0 if v.dtype == bool_ else a) for v, a in found.stored.items())
     values.update(target.sum_rows(backward.sums, values))
-    run(_for_rows(backward.after, program.rows, layout.size), values, m)
+    values.update(_behind(m, program, values, layout))
     wanted = {}
     for i, var in backward.wanted.items():
         if var is None:
@@ -231,12 +231,30 @@ def _before(m: Any, program: Program, values: Arrays, layout: Layout) -> dict[Va
         given.update((v, values[v][there]) for v in program.inputs)
     run(_for_rows(program.before, program.rows, size), given, m)
     made = {output: given[output] for node in program.before for output in node.outputs}
-    if there is None:
-        return made
-    whole = {}
+    return made if there is None else _scattered(m, made, program.rows, layout, there)
+
+
+def _behind(m: Any, program: Program, values: Arrays, layout: Layout) -> dict[Var, Any]:
+    """Return what is made behind the loop. What stands in absent rows is not used for it."""
+    assert program.backward is not None
+    nodes, rows, size, there = program.backward.after, program.rows, layout.size, None
+    given = dict(values)
+    if layout.present is not None and nodes:
+        there = m.nonzero(layout.present)[0]
+        size = len(there)
+        given = {v: a[there] if v.shape[:1] == (rows,) else a for v, a in given.items()}
+    run(_for_rows(nodes, rows, size), given, m)
+    made = {output: given[output] for node in nodes for output in node.outputs}
+    return made if there is None else _scattered(m, made, rows, layout, there)
+
+
+def _scattered(m: Any, made: Arrays, rows: int, layout: Layout, there: Any) -> dict[Var, Any]:
+    """Return arrays whose rows are those ``there``, with zeros between them."""
+    whole = dict(made)
     for var, array in made.items():
-        whole[var] = m.zeros((layout.size, *array.shape[1:]), dtype=array.dtype)
-        whole[var][there] = array
+        if var.shape[:1] == (rows,):
+            whole[var] = m.zeros((layout.size, *array.shape[1:]), dtype=array.dtype)
+            whole[var][there] = array
     return whole
 
 
