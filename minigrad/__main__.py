@@ -51,7 +51,7 @@ def _parser() -> ArgumentParser:
     commands.add_parser("info", help=text, description=text).set_defaults(run=info)
     text = (
         "compile what is needed once per machine, and the loops of cells, so that the first training "
-        "need not wait; a loop is compiled for its sizes, so give yours"
+        "need not wait; widths that are multiples of 16 share one text, others another"
     )
     warm = commands.add_parser("warmup", help=text, description=text)
     warm.set_defaults(run=warmup)
