@@ -13,7 +13,7 @@ from minigrad.kernels.cell import Cell
 from minigrad.kernels.compile import program_of
 from minigrad.kernels.normalize import Refusal
 from minigrad.kernels.plan import LoopPlan
-from minigrad.kernels.program import Backward, Program
+from minigrad.kernels.program import Program
 from minigrad.kernels.step import TracedStep
 from minigrad.kernels.surroundings import why_unknown
 from minigrad.kernels.trace import trace
@@ -99,7 +99,8 @@ def _lines(program: Program) -> list[str]:
             f"{_number(len(kept), 'value')} of T*N rows, {sum(kept) * loop.dtype.itemsize} bytes a row",
         ),
         ("each step back", _inside(backward.loop)),
-        ("after the loop", _behind(backward)),
+        ("every some steps", _summed(backward.loop)),
+        ("after the loop", _operations(backward.after)),
     ]
     return [f"  {name:<16}{text}" for name, text in rows if text]
 
@@ -119,17 +120,15 @@ def _inside(plan: LoopPlan) -> str:
     return "; ".join(parts) or "nothing"
 
 
-def _behind(backward: Backward) -> str:
+def _summed(plan: LoopPlan) -> str:
     parts = [
-        f"product ({s.left.shape[1]},T*N)x(T*N,{s.right.shape[1]})"
-        for s in backward.sums
+        f"product ({s.outer},T*N)x(T*N,{s.inner})"
+        for s in plan.sums
         if s.right is not None
     ]
-    biases = sum(s.right is None for s in backward.sums)
+    biases = sum(s.right is None for s in plan.sums)
     if biases:
         parts.append(f"{_number(biases, 'sum')} over T*N rows")
-    if others := _operations(backward.after):
-        parts.append(others)
     return "; ".join(parts)
 
 

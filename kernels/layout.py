@@ -7,7 +7,7 @@ the first ones of those of the step before it, and its rows are packed behind th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -29,25 +29,25 @@ class Layout:
     tables : numpy.ndarray of int64
         Shape (blocks, 1 + 2 T): the number of the first sequence of the block in ``order``, and for each
         step the position of its first row and how many rows it has.
-    is_contiguous : bool
-        Whether the rows of a block follow each other from step to step.
     index : numpy.ndarray of int64, optional
         Shape (size,): which of the T * N rows lies there. None: all of them, in their order.
     order : numpy.ndarray of int64, optional
         Shape (N,): the sequences, block by block. None: in their order.
     present, fresh : numpy.ndarray of int64, optional
         Shape (size,). None: all rows are present, none is fresh.
+    frames : dict
+        Where a target keeps what it has found out about loops with these rows.
     """
 
     steps: int
     count: int
     size: int
     tables: Any
-    is_contiguous: bool
     index: Any = None
     order: Any = None
     present: Any = None
     fresh: Any = None
+    frames: dict[Any, Any] = field(default_factory=dict)
 
     def rows_of(self, array: Any) -> Any:
         """Return the rows (size, ...) of an array (T, N, ...); zeros where a row is absent."""
@@ -89,7 +89,7 @@ def whole_layout(steps: int, count: int, blocks: int) -> Layout:
     tables[:, 0] = bounds[:-1]
     tables[:, 1::2] = numpy.arange(steps) * count + bounds[:-1, None]
     tables[:, 2::2] = (bounds[1:] - bounds[:-1])[:, None]
-    return Layout(steps, count, steps * count, tables, is_contiguous=blocks == 1)
+    return Layout(steps, count, steps * count, tables)
 
 
 def layout_of(steps: int, count: int, blocks: int, rows: Rows | None) -> Layout:
@@ -118,17 +118,16 @@ def _broken_layout(steps: int, count: int, blocks: int, rows: Rows) -> Layout:
         whole = whole_layout(steps, count, blocks)
         index, flags = None, (present.reshape(-1), fresh.reshape(-1))
         order, tables = None, whole.tables
-        size, is_contiguous = whole.size, whole.is_contiguous
+        size = whole.size
     else:
         order, tables, index = _packed(lengths, steps, blocks)
         flags = present.reshape(-1)[index], fresh.reshape(-1)[index]
-        size, is_contiguous = len(index), blocks == 1
+        size = len(index)
     return Layout(
         steps,
         count,
         size,
         tables,
-        is_contiguous,
         index,
         order,
         None if flags[0].all() else flags[0].astype(numpy.int64),

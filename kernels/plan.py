@@ -20,7 +20,9 @@ from minigrad.kernels.normalize import REDUCTIONS, Refusal, columns_of
 from minigrad.kernels.scalar import Tracer
 from minigrad.ops.shape import part_sizes
 
-Kind = Literal["read", "stored", "state", "history", "ahead", "scratch", "vector", "matrix"]
+Kind = Literal[
+    "read", "stored", "passing", "state", "history", "ahead", "scratch", "vector", "matrix"
+]
 
 
 @dataclass(eq=False)
@@ -33,8 +35,8 @@ class Buffer:
     width : int
         Columns.
     kind : str
-        "read": (T, N, width), made before the loop. "stored": (T, N, width), written by it.
-        "state": (N, width), carried from step to step. "history": (T + 1, N, width), a state of all
+        "read": (T, N, width), made before the loop. "stored": (T, N, width), written by it. "passing":
+        (N, width) for each of some steps, written by it and read behind the last of them. "state": (N, width), carried from step to step. "history": (T + 1, N, width), a state of all
         steps. "scratch": (N, width), within a step. "ahead": (N, width) for each of some steps, made
         before the first of them. "vector": (width,), made of parameters. "matrix": made of parameters,
         for products.
@@ -58,8 +60,8 @@ class Place:
 class Product:
     """``target = start + source @ matrix``; zero stands for a start of None.
 
-    ``ahead``: it reads nothing that the loop makes, so it can be computed for many steps at once.
-    ``behind``: nothing in the loop reads its result, so that can be done behind the last step.
+    ``ahead``: it reads nothing that the loop makes, so it can be computed for some steps at once.
+    ``behind``: nothing in the loop reads its result, so that can be done behind some steps.
     """
 
     source: Place
@@ -74,6 +76,38 @@ class Product:
     def width(self) -> int:
         """The columns of the result."""
         return self.matrix.width
+
+
+@dataclass(frozen=True)
+class RowSum:
+    """A sum over the rows of all steps: ``transposed(left) @ right``, or of the columns of ``left``."""
+
+    left: Var
+    right: Var | None
+    result: Var
+
+
+@dataclass(frozen=True, eq=False)
+class PlacedSum:
+    """A `RowSum`, and where its rows lie: (outer, inner) numbers, taken behind some steps at once.
+
+    ``name``: of the memory for the result. ``right``: None for a sum of columns, which are one ``inner``.
+    """
+
+    result: Var
+    name: str
+    left: Buffer
+    right: Buffer | None
+
+    @property
+    def outer(self) -> int:
+        """The columns of ``left``."""
+        return self.left.width
+
+    @property
+    def inner(self) -> int:
+        """The columns of ``right``."""
+        return 1 if self.right is None else self.right.width
 
 
 @dataclass
@@ -148,6 +182,8 @@ class LoopPlan:
         Whether rows may be absent or begin anew.
     given_away : frozenset of Var
         What of ``stored`` leaves the loop for good, and needs memory of its own.
+    sums : tuple of PlacedSum
+        Over the rows of all steps.
     """
 
     phases: tuple[Phase, ...]
@@ -160,6 +196,7 @@ class LoopPlan:
     columns: Columns | None
     broken: bool
     given_away: frozenset[Var]
+    sums: tuple[PlacedSum, ...]
 
 
 def plan_loop(
@@ -171,6 +208,8 @@ def plan_loop(
     histories: Sequence[int],
     broken: bool,
     given_away: frozenset[Var] = frozenset(),
+    passing: frozenset[Var] = frozenset(),
+    sums: Sequence[RowSum] = (),
 ) -> LoopPlan:
     """Plan the loop that computes ``nodes`` in each step.
 
@@ -190,20 +229,23 @@ def plan_loop(
         Whether rows may be absent or begin anew.
     given_away : frozenset of Var
         What of ``stored`` leaves the loop for good.
+    passing : frozenset of Var
+        What of ``stored`` nobody reads but ``sums``.
+    sums : sequence of RowSum
 
     Raises
     ------
     Refusal
         If something has no place in a compiled loop.
     """
-    planner = _Planner(nodes, states, new_states, stored, fixed, histories)
+    planner = _Planner(nodes, states, new_states, stored, fixed, histories, passing)
     for node in nodes:
         try:
             planner.place(node)
         except Refusal as refusal:
             refusal.line = node.line
             raise
-    return planner.finish(new_states, broken, given_away)
+    return planner.finish(new_states, broken, given_away, sums)
 
 
 class _Planner:
@@ -217,6 +259,7 @@ class _Planner:
         stored: Sequence[Var],
         fixed: Any,
         histories: Sequence[int],
+        passing: frozenset[Var],
     ) -> None:
         self.fixed = fixed
         self.dtype = states[0].dtype
@@ -228,7 +271,10 @@ class _Planner:
             for i, s in enumerate(states)
         )
         self.scratch: list[Buffer] = []
-        self.stored = {v: Buffer(f"stored{i}", v.shape[1], "stored") for i, v in enumerate(stored)}
+        self.stored = {
+            v: Buffer(f"stored{i}", v.shape[1], "passing" if v in passing else "stored")
+            for i, v in enumerate(stored)
+        }
         # where a value lies in memory, and the first phase in which it can be read from there
         self.places: dict[Var, tuple[Place, int]] = {
             s: (Place(b), 0) for s, b in zip(states, self.state_buffers, strict=True)
@@ -420,7 +466,11 @@ class _Planner:
     # the end
 
     def finish(
-        self, new_states: Sequence[Any], broken: bool, given_away: frozenset[Var]
+        self,
+        new_states: Sequence[Any],
+        broken: bool,
+        given_away: frozenset[Var],
+        sums: Sequence[RowSum],
     ) -> LoopPlan:
         """Store what goes to the next step and to the outside."""
         for buffer, new in zip(self.state_buffers, new_states, strict=True):
@@ -439,6 +489,7 @@ class _Planner:
         for phase in self.phases:
             for product in phase.products:
                 product.behind = _is_behind(product, self.phases)
+        placed = tuple(self._placed(i, s) for i, s in enumerate(sums))
         return LoopPlan(
             tuple(self.phases),
             self.read,
@@ -450,7 +501,15 @@ class _Planner:
             None if broken else _columns(self.phases, self.state_buffers),
             broken,
             given_away,
+            placed,
         )
+
+    def _placed(self, number: int, s: RowSum) -> PlacedSum:
+        def rows(var: Var) -> Buffer:
+            return self.stored[var] if var in self.stored else self.in_memory(var)[0].buffer
+
+        right = None if s.right is None else rows(s.right)
+        return PlacedSum(s.result, f"sum{number}", rows(s.left), right)
 
     def _store_last(self, var: Var, place: Place) -> None:
         """Store ``var`` where nothing in this step reads it; a product can write it there itself."""
@@ -494,8 +553,9 @@ def _is_ahead(product: Product) -> bool:
 def _is_behind(product: Product, phases: Sequence[Phase]) -> bool:
     """Say whether a product of what is stored is stored, and not read in the loop."""
     start, target = product.start, product.target.buffer
-    early = start is None or start.buffer.kind in ("read", "vector", "stored")
-    if not early or product.source.buffer.kind != "stored" or target.kind != "stored":
+    kinds = ("stored", "passing")
+    early = start is None or start.buffer.kind in ("read", "vector", *kinds)
+    if not early or product.source.buffer.kind not in kinds or target.kind not in kinds:
         return False
     sweeps = [sweep for phase in phases for sweep in phase.sweeps.values()]
     read = [place for sweep in sweeps for place in sweep.loads.values()]
@@ -549,7 +609,8 @@ def _meetings(phases: Sequence[Phase]) -> frozenset[int] | None:
             if source in made or source.kind == "ahead":
                 return None
             made.add(product.target.buffer)
-            if not product.ahead and source.kind in ("scratch", "state", "history", "stored"):
+            kinds = ("scratch", "state", "history", "stored", "passing")
+            if not product.ahead and source.kind in kinds:
                 reads.append((number, source))
         places = [place for sweep in phase.sweeps.values() for _, place in sweep.stores]
         for buffer in (*made, *(place.buffer for place in places)):

@@ -7,7 +7,10 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from minigrad.graph import Var
-from minigrad.kernels.plan import Buffer, Columns, LoopPlan, Place, Product, Sweep
+from minigrad.kernels.plan import Buffer, Columns, LoopPlan, Place, PlacedSum, Product, Sweep
+
+
+_PASSING = " passing"
 
 
 def describe(plan: LoopPlan) -> str:
@@ -24,7 +27,8 @@ def describe(plan: LoopPlan) -> str:
         *_buffers("read", ((f" = {var.name}", b) for var, b in plan.read.items())),
         *_buffers("fixed", ((f" = {var.name}", b) for var, b in plan.fixed.items())),
         *_buffers("state", ((" history" * (b.kind == "history"), b) for b in plan.states)),
-        *_buffers("stored", ((f" = {var.name}", b) for var, b in plan.stored.items())),
+        *_buffers("stored", ((f" = {var.name}{_PASSING * (b.kind == 'passing')}", b)
+                             for var, b in plan.stored.items())),
         *_buffers("scratch", ((" ahead" * (b.kind == "ahead"), b) for b in plan.scratch)),
     ]
     for number, phase in enumerate(plan.phases):
@@ -32,6 +36,7 @@ def describe(plan: LoopPlan) -> str:
         lines += [f"  {_product(product)}" for product in phase.products]
         for sweep in phase.sweeps.values():
             lines += [f"  sweep of width {sweep.width}", *(f"    {line}" for line in _sweep(sweep))]
+    lines += [f"{s.name}[{s.outer}, {s.inner}] = {_sum(s)}, {s.result.name}" for s in plan.sums]
     if plan.columns is not None:
         lines.append(_columns(plan.columns))
     if plan.broken:
@@ -90,6 +95,10 @@ def _product(p: Product) -> str:
     start = "" if p.start is None else f"{place_text(p.start, p.width)} + "
     text = f"{place_text(p.target, p.width)} = {start}{place_text(p.source, p.inner)} @ {p.matrix.name}"
     return f"{text}, ahead" if p.ahead else text
+
+
+def _sum(s: PlacedSum) -> str:
+    return f"transposed({s.left.name}) @ {'1' if s.right is None else s.right.name}"
 
 
 def _sweep(sweep: Sweep) -> Sequence[str]:

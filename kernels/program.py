@@ -17,17 +17,8 @@ from minigrad.graph import Graph, Node, Recorder, Var, ops
 from minigrad.kernels.differentiate import differentiate
 from minigrad.kernels.keep import choose_kept
 from minigrad.kernels.normalize import Refusal, fixed_by, normalize
-from minigrad.kernels.plan import LoopPlan, plan_loop
+from minigrad.kernels.plan import LoopPlan, RowSum, plan_loop
 from minigrad.kernels.simplify import live_nodes
-
-
-@dataclass(frozen=True)
-class RowSum:
-    """A sum over the rows of all steps: ``transposed(left) @ right``, or of the columns of ``left``."""
-
-    left: Var
-    right: Var | None
-    result: Var
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,11 +30,9 @@ class Backward:
     once : list of Node
         Made of parameters alone.
     loop : LoopPlan
-        Its states are the cotangents of the states.
-    sums : list of RowSum
-        Behind the loop.
+        Its states are the cotangents of the states. It sums over the rows of all steps, too.
     after : list of Node
-        What is made of the sums, and what else is for the rows of all time steps.
+        Behind the loop: what is made of the sums, and what else is for the rows of all time steps.
     from_outputs : Var
         The cotangent of the outputs of a step.
     wanted : dict of Var
@@ -52,7 +41,6 @@ class Backward:
 
     once: list[Node]
     loop: LoopPlan
-    sums: list[RowSum]
     after: list[Node]
     from_outputs: Var
     wanted: dict[int, Any]
@@ -201,16 +189,27 @@ def _backward(
             raise Refusal(f"in its backward pass, {outside[node.outputs[0]]}")
     behind = [node for node in live_nodes(rest, others) if node.outputs[0] in outside]
     sums, after = _row_sums(behind, others)
-    read_behind = [i for s in sums for i in (s.left, s.right)]
-    read_behind += [i for node in after for i in node.inputs]
-    asked = dict.fromkeys(v for v in (*read_behind, *others) if isinstance(v, Var))
+    summed = [i for s in sums for i in (s.left, s.right)]
+    read_behind = [*(i for node in after for i in node.inputs), *others]
+    asked = dict.fromkeys(v for v in (*summed, *read_behind) if isinstance(v, Var))
     inner = [node for node in rest if node.outputs[0] not in outside]
     loop = live_nodes(inner, (*new_states, *asked))
     looped = {*varying, *(output for node in loop for output in node.outputs)}
     stored = tuple(v for v in asked if v in looped)
-    of_inputs = frozenset(stored).intersection(others)
-    plan = plan_loop(loop, varying, new_states, stored, fixed, (), broken, of_inputs)
-    return Backward(once, plan, sums, after, from_outputs, dict(zip(wanted, others, strict=True)))
+    kept = frozenset(stored)
+    plan = plan_loop(
+        loop,
+        varying,
+        new_states,
+        stored,
+        fixed,
+        (),
+        broken,
+        given_away=kept.intersection(others),
+        passing=kept.difference(read_behind),
+        sums=sums,
+    )
+    return Backward(once, plan, after, from_outputs, dict(zip(wanted, others, strict=True)))
 
 
 def _renamed(value: Any, names: dict[Any, Any]) -> Any:

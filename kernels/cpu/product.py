@@ -40,6 +40,10 @@ def _product(
     start_row_stride: int,
     c: int,
     c_row_stride: int,
+    groups: int,
+    a_group_stride: int,
+    start_group_stride: int,
+    c_group_stride: int,
 ) -> None:
     size = item_size(real)
     blocks = max(1, -(-K // _BLOCK))
@@ -50,34 +54,40 @@ def _product(
         for block in range(blocks):
             k = K * block // blocks
             length = K * (block + 1) // blocks - k
-            before, before_stride = (start, start_row_stride) if block == 0 else (c, c_row_stride)
+            before, before_stride, before_group = start, start_row_stride, start_group_stride
+            if block > 0:
+                before, before_stride, before_group = c, c_row_stride, c_group_stride
             for panel in range(first, last):
                 column = panel_start(real, M, panel)
                 columns = panel_start(real, M, panel + 1) - column
                 row_stride = b_row_stride or whole_vectors(real, columns)
                 right = b + ((column if b_row_stride else column * K) + k * row_stride) * size
-                for number in range(tiles):
-                    row = rows * number // tiles
-                    height = rows * (number + 1) // tiles - row
-                    row += first_row
-                    tile(
-                        real,
-                        height,
-                        columns,
-                        length,
-                        a + (row * a_row_stride + k * a_stride) * size,
-                        a_row_stride,
-                        a_stride,
-                        right,
-                        row_stride,
-                        before and before + (row * before_stride + column) * size,
-                        before_stride,
-                        c + (row * c_row_stride + column) * size,
-                        c_row_stride,
-                    )
+                for group in range(groups):
+                    from_a = a + (group * a_group_stride + k * a_stride) * size
+                    from_start = before + (group * before_group + column) * size
+                    to_c = c + (group * c_group_stride + column) * size
+                    for number in range(tiles):
+                        row = rows * number // tiles
+                        height = rows * (number + 1) // tiles - row
+                        row += first_row
+                        tile(
+                            real,
+                            height,
+                            columns,
+                            length,
+                            from_a + row * a_row_stride * size,
+                            a_row_stride,
+                            a_stride,
+                            right,
+                            row_stride,
+                            before and from_start + row * before_stride * size,
+                            before_stride,
+                            to_c + row * c_row_stride * size,
+                            c_row_stride,
+                        )
 
 
-_SIGNATURE = types.void(*[types.int64] * 15)
+_SIGNATURE = types.void(*[types.int64] * 19)
 
 
 @cfunc(_SIGNATURE, cache=True, error_model="numpy")
@@ -97,16 +107,22 @@ def _entry(
     start_row_stride: int,
     c: int,
     c_row_stride: int,
+    groups: int,
+    a_group_stride: int,
+    start_group_stride: int,
+    c_group_stride: int,
 ) -> None:
     if size == 4:
         _product(
             np.float32, first, last, n, a, a_row_stride, a_stride,
             b, b_row_stride, K, M, start, start_row_stride, c, c_row_stride,
+            groups, a_group_stride, start_group_stride, c_group_stride,
         )  # fmt: skip
     else:
         _product(
             np.float64, first, last, n, a, a_row_stride, a_stride,
             b, b_row_stride, K, M, start, start_row_stride, c, c_row_stride,
+            groups, a_group_stride, start_group_stride, c_group_stride,
         )  # fmt: skip
 
 
@@ -155,7 +171,7 @@ def strided_product(
     """
     _external_product(
         item_size(real), first, last, n, a, a_row_stride, a_stride,
-        b, b_row_stride, K, M, start, start_row_stride, c, c_row_stride,
+        b, b_row_stride, K, M, start, start_row_stride, c, c_row_stride, 1, 0, 0, 0,
     )  # fmt: skip
 
 
@@ -210,6 +226,8 @@ def shared_product(
     last: int,
     shares: int,
     parts: int,
+    groups: int,
+    group_rows: int,
     n: int,
     a: int,
     a_row_stride: int,
@@ -224,6 +242,7 @@ def shared_product(
     """Compute the shares ``first`` to ``last`` (excluded) of a product.
 
     ``packed`` is as `minigrad.kernels.cpu.packing.pack_matrices` wrote it; see also `strided_product`.
+    The rows are ``groups`` groups of ``n``; from a group to the next one it is ``group_rows`` rows.
     """
     size = item_size(real)
     width = M // parts
@@ -233,8 +252,10 @@ def shared_product(
         right = packed + K * parts * column * size
         for part in range(parts):
             at = (part * width + column) * size
-            rows_product(
-                real, n, a, a_row_stride, right, K, columns,
-                start and start + at, start_row_stride, c + at, c_row_stride,
+            _external_product(
+                size, 0, panel_count(real, columns), n, a, a_row_stride, 1,
+                right, 0, K, columns,
+                start and start + at, start_row_stride, c + at, c_row_stride, groups,
+                group_rows * a_row_stride, group_rows * start_row_stride, group_rows * c_row_stride,
             )  # fmt: skip
             right += K * whole_vectors(real, columns) * size

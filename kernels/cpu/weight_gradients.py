@@ -9,30 +9,186 @@ from __future__ import annotations
 
 from typing import Any
 
+import llvmlite.binding as llvm
+import numpy as np
+from numba import cfunc, types
+
 from minigrad.kernels.cpu.compiled import compiled, inlined
 from minigrad.kernels.cpu.microkernel import TILE_ROWS, item_size, lanes, tile_columns
 from minigrad.kernels.cpu.pack import (
-    copy_element,
     copy_panel,
     panel_count,
     panel_start,
+    share_start,
     store_one,
     whole_vectors,
 )
 from minigrad.kernels.cpu.product import strided_product
 
-_CHUNK = 256
+CHUNK = 256  # rows
 # So many packed panels of a chunk stay in the second-level cache.
 _PANELS = 10
 
 
 @compiled
-def scratch_size(real: Any, Ma: int, Kb: int) -> int:
-    """Return the number of elements that `weight_gradient` (or, for Kb = 1, `column_sums`) needs."""
-    if Kb <= TILE_ROWS:
-        return _CHUNK * lanes(real) + Ma * Kb
-    columns = min(whole_vectors(real, Kb), _PANELS * tile_columns(real))
-    return _CHUNK * (whole_vectors(real, TILE_ROWS) + columns)
+def is_narrow(inner: int) -> bool:
+    """Say whether the result of `weight_gradient` lies transposed: (inner, outer)."""
+    return inner <= TILE_ROWS
+
+
+@compiled
+def scratch_size(real: Any, inner: int) -> int:
+    """Return the number of elements that `weight_gradient` needs."""
+    if is_narrow(inner):
+        return (CHUNK + 1) * lanes(real)
+    columns = min(whole_vectors(real, inner), _PANELS * tile_columns(real))
+    return CHUNK * (whole_vectors(real, TILE_ROWS) + columns)
+
+
+@inlined
+def _many_rows(
+    real: Any,
+    first: int,
+    last: int,
+    rows: int,
+    a: int,
+    a_row_stride: int,
+    b: int,
+    b_row_stride: int,
+    inner: int,
+    out: int,
+    more: int,
+    packed_a: int,
+) -> None:
+    """Compute rows of out = a^T @ b: pack some panels of b, and in turn groups of columns of a."""
+    size = item_size(real)
+    group = whole_vectors(real, TILE_ROWS)
+    packed_b = packed_a + CHUNK * group * size
+    total = panel_count(real, inner)
+    steps = -(-total // _PANELS)
+    for step in range(steps):
+        column = panel_start(real, inner, total * step // steps)
+        columns = panel_start(real, inner, total * (step + 1) // steps) - column
+        panels = panel_count(real, columns)
+        for panel in range(panels):
+            start = panel_start(real, columns, panel)
+            width = panel_start(real, columns, panel + 1) - start
+            source, target = b + (column + start) * size, packed_b + start * rows * size
+            copy_panel(real, rows, width, source, b_row_stride, target)
+        for row in range(first, last, group):
+            height = min(group, last - row)
+            copy_panel(real, rows, height, a + row * size, a_row_stride, packed_a)
+            target = out + (row * inner + column) * size
+            strided_product(
+                real, 0, panels, height, packed_a, 1, whole_vectors(real, height),
+                packed_b, 0, rows, columns, target if more else 0, inner, target, inner,
+            )  # fmt: skip
+
+
+@inlined
+def _few_rows(
+    real: Any,
+    first: int,
+    last: int,
+    rows: int,
+    a: int,
+    a_row_stride: int,
+    outer: int,
+    b: int,
+    b_row_stride: int,
+    inner: int,
+    out: int,
+    more: int,
+    packed: int,
+) -> None:
+    """Compute columns of out = b^T @ a; pack nothing but the last columns of a."""
+    size = item_size(real)
+    whole = first + (last - first) // lanes(real) * lanes(real)
+    columns = whole - first
+    target = out + first * size
+    strided_product(
+        real, 0, panel_count(real, columns), inner, b, 1, b_row_stride,
+        a + first * size, a_row_stride, rows, columns, target if more else 0, outer, target, outer,
+    )  # fmt: skip
+    if whole < last:
+        target = out + whole * size
+        copy_panel(real, rows, last - whole, a + whole * size, a_row_stride, packed)
+        strided_product(
+            real, 0, 1, inner, b, 1, b_row_stride,
+            packed, 0, rows, last - whole, target if more else 0, outer, target, outer,
+        )  # fmt: skip
+
+
+@inlined
+def _weight_gradient(
+    real: Any,
+    first: int,
+    last: int,
+    R: int,
+    a: int,
+    a_row_stride: int,
+    outer: int,
+    b: int,
+    b_row_stride: int,
+    inner: int,
+    out: int,
+    more: int,
+    scratch: int,
+) -> None:
+    if b == 0:
+        store_one(real, scratch + CHUNK * lanes(real) * item_size(real))
+        b, b_row_stride = scratch + CHUNK * lanes(real) * item_size(real), 0
+    for r in range(0, max(R, 1), CHUNK):
+        rows = min(CHUNK, R - r)
+        left = a + r * a_row_stride * item_size(real)
+        right = b + r * b_row_stride * item_size(real)
+        add = more if r == 0 else 1
+        if is_narrow(inner):
+            _few_rows(
+                real, first, last, rows, left, a_row_stride, outer,
+                right, b_row_stride, inner, out, add, scratch,
+            )  # fmt: skip
+        else:
+            _many_rows(
+                real, first, last, rows, left, a_row_stride,
+                right, b_row_stride, inner, out, add, scratch,
+            )  # fmt: skip
+
+
+_SIGNATURE = types.void(*[types.int64] * 13)
+
+
+@cfunc(_SIGNATURE, cache=True, error_model="numpy")
+def _entry(
+    size: int,
+    first: int,
+    last: int,
+    R: int,
+    a: int,
+    a_row_stride: int,
+    outer: int,
+    b: int,
+    b_row_stride: int,
+    inner: int,
+    out: int,
+    more: int,
+    scratch: int,
+) -> None:
+    if size == 4:
+        _weight_gradient(
+            np.float32, first, last, R, a, a_row_stride, outer, b, b_row_stride, inner, out, more,
+            scratch,
+        )  # fmt: skip
+    else:
+        _weight_gradient(
+            np.float64, first, last, R, a, a_row_stride, outer, b, b_row_stride, inner, out, more,
+            scratch,
+        )  # fmt: skip
+
+
+# As in `minigrad.kernels.cpu.product`: each loop calls it by name, instead of having it compiled again.
+llvm.add_symbol("minigrad_weight_gradient", _entry.address)
+_external = types.ExternalFunction("minigrad_weight_gradient", _SIGNATURE)
 
 
 @compiled
@@ -43,11 +199,12 @@ def weight_gradient(
     R: int,
     a: int,
     a_row_stride: int,
+    outer: int,
     b: int,
     b_row_stride: int,
-    Kb: int,
+    inner: int,
     out: int,
-    out_row_stride: int,
+    more: int,
     scratch: int,
 ) -> None:
     """Compute the rows ``first`` to ``last`` (excluded) of out = a^T @ b.
@@ -58,119 +215,43 @@ def weight_gradient(
         np.float32 or np.float64.
     first, last : int
         Of the columns of a, which are the rows of out.
-    R, Kb : int
-        a is (R, ...), b is (R, Kb).
+    R, outer, inner : int
+        a is (R, outer), b is (R, inner).
     a, b, out : int
-        Addresses of whole matrices.
-    a_row_stride, b_row_stride, out_row_stride : int
+        Addresses of whole matrices. If b is 0, it is a column of ones. The elements of out lie side by
+        side; if inner is small, see `is_narrow`, out is transposed.
+    a_row_stride, b_row_stride : int
         In elements. The elements of a row lie side by side.
+    more : int
+        If it is not 0, the result is added to out.
     scratch : int
-        Address of ``scratch_size(real, last - first, Kb)`` elements of this thread; fast at a multiple
-        of 64 bytes.
+        Address of ``scratch_size(real, inner)`` elements of this thread; fast at a multiple of 64 bytes.
     """
-    size = item_size(real)
-    if Kb <= TILE_ROWS:
-        columns = last - first
-        sums = scratch + _CHUNK * lanes(real) * size
-        _few_rows(
-            real, R, b, b_row_stride, Kb, a + first * size, a_row_stride, columns, sums, scratch
-        )
-        for row in range(columns):
-            for column in range(Kb):
-                copy_element(
-                    real,
-                    sums + (column * columns + row) * size,
-                    out + ((first + row) * out_row_stride + column) * size,
-                )
-    else:
-        _many_rows(
-            real, first, last, R, a, a_row_stride, b, b_row_stride, Kb, out, out_row_stride, scratch
-        )
+    _external(
+        item_size(real), first, last, R, a, a_row_stride, outer, b, b_row_stride, inner, out, more,
+        scratch,
+    )  # fmt: skip
 
 
 @compiled
-def column_sums(
-    real: Any, R: int, a: int, a_row_stride: int, M: int, out: int, scratch: int
-) -> None:
-    """Compute the sums of the columns of a, which is (R, M).
-
-    Parameters are those of `weight_gradient`; ``scratch`` has ``scratch_size(real, M, 1)`` elements.
-    """
-    one = scratch + _CHUNK * lanes(real) * item_size(real)
-    store_one(real, one)
-    _few_rows(real, R, one, 0, 1, a, a_row_stride, M, out, scratch)
-
-
-@inlined
-def _many_rows(
+def shared_gradient(
     real: Any,
-    first: int,
-    last: int,
+    thread: int,
+    threads: int,
     R: int,
     a: int,
     a_row_stride: int,
+    outer: int,
     b: int,
     b_row_stride: int,
-    Kb: int,
+    inner: int,
     out: int,
-    out_row_stride: int,
-    packed_a: int,
+    more: int,
+    scratch: int,
 ) -> None:
-    """Compute rows of out = a^T @ b: pack some panels of b, and in turn groups of columns of a."""
-    size = item_size(real)
-    group = whole_vectors(real, TILE_ROWS)
-    packed_b = packed_a + _CHUNK * group * size
-    step = _PANELS * tile_columns(real)
-    for r in range(0, max(R, 1), _CHUNK):
-        rows = min(_CHUNK, R - r)
-        for column in range(0, Kb, step):
-            columns = min(step, Kb - column)
-            panels = panel_count(real, columns)
-            right = b + (r * b_row_stride + column) * size
-            for panel in range(panels):
-                start = panel_start(real, columns, panel)
-                width = panel_start(real, columns, panel + 1) - start
-                target = packed_b + start * rows * size
-                copy_panel(real, rows, width, right + start * size, b_row_stride, target)
-            for row in range(first, last, group):
-                height = min(group, last - row)
-                left = a + (r * a_row_stride + row) * size
-                copy_panel(real, rows, height, left, a_row_stride, packed_a)
-                target = out + (row * out_row_stride + column) * size
-                strided_product(
-                    real, 0, panels, height, packed_a, 1, whole_vectors(real, height),
-                    packed_b, 0, rows, columns,
-                    target if r > 0 else 0, out_row_stride, target, out_row_stride,
-                )  # fmt: skip
-
-
-@inlined
-def _few_rows(
-    real: Any,
-    R: int,
-    a: int,
-    a_row_stride: int,
-    Ma: int,
-    b: int,
-    b_row_stride: int,
-    Kb: int,
-    out: int,
-    packed: int,
-) -> None:
-    """Compute the dense (Ma, Kb) matrix out = a^T @ b; pack nothing but the last columns of b."""
-    size = item_size(real)
-    whole = Kb // lanes(real) * lanes(real)
-    for r in range(0, max(R, 1), _CHUNK):
-        rows = min(_CHUNK, R - r)
-        left, right = a + r * a_row_stride * size, b + r * b_row_stride * size
-        strided_product(
-            real, 0, panel_count(real, whole), Ma, left, 1, a_row_stride,
-            right, b_row_stride, rows, whole, out if r > 0 else 0, Kb, out, Kb,
-        )  # fmt: skip
-        if whole < Kb:
-            target = out + whole * size
-            copy_panel(real, rows, Kb - whole, right + whole * size, b_row_stride, packed)
-            strided_product(
-                real, 0, 1, Ma, left, 1, a_row_stride,
-                packed, 0, rows, Kb - whole, target if r > 0 else 0, Kb, target, Kb,
-            )  # fmt: skip
+    """Compute a thread's rows of out = a^T @ b; see `weight_gradient`."""
+    first = share_start(real, outer, thread, threads)
+    last = share_start(real, outer, thread + 1, threads)
+    weight_gradient(
+        real, first, last, R, a, a_row_stride, outer, b, b_row_stride, inner, out, more, scratch
+    )

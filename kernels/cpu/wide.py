@@ -10,7 +10,7 @@ from numba import cfunc, float32, float64
 from minigrad.kernels.cpu.pack import pack, packed_size
 from minigrad.kernels.cpu.product import rows_product
 from minigrad.kernels.cpu.team import run_team
-from minigrad.kernels.cpu.weight_gradients import scratch_size, weight_gradient
+from minigrad.kernels.cpu.weight_gradients import is_narrow, scratch_size, shared_gradient
 from minigrad.threads import get_num_threads
 
 _ENTRY = "void(int64, int64, CPointer(int64))"
@@ -56,12 +56,12 @@ def _over_rows(real: Any, a: Any, b: Any) -> Any:
     """Return ``a.T @ b``, a sum over many rows."""
     (rows, outer), inner, size = a.shape, b.shape[1], a.itemsize
     out, threads = numpy.empty((outer, inner), a.dtype), get_num_threads()
-    needed = scratch_size(real, outer, inner)
+    needed = scratch_size(real, inner)
     scratch = numpy.empty(threads * needed, a.dtype)
     numbers = (size, rows, a.ctypes.data, a.strides[0] // size, b.ctypes.data, b.strides[0] // size)
     more = (outer, inner, out.ctypes.data, scratch.ctypes.data, needed)
     run_team(_gradient.address, threads, numpy.array([*numbers, *more], numpy.int64))
-    return out
+    return out.reshape(inner, outer).T if is_narrow(inner) else out
 
 
 @cfunc(_ENTRY, cache=True, error_model="numpy")
@@ -83,12 +83,11 @@ def _gradient(thread: int, threads: int, arguments: Any) -> None:
     size, rows, a, a_stride = arguments[0], arguments[1], arguments[2], arguments[3]
     b, b_stride, outer, inner = arguments[4], arguments[5], arguments[6], arguments[7]
     out, scratch = arguments[8], arguments[9] + thread * arguments[10] * arguments[0]
-    first, last = outer * thread // threads, outer * (thread + 1) // threads
     if size == 4:
-        weight_gradient(
-            float32, first, last, rows, a, a_stride, b, b_stride, inner, out, inner, scratch
+        shared_gradient(
+            float32, thread, threads, rows, a, a_stride, outer, b, b_stride, inner, out, 0, scratch
         )
     else:
-        weight_gradient(
-            float64, first, last, rows, a, a_stride, b, b_stride, inner, out, inner, scratch
+        shared_gradient(
+            float64, thread, threads, rows, a, a_stride, outer, b, b_stride, inner, out, 0, scratch
         )

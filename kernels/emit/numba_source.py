@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from textwrap import indent
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 from minigrad.dtypes import bool_
 from minigrad.graph import Var
 from minigrad.kernels.emit.dialect import INFIX, lowered, number
-from minigrad.kernels.plan import Buffer, LoopPlan, Place, Product, Sweep
+from minigrad.kernels.plan import Buffer, LoopPlan, Place, PlacedSum, Product, Sweep
 from minigrad.kernels.scalar import FUNCTIONS, Call
 
 _INFIX = {**INFIX, "logical_and": "&", "logical_or": "|"}
@@ -24,6 +24,7 @@ from numba import cfunc, {real} as real
 from minigrad.kernels.cpu.barrier import barrier
 from minigrad.kernels.cpu.pack import share_start
 from minigrad.kernels.cpu.product import shared_product as product
+from minigrad.kernels.cpu.weight_gradients import shared_gradient as gradient
 from minigrad.kernels.cpu.vector import (
     first{bits} as first_lanes, load{bits} as load, load{bits}_masked as load_masked,
     load_integer, load_one{bits} as load_one,
@@ -38,22 +39,26 @@ from minigrad.kernels.cpu.vector_math import (
 def loop(thread, threads, arguments):
     steps, rows, reverse, backward = arguments[0], arguments[1], arguments[2], arguments[3]
     blocks, shares, chunk, tables = arguments[4], arguments[5], arguments[6], arguments[7]
-    present, fresh, meeting, together = arguments[8], arguments[9], arguments[10], arguments[11]
+    present, fresh, meeting, whole = arguments[8], arguments[9], arguments[10], arguments[11]
+    size, own = arguments[12], arguments[13] + thread * arguments[14]
 {addresses}
     first_share, last_share = 0, 1
-    first_block, next_block, members = thread, threads, 1
+    first_block, next_block = thread, threads
     if shares > 1:
         first_share, last_share = shares * thread // threads, shares * (thread + 1) // threads
-        first_block, next_block, members = 0, 1, threads
+        first_block, next_block = 0, 1
 {columns}
-    for block in range(first_block, blocks, next_block):
-        table = tables + block * (1 + 2 * steps) * 8
-        begin = load_integer(table)
-        active = 0
-        for first in range(0, steps, chunk):
-            last = min(first + chunk, steps) - 1
-            low, high = (steps - 1 - last, steps - 1 - first) if reverse else (first, last)
-            early = load_integer(table + low * 16 + 8)
+    for first in range(0, steps, chunk):
+        last = min(first + chunk, steps) - 1
+        low, high = (steps - 1 - last, steps - 1 - first) if reverse else (first, last)
+        early, count = (low * rows, (high + 1 - low) * rows) if whole else (0, size)
+        for block in range(first_block, blocks, next_block):
+            table = tables + block * (1 + 2 * steps) * 8
+            begin = load_integer(table)
+            low_at, low_n = load_integer(table + low * 16 + 8), load_integer(table + low * 16 + 16)
+            groups, group_rows = (1, low_n * (high + 1 - low)) if blocks == 1 else (high + 1 - low, low_n)
+            before = high + 1 if reverse else low - 1
+            active = load_integer(table + before * 16 + 16) if first > 0 else 0
 {ahead}
             for step in range(first, last + 1):
                 t = steps - 1 - step if reverse else step
@@ -65,13 +70,14 @@ def loop(thread, threads, arguments):
 {body}
                 active = n
 {behind}
+{sums}
 """
 
 
 # From the name of a column, and how to load from an address, to the address and the value to store.
 Store = Callable[[str, Callable[[str], str]], tuple[str, str]]
 
-FIRST = 12  # the numbers before widths and addresses, see `numba_source`
+FIRST = 15  # the numbers before widths and addresses, see `numba_source`
 
 
 @dataclass(frozen=True)
@@ -83,7 +89,10 @@ class NumbaSource:
 
 
 def argument_order(plan: LoopPlan) -> tuple[Buffer, ...]:
-    """Return the buffers whose addresses the function takes, behind numbers and widths."""
+    """Return the buffers whose addresses the function takes, behind numbers and widths.
+
+    Behind them come those of the results of sums.
+    """
     return (
         *plan.read.values(),
         *plan.stored.values(),
@@ -97,11 +106,16 @@ def numba_source(plan: LoopPlan, lanes: int) -> NumbaSource:
     """Return a module with a function ``loop(thread, threads, arguments)``.
 
     Its arguments are integers: T; N; whether time runs backwards; whether this is a backward pass; the
-    number of blocks of rows, and of shares of columns; how many steps go ahead at once; the address of
-    the tables of a `minigrad.kernels.layout.Layout`; those of the flags of present and fresh rows, or 0;
-    that of a barrier; whether products that can be done behind the last step are; then the widths, and
-    the addresses of the buffers in `argument_order`. Either blocks are divided between
-    the threads, or, if there are several shares, the shares of the only block.
+    number of blocks of rows, and of shares of columns; how many steps make a chunk; the address of the
+    tables of a `minigrad.kernels.layout.Layout`; those of the flags of present and fresh rows, or 0;
+    that of a barrier; whether the layout is whole; how many rows there are; the address of scratch memory
+    for sums, and how many bytes of it a thread has; then the widths, the addresses of the buffers in
+    `argument_order`, and those of the results of the sums. Either blocks are divided between the threads,
+    or, if there are several shares, the shares of the only block.
+
+    A thread takes its blocks through a chunk, with products ahead of it and behind it for all their rows.
+    Then all threads take the sums over the rows of the chunk, while they are in the caches. If the layout
+    is not whole, a chunk is one step, and the sums wait until the loop has ended.
 
     Buffers of states hold (4, N, width): step ``k`` reads the part ``k % 2``, and writes the other of
     the first two. In the third, a sequence waits before its first step and behind its last. The fourth
@@ -131,25 +145,27 @@ class _Writer:
     def text(self) -> str:
         """Return the whole module."""
         order = argument_order(self.plan)
-        ahead, body, behind = [], self.entered(), []
+        body, meeting = self.entered(), "barrier(meeting, threads)"
+        products = [p for phase in self.plan.phases for p in phase.products]
+        ahead = [p for p in products if p.ahead]
         columns = self.plan.columns
-        meeting = "barrier(meeting, members)"
         if columns is not None and -1 in columns.meetings:
-            body.append(meeting)
+            body.append(f"if shares > 1:\n    {meeting}")
         for index, phase in enumerate(self.plan.phases):
-            ahead += [self.product(p) for p in phase.products if p.ahead]
             if columns is not None and index in columns.meetings:
-                body.append(meeting)
+                body.append(f"if shares > 1:\n    {meeting}")
             body += [self.product(p) for p in phase.products if not p.ahead and not p.behind]
-            later = [p for p in phase.products if p.behind]
-            body += [f"if not together:\n    {self.product(p)}" for p in later]
-            behind += [self.product(p, "whole") for p in later]
             body += [self.sweep(s) for s in phase.sweeps.values()]
         body += self.left()
         functions = sorted(FUNCTIONS.difference(_INFIX, {"where"}))
-        bounds, early, pointers = self.bounds(), self.early_pointers(), self.pointers()
-        behind = [*self.whole_pointers(), meeting, *behind] if behind else []
-        given = [*self.widths.values(), *(buffer.name for buffer in order)]
+        bounds, pointers = self.bounds(), self.pointers()
+        behind = [p for p in products if p.behind]
+        waiting = [f"if shares > 1:\n    {meeting}"] if behind else []  # for the columns of others
+        given = [
+            *self.widths.values(),
+            *(buffer.name for buffer in order),
+            *(s.name for s in self.plan.sums),
+        ]
         addresses = [f"{name} = arguments[{FIRST + i}]" for i, name in enumerate(given)]
         return _HEAD.format(
             real=self.plan.dtype.name,
@@ -157,12 +173,11 @@ class _Writer:
             functions=", ".join(functions),
             addresses=indent("\n".join(addresses), " " * 4),
             columns=indent("\n".join(bounds), " " * 4),
-            ahead=indent("\n".join([*early, *ahead]), " " * 12),
+            ahead=indent("\n".join(self.in_chunk(ahead)), " " * 12),
             pointers=indent("\n".join(pointers), " " * 16),
             body=indent("\n".join(body), " " * 16),
-            behind=indent("\n".join(["if together:", *(f"    {b}" for b in behind)]), " " * 8)
-            if behind
-            else "",
+            behind=indent("\n".join([*waiting, *self.in_chunk(behind)]), " " * 12),
+            sums=indent("\n".join(self.sums()), " " * 8),
         )
 
     # memory
@@ -190,30 +205,42 @@ class _Writer:
                 lines.append(f"{name}_{width} = {start} * {self.size}")
         return lines
 
-    def early_pointers(self) -> list[str]:
-        """Return lines that set where the rows of the products that go ahead begin."""
-        products = [p for phase in self.plan.phases for p in phase.products if p.ahead]
-        if not products:
-            return []
-        end = "load_integer(table + high * 16 + 8) + load_integer(table + high * 16 + 16)"
-        lines = [f"count = {end} - early"]
-        for buffer in _buffers(products):
-            start = {"read": "early", "ahead": "begin * chunk"}.get(buffer.kind)
-            if start:
-                stride = self.bytes(buffer.width)
-                lines.append(f"{buffer.name}_early = {buffer.name} + {start} * {stride}")
-        return lines
+    def in_chunk(self, products: Sequence[Product]) -> list[str]:
+        """Return lines that compute products for the block's rows of all steps of a chunk."""
+        starts = {
+            "read": "low_at",
+            "stored": "low_at",
+            "passing": "low_at - early",
+            "ahead": "low_at - early if whole else begin",
+        }
+        lines = [
+            f"{buffer.name}_chunk = {buffer.name} + ({starts[buffer.kind]}) * {self.bytes(buffer.width)}"
+            for buffer in _buffers(products)
+            if buffer.kind in starts
+        ]
+        return [*lines, *(self.product(p, "chunk") for p in products)]
 
-    def whole_pointers(self) -> list[str]:
-        """Return lines that set where the block's rows of all steps begin, and how many there are."""
-        products = [p for phase in self.plan.phases for p in phase.products if p.behind]
-        end = "load_integer(table + steps * 16 - 8) + load_integer(table + steps * 16)"
-        lines = ["whole = load_integer(table + 8)", f"count = {end} - whole"]
-        for buffer in _buffers(products):
-            if buffer.kind in ("read", "stored"):
-                stride = self.bytes(buffer.width)
-                lines.append(f"{buffer.name}_whole = {buffer.name} + whole * {stride}")
-        return lines
+    def sums(self) -> list[str]:
+        """Return lines that take the sums over the rows of a chunk, or of all of them at the end."""
+        if not self.plan.sums:
+            return []
+        # the next chunk lies where this one does
+        lines = ["barrier(meeting, threads)", *map(self.sum, self.plan.sums), "barrier(meeting, threads)"]
+        return ["if whole or last == steps - 1:", *(f"    {line}" for line in lines)]
+
+    def sum(self, s: PlacedSum) -> str:
+        """Return the call of a sum over the rows of a chunk."""
+        more = "1 if whole and first > 0 else 0"
+        right = "0, 0" if s.right is None else self.rows_of(s.right)
+        return (
+            f"gradient(real, thread, threads, count, {self.rows_of(s.left)}, "
+            f"{self.elements(s.outer)}, {right}, {self.elements(s.inner)}, {s.name}, {more}, own)"
+        )
+
+    def rows_of(self, buffer: Buffer) -> str:
+        """Return the address of a chunk's first row, and the distance of its rows."""
+        first = "" if buffer.kind == "passing" else f" + early * {self.bytes(buffer.width)}"
+        return f"{buffer.name}{first}, {self.elements(buffer.width)}"
 
     def pointers(self) -> list[str]:
         """Return lines that set the address of the block's first row in each buffer."""
@@ -222,7 +249,8 @@ class _Writer:
             "read": {"row": "at"},
             "stored": {"row": "at"},
             "scratch": {"row": "begin"},
-            "ahead": {"row": "begin * chunk + at - early"},
+            "passing": {"row": "at - early"},
+            "ahead": {"row": "at - early if whole else begin"},
             "history": {"row": before, "next_row": behind},
             "state": {
                 "row": "now * rows + begin",
@@ -246,9 +274,8 @@ class _Writer:
 
     # products
 
-    def product(self, p: Product, rows: str = "") -> str:
-        """Return the call of a product: in a step, ahead of some, or behind the ``whole`` loop."""
-        row = rows or ("early" if p.ahead else "row")
+    def product(self, p: Product, row: str = "row") -> str:
+        """Return the call of a product: for a step, or for the block's rows of a ``chunk``."""
         start, start_stride = "0", "0"
         if p.start is not None:
             start = self.base(p.start, row)
@@ -259,7 +286,8 @@ class _Writer:
         source, target = self.elements(p.source.buffer.width), self.elements(p.target.buffer.width)
         return (
             f"product(real, first_share, last_share, shares, {parts} if shares > 1 else 1, "
-            f"{'n' if row == 'row' else 'count'}, {self.base(p.source, row)}, {source}, "
+            f"{'1, 0, n' if row == 'row' else 'groups, rows, group_rows'}, "
+            f"{self.base(p.source, row)}, {source}, "
             f"{p.matrix.name}, {inner}, {width}, {start}, {start_stride}, "
             f"{self.base(p.target, row)}, {target})"
         )

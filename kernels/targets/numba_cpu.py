@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-import weakref
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
@@ -18,29 +16,34 @@ from minigrad.graph import Var
 from minigrad.kernels.cache import load_source
 from minigrad.kernels.cpu.barrier import BARRIER_BYTES
 from minigrad.kernels.cpu.lanes import DOUBLE, SINGLE
-from minigrad.kernels.cpu.memory import Piece, borrow, borrowed_array, give_back
-from minigrad.kernels.cpu.packing import pack_matrices
-from minigrad.kernels.cpu.row_sums import row_sums
+from minigrad.kernels.cpu.memory import Piece, borrow, give_back, new_piece, pooled_array
 from minigrad.kernels.cpu.team import run_team, threads_for
+from minigrad.kernels.cpu.weight_gradients import is_narrow, scratch_size
 from minigrad.kernels.cpu.wide import matmul
-from minigrad.kernels.emit.numba_source import argument_order, numba_source
+from minigrad.kernels.emit.numba_source import FIRST, argument_order, numba_source
 from minigrad.kernels.layout import Layout, whole_layout
 from minigrad.kernels.plan import Buffer, LoopPlan
-from minigrad.kernels.program import Program, RowSum
+from minigrad.kernels.program import Program
+from minigrad.kernels.targets.matrices import KeptMatrices, pack
 from minigrad.kernels.targets.planned import Run
 from minigrad.threads import get_num_threads
 
+_REALS = {numpy.dtype("float32"): numpy.float32, numpy.dtype("float64"): numpy.float64}
 _LANES = {numpy.dtype("float32"): SINGLE.lanes, numpy.dtype("float64"): DOUBLE.lanes}
 _LINE = 64  # bytes: vectors that lie across two cache lines are slow
+_GAP = 9  # lines
 # Fewer rows than this for each thread: threads share columns, so that a product has more rows.
 _FEW_ROWS = 8
-# A product that goes ahead reads its matrix once for so many rows.
-_AHEAD_ROWS = 192
+# What is computed for all rows of a chunk reads its matrix once for so many rows. Results do depend on
+# this number, since sums over rows are taken chunk by chunk.
+_CHUNK_ROWS = 256
 # About how many multiplications take as long as an element of a sweep.
 _SWEEP_COST = 20
+_MEETING, _SCRATCH = 10, 13  # addresses among the numbers of `numba_source`
 
 namespace = SimpleNamespace(**{**vars(backend_named("numpy").namespace), "matmul": matmul})
 _loops: WeakKeyDictionary[LoopPlan, _Loop] = WeakKeyDictionary()
+_kept_matrices = KeptMatrices()
 
 
 def blocks(plan: LoopPlan, count: int) -> int:
@@ -60,9 +63,10 @@ def run_loop(
     *,
     reverse: bool,
     backward: bool,
+    keep: bool,
 ) -> Run:
     """Run the loop; see `minigrad.kernels.targets.planned.Target`."""
-    return _loop_of(plan).run(layout, read, fixed, initial, reverse, backward)
+    return _loop_of(plan).run(layout, read, fixed, initial, reverse, backward, keep)
 
 
 def _loop_of(plan: LoopPlan) -> _Loop:
@@ -72,13 +76,47 @@ def _loop_of(plan: LoopPlan) -> _Loop:
     return loop
 
 
-class _Memory(NamedTuple):
-    """Where buffers lie: what is returned in one block (in elements), the rest in another (in bytes)."""
+class _Frame(NamedTuple):
+    """What runs with one layout have in common.
 
-    returned: tuple[tuple[Buffer, int, tuple[int, ...]], ...]
+    Attributes
+    ----------
+    arguments : numpy.ndarray
+        Those of the compiled function, with offsets in the place of addresses.
+    in_block, in_working : numpy.ndarray
+        1 for an offset in what is returned, and in the memory that is borrowed for the run; else 0.
+    elements, bytes : int
+        Of these two.
+    returned : tuple
+        The buffers that are returned, each with its first element and its shape.
+    states : tuple
+        Where each state begins and ends, see `_State`.
+    threads, shares : int
+    matrices : tuple
+        Of each matrix: its variable, the position of its address among the arguments, its offset in the
+        borrowed memory, how many bytes it has, and into how many parts it is divided.
+    """
+
+    arguments: Any
+    in_block: Any
+    in_working: Any
     elements: int
-    working: tuple[tuple[Buffer, int], ...]
-    working_bytes: int
+    bytes: int
+    returned: tuple[tuple[Buffer, int, tuple[int, ...]], ...]
+    states: tuple[_State, ...]
+    threads: int
+    shares: int
+    matrices: tuple[tuple[Var, int, int, int, int], ...]
+
+
+class _State(NamedTuple):
+    """Where a state begins and ends, in bytes, and the initial one of fresh rows, if there are any."""
+
+    is_history: bool
+    shape: tuple[int, int]
+    start: int
+    end: int
+    first: int | None
 
 
 class _Ready(NamedTuple):
@@ -90,11 +128,11 @@ class _Ready(NamedTuple):
 
     arguments: Any
     returned: dict[Buffer, Any]
-    working: Piece
+    sums: dict[Var, Any]
     starts: list[Any]
     ends: list[Any]
     firsts: list[Any]
-    used: tuple[Any, ...]
+    used: list[Any]
 
 
 class _Loop:
@@ -103,24 +141,34 @@ class _Loop:
     def __init__(self, plan: LoopPlan) -> None:
         self.plan = plan
         self.dtype = plan.dtype
+        self.real = _REALS[plan.dtype]
         source = numba_source(plan, _LANES[plan.dtype])
         self.entry: int = load_source(source.text, "loop").loop.address
         self.widths = source.widths
         self.order = argument_order(plan)
-        self.products = {p.matrix: p for phase in plan.phases for p in phase.products}
-        self.carried = [i for i, b in enumerate(plan.states) if b.kind == "state"]
+        first = FIRST + len(self.widths)
+        self.positions = {b: first + i for i, b in enumerate(self.order)}
+        self.sum_positions = [first + len(self.order) + i for i in range(len(plan.sums))]
+        products = [p for phase in plan.phases for p in phase.products]
+        self.products = {p.matrix: p for p in products}
+        self.in_chunks = bool(plan.sums) or any(p.ahead or p.behind for p in products)
         self.histories = [i for i, b in enumerate(plan.states) if b.kind == "history"]
         self.given_away = [(v, b) for v, b in plan.stored.items() if v in plan.given_away]
         self.returned = (
             *(plan.states[i] for i in self.histories),
-            *(b for v, b in plan.stored.items() if v not in plan.given_away),
+            *(b for v, b in plan.stored.items() if b.kind == "stored" and v not in plan.given_away),
         )
-        self.vectors = [(v, b) for v, b in plan.fixed.items() if b.kind == "vector"]
+        self.kept = [(v, b) for v, b in plan.stored.items() if b.kind == "stored"]
+        self.given = [
+            *((v, self.positions[b]) for v, b in plan.read.items()),
+            *((v, self.positions[b]) for v, b in plan.fixed.items() if b.kind == "vector"),
+        ]
         self.matrices = [(v, b) for v, b in plan.fixed.items() if b.kind == "matrix"]
-        self.row_cost = sum(p.inner * p.width for p in self.products.values()) + sum(
-            _SWEEP_COST * sweep.width for phase in plan.phases for sweep in phase.sweeps.values()
+        self.row_cost = (
+            sum(p.inner * p.width for p in products)
+            + sum(s.outer * s.inner for s in plan.sums)
+            + sum(_SWEEP_COST * s.width for phase in plan.phases for s in phase.sweeps.values())
         )
-        self.memory = lru_cache(maxsize=64)(self._memory)
 
     def run(
         self,
@@ -130,151 +178,176 @@ class _Loop:
         initial: Sequence[Any],
         reverse: bool,
         backward: bool,
+        keep: bool,
     ) -> Run:
         """Run it; see `minigrad.kernels.targets.planned.Target`."""
-        ready = self.prepare(layout, read, fixed, reverse, backward)
+        frame = self.frame(layout, reverse, backward)
+        working = borrow(frame.bytes)
+        ready = self.prepare(frame, working, layout, read, fixed, keep)
         for start, state in zip(ready.starts, initial, strict=True):
             start[...] = state
         for first, state in zip(ready.firsts, initial, strict=False):
             first[...] = 0 if backward else state
-        threads = threads_for(layout.size * self.row_cost)
-        run_team(self.entry, threads, ready.arguments)
+        run_team(self.entry, frame.threads, ready.arguments)
         finals = [end.copy() for end in ready.ends]
         released = [first.copy() for first in ready.firsts] if backward else []
-        give_back(ready.working)
+        give_back(working)
         returned, states = ready.returned, self.plan.states
         return Run(
             finals,
             released,
             {i: returned[states[i]] for i in self.histories},
-            {v: returned[b].reshape(layout.size, -1) for v, b in self.plan.stored.items()},
+            {v: returned[b].reshape(layout.size, -1) for v, b in self.kept},
             {v: returned[b] for v, b in self.given_away} if layout.index is None else {},
+            {v: numpy.ascontiguousarray(a) for v, a in ready.sums.items()},
         )
 
     def prepare(
         self,
+        frame: _Frame,
+        working: Piece,
         layout: Layout,
         read: Mapping[Var, Any],
         fixed: Mapping[Var, Any],
-        reverse: bool,
-        backward: bool,
+        keep: bool,
     ) -> _Ready:
         """Take memory, pack the matrices, and write down the arguments of a run."""
-        plan, kind, steps, count = self.plan, self.dtype, layout.steps, layout.count
-        number = len(layout.tables)
-        shares = get_num_threads() if number == 1 and plan.columns is not None else 1
-        chunk = max(1, _AHEAD_ROWS * number // max(count, 1)) if layout.is_contiguous else 1
-        chunk = min(chunk, steps)
-        memory = self.memory(layout.size, steps, count, chunk, layout.fresh is not None)
-        block, address = borrowed_array(memory.elements, kind)
-        working = borrow(memory.working_bytes)
-        addresses = {b: working.address + at for b, at in memory.working}
-        returned = {}
-        for buffer, at, shape in memory.returned:
-            returned[buffer] = block[at : at + math.prod(shape)].reshape(shape)
-            addresses[buffer] = address + at * kind.itemsize
+        kind, item = self.dtype, self.dtype.itemsize
+        block, address = pooled_array(frame.elements, kind)
+        arguments = frame.arguments + frame.in_block * address + frame.in_working * working.address
+        returned = {
+            buffer: numpy.ndarray(shape, kind, block, at * item)
+            for buffer, at, shape in frame.returned
+        }
         for _, buffer in self.given_away:
-            rows = (steps, count) if layout.index is None else (layout.size,)
-            returned[buffer] = numpy.empty((*rows, buffer.width), kind)
-        given = {b: numpy.ascontiguousarray(read[v], kind) for v, b in plan.read.items()}
-        for var, buffer in self.vectors:
-            given[buffer] = numpy.ascontiguousarray(fixed[var], kind)
-        addresses.update((b, a.ctypes.data) for b, a in given.items())
-        addresses.update((b, returned[b].ctypes.data) for _, b in self.given_away)
-        self._pack(fixed, shares, addresses)
+            rows = (layout.steps, layout.count) if layout.index is None else (layout.size,)
+            array, at = pooled_array(layout.size * buffer.width, kind)
+            returned[buffer] = array.reshape(*rows, buffer.width)
+            arguments[self.positions[buffer]] = at
+        sums = {}
+        for s, position in zip(self.plan.sums, self.sum_positions, strict=True):
+            array, at = pooled_array(s.outer * s.inner, kind)
+            sums[s.result] = array.reshape(s.inner, -1).T if is_narrow(s.inner) else array
+            arguments[position] = at
+        used = [layout, working]
+        for var, position in self.given:
+            array = numpy.ascontiguousarray(read[var] if var in read else fixed[var], kind)
+            used.append(array)
+            arguments[position] = array.ctypes.data
+        if keep:
+            for var, position, _, size, parts in frame.matrices:
+                piece = _kept_matrices.packed(item, frame.shares, fixed[var], parts, size)
+                used.append(piece)
+                arguments[position] = piece.address
+        else:
+            places = [(fixed[v], parts, working.address + at) for v, _, at, _, parts in frame.matrices]
+            pack(item, frame.shares, places)
         starts, ends, firsts = [], [], []
-        for buffer in plan.states:
-            if buffer.kind == "history":
-                starts.append(returned[buffer][steps if reverse else 0])
-                ends.append(returned[buffer][0 if reverse else steps])
-                continue
-            offset = addresses[buffer] - working.memory.ctypes.data
-            shape = (3 if layout.fresh is None else 4, count, buffer.width)
-            parts = numpy.ndarray(shape, kind, working.memory, offset)
-            starts.append(parts[2])
-            ends.append(parts[2])
-            firsts += list(parts[3:])
-        meeting = numpy.zeros(BARRIER_BYTES // 8, numpy.int64)
-        flags = [0 if f is None else f.ctypes.data for f in (layout.present, layout.fresh)]
-        numbers = [steps, count, reverse, backward, number, shares, chunk]
-        together = shares > 1 or (layout.is_contiguous and count < _FEW_ROWS * number)
-        numbers += [layout.tables.ctypes.data, *flags, meeting.ctypes.data, together, *self.widths]
-        arguments = numpy.array([*numbers, *(addresses[b] for b in self.order)], numpy.int64)
-        used = (layout, meeting, *given.values())
-        return _Ready(arguments, returned, working, starts, ends, firsts, used)
+        for state in frame.states:
+            memory, skipped = (block, 0) if state.is_history else (working.memory, working.skipped)
+            starts.append(numpy.ndarray(state.shape, kind, memory, skipped + state.start))
+            ends.append(numpy.ndarray(state.shape, kind, memory, skipped + state.end))
+            if state.first is not None:
+                firsts.append(numpy.ndarray(state.shape, kind, memory, skipped + state.first))
+        return _Ready(arguments, returned, sums, starts, ends, firsts, used)
 
-    def _memory(self, size: int, steps: int, count: int, chunk: int, fresh: bool) -> _Memory:
-        """Return where each buffer lies in the memory that a run asks for."""
-        item, plan = self.dtype.itemsize, self.plan
+    def frame(self, layout: Layout, reverse: bool, backward: bool) -> _Frame:
+        """Return what runs with this layout have in common; the second time it is at hand."""
+        key = (self, reverse, backward, get_num_threads())
+        frame: _Frame | None = layout.frames.get(key)
+        if frame is None:
+            frame = layout.frames[key] = self._frame(layout, reverse, backward)
+        return frame
+
+    def _frame(self, layout: Layout, reverse: bool, backward: bool) -> _Frame:
+        plan, item, steps, count = self.plan, self.dtype.itemsize, layout.steps, layout.count
+        whole, fresh = layout.index is None, layout.fresh is not None
+        blocks = len(layout.tables)
+        shares = get_num_threads() if blocks == 1 and plan.columns is not None else 1
+        rows = _CHUNK_ROWS if self.in_chunks else layout.size
+        chunk = min(steps, max(1, rows // max(count, 1))) if whole else 1
+        threads = threads_for(layout.size * self.row_cost)
+
         shapes: dict[Buffer, tuple[int, ...]] = {}
         for buffer in self.returned:
-            rows = (steps + 1, count) if buffer.kind == "history" else (size,)
-            shapes[buffer] = (*rows, buffer.width)
-        returned, elements = _side_by_side(
-            {b: math.prod(shape) for b, shape in shapes.items()}, item
-        )
-        inner: dict[Buffer, int] = {}
+            lead = (steps + 1, count) if buffer.kind == "history" else (layout.size,)
+            shapes[buffer] = (*lead, buffer.width)
+        in_block, elements = _side_by_side({b: math.prod(s) for b, s in shapes.items()}, item)
+
+        inner: dict[Any, int] = {"meeting": BARRIER_BYTES // item}
+        scratch = max((scratch_size(self.real, s.inner) for s in plan.sums), default=0)
+        scratch = -(-scratch * item // _LINE) * _LINE
+        inner["sums"] = threads * scratch // item
         for buffer in plan.scratch:
             inner[buffer] = count * buffer.width * (chunk if buffer.kind == "ahead" else 1)
-        for i in self.carried:
-            inner[plan.states[i]] = (4 if fresh else 3) * count * plan.states[i].width
+        for buffer in plan.stored.values():
+            if buffer.kind == "passing":
+                inner[buffer] = (chunk * count if whole else layout.size) * buffer.width
+        for buffer in plan.states:
+            if buffer.kind == "state":
+                inner[buffer] = (4 if fresh else 3) * count * buffer.width
         line = _LINE // item
+        parts = {}
         for _, buffer in self.matrices:
             # the columns of each part are rounded up to whole vectors
-            parts = plan.columns.parts(self.products[buffer]) if plan.columns else 1
-            columns = parts * (-(-buffer.width // parts // line) * line)
-            inner[buffer] = self.products[buffer].inner * columns
-        working, needed = _side_by_side(inner, item)
-        return _Memory(
-            tuple((b, at, shapes[b]) for b, at in returned.items()),
+            product = self.products[buffer]
+            parts[buffer] = plan.columns.parts(product) if plan.columns and shares > 1 else 1
+            widest = plan.columns.parts(product) if plan.columns else 1
+            inner[buffer] = product.inner * widest * (-(-buffer.width // widest // line) * line)
+        in_working, needed = _side_by_side(inner, item)
+        # the barrier comes first: no other run writes there, so that it always is as it was left
+
+        flags = [0 if f is None else f.ctypes.data for f in (layout.present, layout.fresh)]
+        numbers = [steps, count, reverse, backward, blocks, shares, chunk, layout.tables.ctypes.data]
+        numbers += [*flags, in_working["meeting"] * item, whole, layout.size]
+        numbers += [in_working["sums"] * item, scratch, *self.widths]
+        offsets = [in_block.get(b, in_working.get(b, 0)) * item for b in self.order]
+        places = [*(0 for _ in numbers), *self.order, *plan.sums]
+        numbers += [*offsets, *(0 for _ in plan.sums)]
+        working = [int(b in in_working) if isinstance(b, Buffer) else 0 for b in places]
+        working[_MEETING] = working[_SCRATCH] = 1
+        return _Frame(
+            numpy.array(numbers, numpy.int64),
+            numpy.array([int(isinstance(b, Buffer) and b in in_block) for b in places], numpy.int64),
+            numpy.array(working, numpy.int64),
             elements,
-            tuple((b, at * item) for b, at in working.items()),
             needed * item,
+            tuple((b, at, shapes[b]) for b, at in in_block.items()),
+            tuple(
+                self._state(buffer, layout, reverse, {**in_block, **in_working}[buffer])
+                for buffer in plan.states
+            ),
+            threads,
+            shares,
+            tuple(
+                (v, self.positions[b], in_working[b] * item, inner[b] * item, parts[b])
+                for v, b in self.matrices
+            ),
         )
 
-    def _pack(self, fixed: Mapping[Var, Any], shares: int, addresses: Mapping[Buffer, int]) -> None:
-        """Pack the matrices of all products."""
-        items = []
-        for var, buffer in self.matrices:
-            matrix = fixed[var]
-            down, along = matrix.strides
-            columns = self.plan.columns
-            parts = columns.parts(self.products[buffer]) if columns and shares > 1 else 1
-            size = matrix.itemsize
-            place = (matrix.ctypes.data, down // size, along // size, addresses[buffer])
-            items.append((parts, *matrix.shape, *place))
-        if items:
-            pack_matrices(self.dtype.itemsize, shares, items)
+    def _state(self, buffer: Buffer, layout: Layout, reverse: bool, at: int) -> _State:
+        item, shape = self.dtype.itemsize, (layout.count, buffer.width)
+
+        def place(number: int) -> int:
+            return (at + number * layout.count * buffer.width) * item
+
+        if buffer.kind == "history":
+            first, last = (layout.steps, 0) if reverse else (0, layout.steps)
+            return _State(True, shape, place(first), place(last), None)
+        return _State(False, shape, place(2), place(2), None if layout.fresh is None else place(3))
 
 
-def _side_by_side(sizes: Mapping[Buffer, int], item: int) -> tuple[dict[Buffer, int], int]:
-    """Return where buffers of so many elements begin, each on a cache line, and how many there are."""
+def _side_by_side(sizes: Mapping[Any, int], item: int) -> tuple[dict[Any, int], int]:
+    """Return where buffers of so many elements begin, each on a cache line, and how many there are.
+
+    Between them some lines are left free: buffers whose distance is a multiple of a page get into each
+    other's way in the first-level cache.
+    """
     line, total, starts = _LINE // item, 0, {}
-    for buffer, size in sizes.items():
-        starts[buffer] = total
-        total += -(-size // line) * line
+    for name, size in sizes.items():
+        starts[name] = total
+        total += (-(-size // line) + _GAP) * line
     return starts, total
-
-
-def sum_rows(sums: Sequence[RowSum], values: Mapping[Var, Any]) -> dict[Var, Any]:
-    """Return sums over rows; see `minigrad.kernels.targets.planned.Target`."""
-    if not sums:
-        return {}
-    pairs = []
-    for s in sums:
-        right = None if s.right is None else _in_rows(values[s.right])
-        pairs.append((_in_rows(values[s.left]), right))
-    results = row_sums(pairs)
-    return {
-        s.result: r if r.shape == s.result.shape else r.reshape(s.result.shape)
-        for s, r in zip(sums, results, strict=True)
-    }
-
-
-def _in_rows(array: Any) -> Any:
-    """Return an array in which the elements of a row lie side by side."""
-    is_so = array.strides[1] == array.itemsize and array.strides[0] % array.itemsize == 0
-    return array if is_so else numpy.ascontiguousarray(array)
 
 
 class Stepper:
@@ -297,8 +370,10 @@ class Stepper:
         self.inputs = [numpy.zeros((count, v.shape[1]), plan.dtype) for v in program.inputs]
         read = dict(zip(program.inputs, self.inputs, strict=True))
         self.entry = loop.entry
-        self.ready = loop.prepare(whole_layout(1, count, 1), read, fixed, False, False)
-        weakref.finalize(self, give_back, self.ready.working)
+        layout = whole_layout(1, count, 1)
+        frame = loop.frame(layout, False, False)
+        working = new_piece(frame.bytes)
+        self.ready = loop.prepare(frame, working, layout, read, fixed, False)
 
     def take(self, inputs: Sequence[Any], states: Sequence[Any]) -> list[Any]:
         """Return the states behind a step.
@@ -308,10 +383,10 @@ class Stepper:
         inputs, states : sequence of array
             Shape (N, width), or any that broadcasts to it.
         """
-        arguments, _, _, starts, ends, _, _ = self.ready
+        ready = self.ready
         for place, array in zip(self.inputs, inputs, strict=True):
             place[...] = array
-        for place, array in zip(starts, states, strict=True):
+        for place, array in zip(ready.starts, states, strict=True):
             place[...] = array
-        run_team(self.entry, 1, arguments)
-        return [end.copy() for end in ends]
+        run_team(self.entry, 1, ready.arguments)
+        return [end.copy() for end in ready.ends]

@@ -11,7 +11,7 @@ from minigrad.evaluate import run
 from minigrad.graph import Node, Var
 from minigrad.kernels.layout import Layout, layout_of
 from minigrad.kernels.plan import LoopPlan
-from minigrad.kernels.program import Program, RowSum
+from minigrad.kernels.program import Program
 from minigrad.kernels.rows import Rows
 
 Arrays = Mapping[Var, Any]
@@ -33,6 +33,8 @@ class Run:
         (size, width), zero in absent rows.
     given_away : dict of array
         Of what the plan says so, the same as (T, N, width), if all rows are there.
+    sums : dict of array
+        The sums over the rows of all steps, as many numbers as their variables have.
     """
 
     finals: list[Any]
@@ -40,10 +42,11 @@ class Run:
     histories: dict[int, Any]
     stored: dict[Var, Any]
     given_away: dict[Var, Any]
+    sums: dict[Var, Any]
 
 
 class Target(Protocol):
-    """What runs the loops of plans, and sums over rows."""
+    """What runs the loops of plans."""
 
     namespace: Any
 
@@ -60,6 +63,7 @@ class Target(Protocol):
         *,
         reverse: bool,
         backward: bool,
+        keep: bool,
     ) -> Run:
         """Run the loop.
 
@@ -79,10 +83,9 @@ class Target(Protocol):
         backward : bool
             Whether states are cotangents: in a backward pass those of fresh rows go to the initial
             states after the step, instead of beginning with them before it.
+        keep : bool
+            Whether to keep for another run what is made of ``fixed``.
         """
-
-    def sum_rows(self, sums: Sequence[RowSum], values: Arrays) -> dict[Var, Any]:
-        """Return sums over the rows of arrays (size, width)."""
 
 
 def forward(
@@ -123,6 +126,7 @@ def forward(
         [layout.ordered(s) for s in initial],
         reverse=reverse,
         backward=False,
+        keep=program.backward is None,
     )
     if program.broken:
         output = layout.over_time(found.stored[program.outputs[0]])
@@ -175,9 +179,10 @@ def adjoint(
         [layout.ordered(g) for g in cotangents[1 : 1 + number]],
         reverse=not reverse,
         backward=True,
+        keep=False,
     )
     values.update((v, a != 0 if v.dtype == bool_ else a) for v, a in found.stored.items())
-    values.update(target.sum_rows(backward.sums, values))
+    values.update((v, a.reshape(v.shape)) for v, a in found.sums.items())
     values.update(_behind(m, program, values, layout))
     wanted = {}
     for i, var in backward.wanted.items():
