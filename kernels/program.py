@@ -27,8 +27,8 @@ class Backward:
 
     Attributes
     ----------
-    once : list of Node
-        Made of parameters alone.
+    prepare, once : list of Node
+        Made of parameters alone: what of the forward pass is read here, and what else.
     loop : LoopPlan
         Its states are the cotangents of the states. It sums over the rows of all steps, too.
     after : list of Node
@@ -39,6 +39,7 @@ class Backward:
         What is asked for: the cotangent for each number of an argument, or None.
     """
 
+    prepare: list[Node]
     once: list[Node]
     loop: LoopPlan
     after: list[Node]
@@ -138,7 +139,7 @@ def make_program(
     backward = None
     if derived is not None and wanted is not None:
         names = dict(zip(read, read_as, strict=True))
-        backward = _backward(derived, states, names, again, fixed, wanted, broken)
+        backward = _backward(derived, states, names, again, fixed, once, before, wanted, broken)
     rows = olds[0].shape[0]
     return Program(xs, olds, parameters, news, once, before, forward, backward, rows, broken)
 
@@ -155,6 +156,8 @@ def _backward(
     read: dict[Var, Any],
     again: Sequence[Node],
     fixed: set[Var],
+    made_once: Sequence[Node],
+    before: Sequence[Node],
     wanted: Sequence[int],
     broken: bool,
 ) -> Backward:
@@ -209,7 +212,9 @@ def _backward(
         passing=kept.difference(read_behind),
         sums=sums,
     )
-    return Backward(once, plan, after, from_outputs, dict(zip(wanted, others, strict=True)))
+    read_early = [i for node in (*before, *once, *after) for i in node.inputs]
+    prepare = list(live_nodes(made_once, (*plan.fixed, *read_early, *others)))
+    return Backward(prepare, once, plan, after, from_outputs, dict(zip(wanted, others, strict=True)))
 
 
 def _renamed(value: Any, names: dict[Any, Any]) -> Any:

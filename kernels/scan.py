@@ -46,6 +46,8 @@ _CHOICES = get_args(Compile)
 _told: set[str] = set()
 _verified: set[Any] = set()  # the forms of steps in which rows do not mix
 _traces: WeakKeyDictionary[Any, dict[Any, TracedStep]] = WeakKeyDictionary()
+_calls: WeakKeyDictionary[Any, dict[Any, _Call]] = WeakKeyDictionary()
+_MOST = 1000  # calls that are known for a step
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,18 +145,18 @@ def scan(
     KernelError
         If compilation is required and not possible.
     """
-    where = f"scan of step {name_of(step)!r}"
-    inputs = _tensors(step, xs, "input")
-    states = _tensors(step, state, "state")
-    parameters = dict(params or {})
-    _tensors(step, tuple(parameters.values()), "parameter")
-    _check_shapes(where, inputs, states)
+    inputs, states = _listed(xs), _listed(state)
+    parameters = params or {}
+    arguments = (*inputs, *states, *parameters.values())
+    call = _call(step, arguments, len(inputs), len(states), tuple(parameters))
     if compile not in _CHOICES:
-        check_choice(where, _CHOICES, compile=compile)
+        check_choice(call.where, _CHOICES, compile=compile)
     steps, count = inputs[0].shape[:2]
-    rows = rows_of(where, steps, count, inputs[0].device, lengths, mask, reset)
+    rows = None
+    if lengths is not None or mask is not None or reset is not None:
+        rows = rows_of(call.where, steps, count, inputs[0].device, lengths, mask, reset)
     if checkpoint_every is not None:
-        check_checkpoint_every(where, checkpoint_every, reset)
+        check_checkpoint_every(call.where, checkpoint_every, reset)
         if checkpoint_every < steps:
 
             def segment(xs: Any, ss: Any, inside: Any, present: Any) -> Any:
@@ -169,24 +171,20 @@ def scan(
                 segment, checkpoint_every, inputs, states, ends, present, reverse
             )
             return results[0], results[1] if isinstance(state, Tensor) else tuple(results[1:])
-    arguments = (*inputs, *states, *parameters.values())
-    names = tuple(parameters)
-    checking = getattr(dispatch.current(), "checking", False)  # anomaly(): look at each op
+    interpreter = dispatch.current()
+    checking = getattr(interpreter, "checking", False)  # anomaly(): look at each op
     if compile == "never" or checking:
+        names = call.names
         results = _eager_loop(step, names, len(inputs), len(states), arguments, reverse, rows)
     else:
-        traced = traced_step(
-            step,
-            [(x.shape[1:], x.dtype) for x in inputs],
-            [(s.shape, s.dtype) for s in states],
-            parameters,
-        )
-        tracked = is_grad_enabled()
-        wanted = tuple(i for i, t in enumerate(arguments) if tracked and t.requires_grad)
+        tracked = getattr(interpreter, "tracking", False)
+        wanted = tuple(i for i, t in enumerate(arguments) if tracked and t._tracked)
         program = None
         if compile == "require" or os.environ.get("MINIGRAD_COMPILE") != "0":
-            program = _compiled(where, step, traced, arguments, wanted, rows, compile == "require")
-        loop = Loop(step, traced, names, wanted, reverse, rows, program)
+            nothing = 0 in (steps, count) or (rows is not None and not any(rows.any_present))
+            if not nothing:
+                program = call.program(step, wanted, rows is not None, compile == "require")
+        loop = Loop(step, call.traced(step), call.names, wanted, reverse, rows, program)
         results = dispatch.apply(_SCAN, arguments, {"loop": loop})
     finals = tuple(results[1 : 1 + len(states)])
     return results[0], finals[0] if isinstance(state, Tensor) else finals
@@ -289,17 +287,102 @@ def _eager_loop(
     return (stack(outputs[::-1] if reverse else outputs), *current)
 
 
-# tracing, once for each combination of shapes and dtypes
+# what is found out once for each combination of shapes and dtypes
 
 
 Spec = tuple[tuple[int, ...], Any]
 
 
+class _Call:
+    """What calls of a step over arguments of the same shapes and dtypes have in common.
+
+    Parameters
+    ----------
+    where : str
+        What messages begin with.
+    inputs, states : sequence of Spec
+        Whole inputs, (T, N, ...).
+    parameters : dict of Spec
+    devices : sequence of str
+        Where the arguments are.
+    """
+
+    def __init__(
+        self,
+        where: str,
+        inputs: Sequence[Spec],
+        states: Sequence[Spec],
+        parameters: Mapping[str, Spec],
+        devices: Sequence[str],
+    ) -> None:
+        self.where, self.names = where, tuple(parameters)
+        self._inputs = [(shape[1:], dtype) for shape, dtype in inputs]
+        self._states, self._parameters = states, parameters
+        self._on_cpu = all(device == "cpu" for device in devices)
+        self._traced: TracedStep | None = None
+        self._programs: dict[Any, Program] = {}
+
+    def traced(self, step: Step) -> TracedStep:
+        """Return the graph of the step."""
+        if self._traced is None:
+            self._traced = traced_step(step, self._inputs, self._states, self._parameters)
+        return self._traced
+
+    def program(
+        self, step: Step, wanted: tuple[int, ...], broken: bool, required: bool
+    ) -> Program | None:
+        """Return the program of a loop that can be compiled, else None, after saying so."""
+        found = self._programs.get((wanted, broken))
+        if found is not None:
+            return found
+        first, last = len(self._inputs), len(self._inputs) + len(self._states)
+        others = [i for i in wanted if not first <= i < last] if wanted else None
+        try:
+            if not self._on_cpu:
+                raise Refusal("its arrays are not on the CPU")
+            found = program_of(step, self.traced(step), others, broken)
+            self._programs[wanted, broken] = found
+            return found
+        except Refusal as refusal:
+            reason = f"{self.where} cannot be compiled: {refusal}"
+        if required:
+            raise KernelError(f"{reason}; use compile='auto'")
+        if reason not in _told:
+            _told.add(reason)
+            warnings.warn(f"{reason}; it is interpreted instead", stacklevel=user_stacklevel())
+        return None
+
+
+def _call(
+    step: Step, arguments: Sequence[Any], inputs: int, states: int, names: tuple[str, ...]
+) -> _Call:
+    """Return what is known about such a call; check the arguments if it is the first one."""
+    surroundings = surroundings_of(step)
+    # what may change unseen is traced each time
+    known = {} if surroundings is None else _calls.setdefault(step, {})
+    try:
+        kinds = tuple([(type(t._array), t._array.shape, t._array.dtype) for t in arguments])
+    except AttributeError:  # no tensor: this is told below
+        kinds = ()
+    key = (inputs, states, names, kinds, get_default_dtype(), surroundings)
+    found = known.get(key)
+    if found is None or not kinds:
+        where, last = f"scan of step {name_of(step)!r}", inputs + states
+        _check_tensors(step, arguments[:inputs], "input")
+        _check_tensors(step, arguments[inputs:last], "state")
+        _check_tensors(step, arguments[last:], "parameter")
+        _check_shapes(where, arguments[:inputs], arguments[inputs:last])
+        specs = [(t.shape, t.dtype) for t in arguments]
+        parameters = dict(zip(names, specs[last:], strict=True))
+        devices = [t.device for t in arguments]
+        if len(known) >= _MOST:
+            known.clear()
+        found = known[key] = _Call(where, specs[:inputs], specs[inputs:last], parameters, devices)
+    return found
+
+
 def traced_step(
-    step: Step,
-    inputs: Sequence[Spec],
-    states: Sequence[Spec],
-    parameters: Mapping[str, Tensor],
+    step: Step, inputs: Sequence[Spec], states: Sequence[Spec], parameters: Mapping[str, Spec]
 ) -> TracedStep:
     """Return the graph of a step; the second time it is at hand.
 
@@ -308,26 +391,24 @@ def traced_step(
     step : callable
     inputs, states : sequence of (shape, dtype)
         Of one time step, with N first.
-    parameters : dict of Tensor
+    parameters : dict of (shape, dtype)
     """
     surroundings = surroundings_of(step)
-    # what may change unseen is traced each time
     known = {} if surroundings is None else _traces.setdefault(step, {})
     key = (
         tuple(inputs),
         tuple(states),
-        tuple((name, p.shape, p.dtype) for name, p in parameters.items()),
+        tuple(parameters.items()),
         (get_default_dtype(), surroundings),
     )
     if key not in known:
         names = argument_names(step, len(inputs), len(states))
-        specs = (*inputs, *states)
-        given = [Var(*spec, name) for spec, name in zip(specs, names, strict=True)]
+        given = [Var(*spec, name) for spec, name in zip((*inputs, *states), names, strict=True)]
         graph = trace(
             step,
             given[: len(inputs)],
             given[len(inputs) :],
-            {name: Var(p.shape, p.dtype, name) for name, p in parameters.items()},
+            {name: Var(*spec, name) for name, spec in parameters.items()},
         )
         traced = TracedStep(graph, len(inputs), len(states))
         if traced.form not in _verified:
@@ -340,9 +421,12 @@ def traced_step(
 # checking
 
 
-def _tensors(step: Step, given: Any, what: str) -> tuple[Tensor, ...]:
-    listed = tuple(given) if isinstance(given, (tuple, list)) else (given,)
-    for position, value in enumerate(listed):
+def _listed(given: Any) -> tuple[Any, ...]:
+    return tuple(given) if isinstance(given, (tuple, list)) else (given,)
+
+
+def _check_tensors(step: Step, given: Sequence[Any], what: str) -> None:
+    for position, value in enumerate(given):
         if isinstance(value, Var):
             raise TraceError(
                 f"scan is called inside of a traced step, at {user_line()}\n"
@@ -353,35 +437,6 @@ def _tensors(step: Step, given: Any, what: str) -> tuple[Tensor, ...]:
                 f"scan of step {name_of(step)!r}: {what} {position} is of type "
                 f"{type(value).__name__}; it must be a tensor, see minigrad.tensor"
             )
-    return listed
-
-
-def _compiled(
-    where: str,
-    step: Step,
-    traced: TracedStep,
-    arguments: Sequence[Tensor],
-    wanted: Sequence[int],
-    rows: Rows | None,
-    required: bool,
-) -> Program | None:
-    """Return the program of a loop that can be compiled, else None, after saying so."""
-    _, states, _ = traced.split(range(len(arguments)))
-    if 0 in arguments[0].shape[:2] or (rows is not None and not any(rows.any_present)):
-        return None  # nothing to compute
-    others = [i for i in wanted if i not in states] if wanted else None
-    try:
-        if any(t.device != "cpu" for t in arguments):
-            raise Refusal("its arrays are not on the CPU")
-        return program_of(step, traced, others, rows is not None)
-    except Refusal as refusal:
-        reason = f"{where} cannot be compiled: {refusal}"
-    if required:
-        raise KernelError(f"{reason}; use compile='auto'")
-    if reason not in _told:
-        _told.add(reason)
-        warnings.warn(f"{reason}; it is interpreted instead", stacklevel=user_stacklevel())
-    return None
 
 
 def _check_shapes(where: str, inputs: Sequence[Tensor], states: Sequence[Tensor]) -> None:

@@ -43,7 +43,8 @@ class Stream:
         if os.environ.get("MINIGRAD_COMPILE") == "0" or inputs[0].device != "cpu":
             raise Refusal("loops are not compiled here")
         xs, ss = ([(t.shape, t.dtype) for t in given] for given in (inputs, states))
-        traced = traced_step(step, xs, ss, parameters)
+        specs = {name: (p.shape, p.dtype) for name, p in parameters.items()}
+        traced = traced_step(step, xs, ss, specs)
         self._program = program_of(step, traced, None, False)
         if self._program.before:
             raise Refusal("something is computed before the loop")

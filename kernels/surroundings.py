@@ -35,16 +35,15 @@ def surroundings_of(value: Any, above: tuple[Any, ...] = ()) -> Surroundings | N
     """
     if isinstance(value, (bool, int, float, str, type(None))):
         return (repr(value),)
+    if inspect.ismodule(value):  # modules may answer to any name, after a search
+        return () if _is_of_library(value.__name__) else _unseen(value, above)
     if any(value is outer for outer in above) or _is_fixed(value):
         return ()
     if hasattr(value, "surroundings") and not inspect.isclass(value):
         own: Surroundings | None = value.surroundings(above)
         return own
     if not inspect.isfunction(value):
-        asked = _unknown.get()
-        if asked is not None:
-            asked.append((value, above))
-        return None
+        return _unseen(value, above)
     found: list[Any] = [value.__code__]
     for name, inside in _read_from_outside(value):
         seen = surroundings_of(inside, (*above, value))
@@ -52,6 +51,12 @@ def surroundings_of(value: Any, above: tuple[Any, ...] = ()) -> Surroundings | N
             return None
         found.append((name, seen))
     return tuple(found)
+
+
+def _unseen(value: Any, above: tuple[Any, ...]) -> None:
+    asked = _unknown.get()
+    if asked is not None:
+        asked.append((value, above))
 
 
 def why_unknown(step: Any) -> str | None:
@@ -114,12 +119,13 @@ def _codes(code: CodeType) -> Iterator[CodeType]:
 
 
 def _is_fixed(value: Any) -> bool:
-    """Say whether ``value`` is an op, or a function or module of a library, which do not change."""
+    """Say whether ``value`` is an op, or a function of a library, which do not change."""
     if isinstance(value, (Op, Composite)):
         return True
-    if not inspect.ismodule(getattr(value, "__self__", inspect)):
-        return False  # a method, of an object that may change
-    name = value.__name__ if inspect.ismodule(value) else getattr(value, "__module__", None) or ""
-    return name.partition(".")[0] in LIBRARIES and (
-        inspect.ismodule(value) or inspect.isroutine(value)
-    )
+    if not inspect.isroutine(value) or not inspect.ismodule(getattr(value, "__self__", inspect)):
+        return False  # a method of an object that may change, or no function at all
+    return _is_of_library(getattr(value, "__module__", None) or "")
+
+
+def _is_of_library(module: str) -> bool:
+    return module.partition(".")[0] in LIBRARIES

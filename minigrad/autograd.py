@@ -12,6 +12,7 @@ from minigrad.backends.base import by_type
 from minigrad.backpropagation import backpropagate, node_key, seed
 from minigrad.errors import GradientError
 from minigrad.ops.elementwise import zeros_like
+from minigrad.reuse import is_alone
 from minigrad.tape import enable_grad, no_grad
 from minigrad.tensor import Tensor, make
 
@@ -30,6 +31,10 @@ def _holders(t: Tensor) -> int:
     return sys.getrefcount(t._array)
 
 
+def _is_no_view(array: Any) -> bool:
+    return getattr(array, "base", array) is None
+
+
 _PROBE = make(numpy.empty(0), None)
 _ALONE = _holders(_PROBE)
 
@@ -44,8 +49,10 @@ def _owned(g: Tensor, recorded: bool) -> Tensor:
     if g.requires_grad:  # a cotangent that was given, passed on as it was
         with enable_grad():
             return g.clone()
-    if not recorded and getattr(g._array, "base", g) is None and _holders(g) == _ALONE:
-        return g
+    if not recorded and _holders(g) == _ALONE:
+        alone = is_alone if isinstance(g._array, numpy.ndarray) else _is_no_view
+        if alone(g._array):
+            return g
     return make(by_type[type(g._array)].copy(g._array), None)
 
 

@@ -160,10 +160,8 @@ class Op:
         self.arity = len(arrays)
         self.attributes = tuple(p.name for p in others)
         self.defaults = {p.name: p.default for p in (*arrays, *others) if p.default is not p.empty}
-        complete = not self.variadic and all(name in self.defaults for name in self.attributes)
-        self.optional = (
-            {name: self.defaults[name] for name in self.attributes} if complete else None
-        )
+        self.known = frozenset(self.attributes)
+        self.usual = {name: self.defaults[name] for name in self.attributes if name in self.defaults}
         self.__name__ = self.__qualname__ = self.name
         public = [p.replace(annotation=p.empty) for p in parameters]
         if self.variadic:
@@ -204,13 +202,20 @@ class Op:
 
     def __call__(self, *args: Any, **attrs: Any) -> Any:
         if attrs or self.attributes or len(args) != self.arity:
-            optional = self.optional
-            if len(args) == self.arity and optional is not None and attrs.keys() <= optional.keys():
-                given = {name: _unchangeable(value) for name, value in attrs.items()}
-                attrs = {**optional, **given}  # what bind would find, sooner
-            else:
-                args, attrs = self.bind(args, attrs)
+            found = self._sorted(args, attrs)
+            args, attrs = self.bind(args, attrs) if found is None else found
         return dispatch.apply(self, args, attrs)
+
+    def _sorted(self, args: tuple[Any, ...], given: dict[str, Any]) -> Arguments | None:
+        """Return what `bind` finds, sooner; None for what is wrong or out of the ordinary."""
+        arity, names = self.arity, self.attributes
+        more = len(args) - arity
+        if self.variadic or not 0 <= more <= len(names):
+            return None
+        attrs = {**self.usual, **dict(zip(names, args[arity:], strict=False)), **given}
+        if attrs.keys() != self.known or (more and not given.keys().isdisjoint(names[:more])):
+            return None
+        return args[:arity], {name: _unchangeable(attrs[name]) for name in names}
 
     def bind(self, args: tuple[Any, ...], given: Mapping[str, Any]) -> Arguments:
         """Sort a call's arguments into arrays and attributes, defaults filled in.

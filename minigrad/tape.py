@@ -206,11 +206,11 @@ class Eager:
     ) -> tuple[Tensor, ...]:
         """Wrap the results of an op that has several."""
         backend = by_type[kind]
-        outs = tuple(o if type(o) is kind else backend.namespace.asarray(o) for o in outs)
+        outs = tuple([o if type(o) is kind else backend.namespace.asarray(o) for o in outs])
         if self.checking:
             check(op, args, outs, backend)
         if not which[0] or not self.tracking or op.rules is None or not outs:
-            return tuple(make(o, None) for o in outs)
+            return tuple([make(o, None) for o in outs])
         droppable, keep_output = _plan(op, arrays, outs, True, attrs, which)
         for position in droppable:
             arrays[position] = _spec(arrays[position])
@@ -222,14 +222,15 @@ class Eager:
         record.attrs = attrs
         record.kind = kind
         record.shape = record.dtype = record.hooks = None
-        record.outputs = tuple(Spec(o.shape, o.dtype) for o in outs)
+        record.outputs = specs = tuple([Spec(o.shape, o.dtype) for o in outs])
         record.time = tick()
         if self.checking:
             record.line = user_line()
-        return tuple(
-            make(o, Output(record, i, o.shape, o.dtype) if is_floating(o.dtype) else None)
-            for i, o in enumerate(outs)
-        )
+        tensors = []
+        for position, (out, (shape, dtype)) in enumerate(zip(outs, specs, strict=True)):
+            tracked = dtype is float32 or dtype is float64 or is_floating(dtype)
+            tensors.append(make(out, Output(record, position, shape, dtype) if tracked else None))
+        return tuple(tensors)
 
 
 def _plan(

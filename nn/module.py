@@ -136,6 +136,8 @@ class Module:
         attributes = tuple(vars(self).items())  # a loop over modules may set attributes
         named = {id(value) for _, value in attributes}
         for name, value in attributes:
+            if type(value) in _PLAIN:
+                continue
             if isinstance(value, _MEMBERS):
                 yield name, value
             elif isinstance(value, (list, tuple, dict)):
@@ -510,6 +512,7 @@ class Module:
 
 
 _MEMBERS = (Parameter, Buffer, Module)
+_PLAIN = frozenset({str, int, float, bool, type(None)})  # what holds no members
 
 
 def _followed(value: Any, name: str, above: tuple[int, ...]) -> Iterator[tuple[str, Any]]:
@@ -518,7 +521,8 @@ def _followed(value: Any, name: str, above: tuple[int, ...]) -> Iterator[tuple[s
         yield name, value
     elif isinstance(value, (list, tuple, dict)) and id(value) not in above:
         for key, item in value.items() if isinstance(value, dict) else enumerate(value):
-            yield from _followed(item, f"{name}.{key}", (*above, id(value)))
+            if type(item) not in _PLAIN:
+                yield from _followed(item, f"{name}.{key}", (*above, id(value)))
 
 
 def _walk(

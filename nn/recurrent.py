@@ -16,7 +16,7 @@ from minigrad.nn.cell_layer import CellLayer
 from minigrad.nn.checks import check_counts, check_dropout, check_flags
 from minigrad.nn.dropout import Dropout
 from minigrad.nn.stream import LayerStream, stream_of
-from minigrad.ops.shape import concat, expand_dims, squeeze, stack, swapaxes
+from minigrad.ops.shape import concat, expand_dims, reshape, squeeze, stack, swapaxes
 from minigrad.tape import is_grad_enabled
 from minigrad.tensor import Tensor
 
@@ -289,7 +289,8 @@ class Recurrent(CellLayer):
 
 def _stacked(states: Sequence[Tensor]) -> Tensor:
     """Return the states of all layers and directions; of a single one a view."""
-    joined: Tensor = stack(states) if len(states) > 1 else expand_dims(states[0], 0)
+    first = states[0]
+    joined: Tensor = stack(states) if len(states) > 1 else reshape(first, (1, *first.shape))
     return joined
 
 

@@ -6,14 +6,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from minigrad.creation import zeros
+from minigrad.backends.base import by_type
 from minigrad.dtypes import is_floating
 from minigrad.errors import ArgumentError, DtypeError, ShapeError, TraceError, user_line
 from minigrad.graph import Var
 from minigrad.kernels import Cell
 from minigrad.nn.module import Module
 from minigrad.nn.parameter import Parameter
-from minigrad.tensor import Tensor
+from minigrad.tensor import Tensor, make
 
 
 class Stateful(Module):
@@ -64,8 +64,9 @@ class Stateful(Module):
                 f"{name}: the input has dtype {x.dtype}; convert it with .astype('float32'), or give "
                 "numbers of words to an Embedding first"
             )
+        kind = x._array.dtype
         for parameter in self._weights():
-            if parameter.dtype != x.dtype:
+            if parameter._array.dtype is not kind and parameter.dtype != x.dtype:
                 raise DtypeError(
                     f"{name}: the input has dtype {x.dtype} and the weights {parameter.dtype}; "
                     f"convert the input with .astype('{parameter.dtype}'), or the layer with "
@@ -77,7 +78,11 @@ class Stateful(Module):
         name, names = type(self).__name__, self.cell.states
         shapes = [(*leading, width) for width in self._widths]
         if hx is None:
-            return tuple(zeros(shape, dtype=x.dtype, device=x.device) for shape in shapes)
+            backend, kind = by_type[type(x._array)], x._array.dtype
+            with backend.place(x._array):
+                return tuple(
+                    make(backend.namespace.zeros(shape, dtype=kind), None) for shape in shapes
+                )
         single = len(names) == 1
         states = (hx,) if single else tuple(hx) if isinstance(hx, (tuple, list)) else None
         if states is None or len(states) != len(names):

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from minigrad import memory
-from minigrad.kernels.cpu.memory import Piece, new_piece
 from minigrad.kernels.cpu.packing import pack_matrices
+from minigrad.reuse import Piece, address_of, new_piece
 
 _MOST = 64  # matrices that are kept
 
@@ -31,7 +31,8 @@ def pack(item: int, shares: int, places: Sequence[tuple[Any, int, int]]) -> None
 
 def _shape(matrix: Any, item: int, parts: int) -> tuple[int, ...]:
     down, along = matrix.strides
-    return parts, *matrix.shape, matrix.ctypes.data, down // item, along // item
+    address = address_of(matrix.T if down < along else matrix)
+    return parts, *matrix.shape, address, down // item, along // item
 
 
 class KeptMatrices:

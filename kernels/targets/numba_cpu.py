@@ -16,16 +16,17 @@ from minigrad.graph import Var
 from minigrad.kernels.cache import load_source
 from minigrad.kernels.cpu.barrier import BARRIER_BYTES
 from minigrad.kernels.cpu.lanes import DOUBLE, SINGLE
-from minigrad.kernels.cpu.memory import Piece, borrow, give_back, new_piece, pooled_array
 from minigrad.kernels.cpu.team import run_team, threads_for
 from minigrad.kernels.cpu.weight_gradients import is_narrow, scratch_size
 from minigrad.kernels.cpu.wide import matmul
+from minigrad.kernels.cpu.workspaces import borrow, give_back
 from minigrad.kernels.emit.numba_source import FIRST, argument_order, numba_source
 from minigrad.kernels.layout import Layout, whole_layout
 from minigrad.kernels.plan import Buffer, LoopPlan
 from minigrad.kernels.program import Program
 from minigrad.kernels.targets.matrices import KeptMatrices, pack
 from minigrad.kernels.targets.planned import Run
+from minigrad.reuse import Piece, address_of, new_piece, reused_array
 from minigrad.threads import get_num_threads
 
 _REALS = {numpy.dtype("float32"): numpy.float32, numpy.dtype("float64"): numpy.float64}
@@ -213,7 +214,7 @@ class _Loop:
     ) -> _Ready:
         """Take memory, pack the matrices, and write down the arguments of a run."""
         kind, item = self.dtype, self.dtype.itemsize
-        block, address = pooled_array(frame.elements, kind)
+        block, address = reused_array((frame.elements,), kind)
         arguments = frame.arguments + frame.in_block * address + frame.in_working * working.address
         returned = {
             buffer: numpy.ndarray(shape, kind, block, at * item)
@@ -221,19 +222,19 @@ class _Loop:
         }
         for _, buffer in self.given_away:
             rows = (layout.steps, layout.count) if layout.index is None else (layout.size,)
-            array, at = pooled_array(layout.size * buffer.width, kind)
-            returned[buffer] = array.reshape(*rows, buffer.width)
+            returned[buffer], at = reused_array((*rows, buffer.width), kind)
             arguments[self.positions[buffer]] = at
         sums = {}
         for s, position in zip(self.plan.sums, self.sum_positions, strict=True):
-            array, at = pooled_array(s.outer * s.inner, kind)
-            sums[s.result] = array.reshape(s.inner, -1).T if is_narrow(s.inner) else array
+            turned = s.inner > 1 and is_narrow(s.inner)
+            array, at = reused_array((s.inner, s.outer) if turned else s.result.shape, kind)
+            sums[s.result] = array.T if turned else array
             arguments[position] = at
         used = [layout, working]
         for var, position in self.given:
             array = numpy.ascontiguousarray(read[var] if var in read else fixed[var], kind)
             used.append(array)
-            arguments[position] = array.ctypes.data
+            arguments[position] = address_of(array)
         if keep:
             for var, position, _, size, parts in frame.matrices:
                 piece = _kept_matrices.packed(item, frame.shares, fixed[var], parts, size)

@@ -34,7 +34,7 @@ class Run:
     given_away : dict of array
         Of what the plan says so, the same as (T, N, width), if all rows are there.
     sums : dict of array
-        The sums over the rows of all steps, as many numbers as their variables have.
+        The sums over the rows of all steps.
     """
 
     finals: list[Any]
@@ -117,7 +117,7 @@ def forward(
     inputs, initial, _ = _split(program, arrays)
     plan = program.loop
     layout = _layout(target, plan, inputs, rows)
-    values = _outside(target, program, arrays, layout)
+    values = _outside(target, program, program.once, arrays, layout)
     found = target.run_loop(
         plan,
         layout,
@@ -167,7 +167,7 @@ def adjoint(
     inputs, initial, _ = _split(program, arrays)
     first, number = len(inputs), len(initial)
     layout = _layout(target, plan, inputs, rows)
-    values = _outside(target, program, arrays, layout)
+    values = _outside(target, program, backward.prepare, arrays, layout)
     values.update(_kept(program, layout, results[1 + number :], reverse))
     values[backward.from_outputs] = layout.rows_of(cotangents[0])
     run(backward.once, values, m)
@@ -182,7 +182,7 @@ def adjoint(
         keep=False,
     )
     values.update((v, a != 0 if v.dtype == bool_ else a) for v, a in found.stored.items())
-    values.update((v, a.reshape(v.shape)) for v, a in found.sums.items())
+    values.update(found.sums)
     values.update(_behind(m, program, values, layout))
     wanted = {}
     for i, var in backward.wanted.items():
@@ -213,13 +213,13 @@ def _split(program: Program, arrays: Sequence[Any]) -> tuple[Any, Any, Any]:
 
 
 def _outside(
-    target: Target, program: Program, arrays: Sequence[Any], layout: Layout
+    target: Target, program: Program, once: Sequence[Node], arrays: Sequence[Any], layout: Layout
 ) -> dict[Var, Any]:
     """Return parameters, inputs, and what is made of them before the loop, with time as rows."""
     m = target.namespace
     inputs, _, parameters = _split(program, arrays)
     values = dict(zip(program.parameters, parameters, strict=True))
-    run(program.once, values, m)
+    run(once, values, m)
     values.update(zip(program.inputs, map(layout.rows_of, inputs), strict=True))
     if program.before:
         values.update(_before(m, program, values, layout))
