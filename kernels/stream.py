@@ -1,4 +1,4 @@
-"""Single steps of a compiled cell, for data that arrive step by step."""
+"""Runs of a compiled cell that no gradient flows through, as fast as they can be begun."""
 
 from __future__ import annotations
 
@@ -9,28 +9,34 @@ from operator import is_
 from typing import Any
 
 from minigrad import memory
+from minigrad.dtypes import get_default_dtype
 from minigrad.kernels.cell import Step
 from minigrad.kernels.compile import program_of
 from minigrad.kernels.normalize import Refusal
 from minigrad.kernels.scan import traced_step
+from minigrad.kernels.surroundings import surroundings_of
 from minigrad.tensor import Tensor
 
 
 class Stream:
-    """Steps of a cell that no gradient flows through, with its parameters kept as products read them.
+    """A loop over arguments of certain shapes and dtypes, with all that it needs at hand.
 
     Parameters
     ----------
     step : callable
         As for `scan`.
-    inputs, states : sequence of Tensor
-        Of one step, shape (N, width); they say which shapes and dtypes there are.
+    inputs : sequence of Tensor
+        Shape (T, N, width), or (N, width) of a single step: ``steps`` is None then.
+    states : sequence of Tensor
+        Shape (N, width).
     parameters : dict of Tensor
+    steps : int, optional
 
     Raises
     ------
     Refusal
-        If the loop of the step cannot be compiled, or begins with something that it cannot do itself.
+        If the loop cannot be compiled, begins with something that it cannot do itself, or its step may
+        change unseen.
     """
 
     def __init__(
@@ -39,47 +45,61 @@ class Stream:
         inputs: Sequence[Tensor],
         states: Sequence[Tensor],
         parameters: Mapping[str, Tensor],
+        steps: int | None,
     ) -> None:
         if os.environ.get("MINIGRAD_COMPILE") == "0" or inputs[0].device != "cpu":
             raise Refusal("loops are not compiled here")
-        xs, ss = ([(t.shape, t.dtype) for t in given] for given in (inputs, states))
+        first = 0 if steps is None else 1
+        xs = [(t.shape[first:], t.dtype) for t in inputs]
+        ss = [(t.shape, t.dtype) for t in states]
         specs = {name: (p.shape, p.dtype) for name, p in parameters.items()}
-        traced = traced_step(step, xs, ss, specs)
-        self._program = program_of(step, traced, None, False)
-        if self._program.before:
-            raise Refusal("something is computed before the loop")
-        self._count = inputs[0].shape[0]
+        self._surroundings = self._read(step)
+        if self._surroundings[0] is None:
+            raise Refusal("its step may change unseen")
+        self._program = program_of(step, traced_step(step, xs, ss, specs), None, False)
+        if self._program.before or 0 in (steps, states[0].shape[0]):
+            raise Refusal("something is computed before the loop, or nothing at all")
+        self._steps, self._count = steps, states[0].shape[0]
         self._lock = threading.Lock()
         self._keep([p._array for p in parameters.values()])
 
+    @staticmethod
+    def _read(step: Step) -> tuple[Any, Any]:
+        return surroundings_of(step), get_default_dtype()
+
     def _keep(self, parameters: list[Any]) -> None:
-        from minigrad.kernels.targets.numba_cpu import Stepper  # Numba is loaded when it is needed
+        from minigrad.kernels.targets.numba_cpu import Runner  # Numba is loaded when it is needed
 
         self._time = memory.latest_write
         self._parameters = parameters
-        self._stepper = Stepper(self._program, parameters, self._count)
+        self._runner = Runner(self._program, parameters, self._steps or 1, self._count)
 
     def take(
-        self, inputs: Sequence[Any], states: Sequence[Any], parameters: list[Any]
+        self, step: Step, inputs: Sequence[Any], states: Sequence[Any], parameters: list[Any]
     ) -> list[Any] | None:
-        """Return the arrays of the new states.
+        """Return arrays: the outputs, unless it is a single step, and the new states.
 
         Parameters
         ----------
+        step : callable
+            The one that the stream was made for.
         inputs, states, parameters : sequence of array
             Of the shapes and dtypes that the stream was made for.
 
         Returns
         -------
         list of array or None
-            None if another thread is taking a step right now.
+            None if another thread is using the stream right now, or the step has changed.
         """
         if not self._lock.acquire(blocking=False):
             return None
         try:
+            if self._read(step) != self._surroundings:
+                return None
             if self._time != memory.latest_write or not all(map(is_, parameters, self._parameters)):
                 self._renew(parameters)
-            return self._stepper.take(inputs, states)
+            take = self._runner.step if self._steps is None else self._runner.run
+            return take(inputs, states)
         finally:
             self._lock.release()
 

@@ -15,13 +15,13 @@ from minigrad.nn.cell import Cell as ModuleCell
 from minigrad.nn.cell_layer import CellLayer
 from minigrad.nn.checks import check_counts, check_dropout, check_flags
 from minigrad.nn.dropout import Dropout
-from minigrad.nn.stream import LayerStream, stream_of
+from minigrad.nn.stream import LayerStreams
 from minigrad.ops.shape import concat, expand_dims, reshape, squeeze, stack, swapaxes
 from minigrad.tape import is_grad_enabled
 from minigrad.tensor import Tensor
 
-# how each layer takes steps without gradients, once it has taken one
-_streams: WeakKeyDictionary[Recurrent, LayerStream] = WeakKeyDictionary()
+# how each layer is run without gradients, once it has been
+_streams: WeakKeyDictionary[Recurrent, LayerStreams] = WeakKeyDictionary()
 
 
 class Recurrent(CellLayer):
@@ -153,6 +153,13 @@ class Recurrent(CellLayer):
             If there are more or fewer states than the cell has, a length is negative or beyond T, or
             ``checkpoint_every`` is not positive or given with ``reset``.
         """
+        plain = lengths is mask is reset is checkpoint_every is None and not self.batch_first
+        streams = None
+        if plain and not is_grad_enabled():
+            streams = _streams_of(self)
+            found = streams.run(self, input, hx, whole=True)
+            if found is not None:
+                return found
         name = type(self).__name__
         self._check_input(input, ("N", "T") if self.batch_first else ("T", "N"))
         batched = input.ndim == 3
@@ -177,15 +184,18 @@ class Recurrent(CellLayer):
         x = time_first(input)
         flags = {key: time_first(flag) for key, flag in flags.items()}
         runs = self.num_layers * len(self._directions)
+        leading = (runs, x.shape[1]) if batched else (runs,)
         starts: Iterator[Sequence[Tensor]]
         if hx is None:
             starts = repeat(self._checked_states(None, x, x.shape[1:2]))
         else:
-            initial = self._checked_states(hx, input, (runs, x.shape[1]) if batched else (runs,))
+            initial = self._checked_states(hx, input, leading)
             starts = zip(
                 *(initial if batched else [expand_dims(s, 1) for s in initial]), strict=True
             )
         if batched:
+            if streams is not None:
+                streams.add(self, x, self._checked_states(hx, x, leading), whole=True)
             output, finals = self._run(x, starts, lengths, checkpoint_every, **flags)
             output = self._swapped(output)
         else:
@@ -221,10 +231,10 @@ class Recurrent(CellLayer):
             As for `forward`.
         """
         following = not is_grad_enabled()
-        stream = _streams.get(self) if following else None
-        found = None if stream is None else stream.step(self, input, hx)
-        if found is not None:
-            return found
+        if following:
+            found = _streams_of(self).run(self, input, hx, whole=False)
+            if found is not None:
+                return found
         if self.bidirectional:
             raise ArgumentError(
                 f"{type(self).__name__}: a bidirectional layer reads a sequence from its end, too, and "
@@ -233,11 +243,8 @@ class Recurrent(CellLayer):
         self._check_input(input, ("N",))
         batched = input.ndim == 2
         states = self._checked_states(hx, input, (self.num_layers, *input.shape[:-1]))
-        if following and (stream := stream_of(self, input, states)) is not None:
-            _streams[self] = stream
-            found = stream.step(self, input, states)
-            if found is not None:
-                return found
+        if following:
+            _streams_of(self).add(self, input, states, whole=False)
         rows = input if batched else expand_dims(input, 0)
         starts = zip(*(states if batched else [expand_dims(s, 1) for s in states]), strict=True)
         output, finals = self._run(expand_dims(rows, 0), starts)
@@ -285,6 +292,13 @@ class Recurrent(CellLayer):
     def extra_repr(self) -> str:
         sizes = super().extra_repr()
         return f"{self.cell.__name__}, {sizes}" if self._shows_cell else sizes
+
+
+def _streams_of(layer: Recurrent) -> LayerStreams:
+    found = _streams.get(layer)
+    if found is None:
+        found = _streams[layer] = LayerStreams()
+    return found
 
 
 def _stacked(states: Sequence[Tensor]) -> Tensor:

@@ -1,4 +1,4 @@
-"""Steps of a recurrent layer for data that arrive step by step, as fast as they can be taken."""
+"""Recurrent layers without gradients: sequences and single steps, as fast as they can be begun."""
 
 from __future__ import annotations
 
@@ -12,6 +12,10 @@ from minigrad.kernels.cell import Cell
 from minigrad.kernels.stream import Stream
 from minigrad.tensor import Tensor, make
 
+_MOST = 8  # streams of a layer
+# of the input: whether it is a whole sequence, its shape and its dtype
+Kind = tuple[bool, tuple[int, ...], Any]
+
 
 class Layered(Protocol):
     """A layer that has a cell for each of its layers."""
@@ -19,45 +23,47 @@ class Layered(Protocol):
     num_layers: int
     training: bool
     dropout: float
+    bidirectional: bool
 
     def _run_of(self, ending: str) -> tuple[Cell, dict[str, Any]]: ...
 
 
 class LayerStream:
-    """Takes steps like one that the layer has taken: of the same shapes and dtypes.
+    """Runs a layer as it has been run before: on inputs and states of the same shapes and dtypes.
 
     Parameters
     ----------
     layer : Recurrent
     input : Tensor
-        Shape (N, input_size), or (input_size,).
+        Shape (T, N, input_size), or without T of a single step, which may be without N, too.
     states : sequence of Tensor
         Shape (num_layers, N, width), or without N.
+    whole : bool
+        Whether the input has T.
     """
 
-    def __init__(self, layer: Layered, input: Tensor, states: Sequence[Tensor]) -> None:
+    def __init__(
+        self, layer: Layered, input: Tensor, states: Sequence[Tensor], whole: bool
+    ) -> None:
         self._endings = [f"_l{number}" for number in range(layer.num_layers)]
-        self._input = (input.shape, input._array.dtype)
         self._states = [(state.shape, state._array.dtype) for state in states]
-        rows = (1,) if input.ndim == 1 else input.shape[:1]
+        rows = input.shape[:-1] if input.ndim > 1 else (1,)
         # for their shapes and dtypes alone
-        ends = [make(state._array[0].reshape(*rows, -1), None) for state in states]
+        ends = [make(state._array[0].reshape(rows[-1], -1), None) for state in states]
         x = make(input._array.reshape(*rows, -1), None)
         self._zeros = [numpy.zeros(shape, kind) for shape, kind in self._states]
         self._output = (*input.shape[:-1], states[0].shape[-1])
+        self._whole = whole
         self._streams = []
         for ending in self._endings:
             cell, parameters = layer._run_of(ending)
-            self._streams.append(Stream(cell, [x], ends, parameters))
-            x = ends[0]
+            steps = input.shape[0] if whole else None
+            self._streams.append(Stream(cell, [x], ends, parameters, steps))
+            x = make(numpy.broadcast_to(ends[0]._array, (*rows, ends[0].shape[-1])), None)
 
-    def step(self, layer: Layered, input: Any, hx: Any) -> tuple[Tensor, Any] | None:
-        """Take one step, see `Recurrent.step`; None if it is another kind of step, or a wrong one."""
-        if type(input) is not Tensor:
-            return None
+    def run(self, layer: Layered, input: Tensor, hx: Any) -> tuple[Tensor, Any] | None:
+        """Run the layer, see `Recurrent`; None if the states are of another kind, or wrong ones."""
         x = input._array
-        if (x.shape, x.dtype) != self._input:
-            return None
         arrays = self._zeros
         if hx is not None:
             given = hx if isinstance(hx, tuple) else (hx,)
@@ -66,27 +72,52 @@ class LayerStream:
                 return None
         rows = []
         for number, (stream, ending) in enumerate(zip(self._streams, self._endings, strict=True)):
-            _, parameters = layer._run_of(ending)
+            cell, parameters = layer._run_of(ending)
             starts = [array[number] for array in arrays]
-            new = stream.take([x], starts, [p._array for p in parameters.values()])
+            new = stream.take(cell, [x], starts, [p._array for p in parameters.values()])
             if new is None:
                 return None
             x = new[0]
-            rows.append(new)
+            rows.append(new[1:] if self._whole else new)
         columns = rows[0] if len(rows) == 1 else map(numpy.stack, zip(*rows, strict=True))
         ends = [
             make(array.reshape(shape), None)
             for array, (shape, _) in zip(columns, self._states, strict=True)
         ]
-        output = make(x.reshape(self._output), None)
+        output = make(x if self._whole else x.reshape(self._output), None)
         return output, tuple(ends) if len(ends) > 1 else ends[0]
 
 
-def stream_of(layer: Any, input: Tensor, states: Sequence[Tensor]) -> LayerStream | None:
-    """Return a stream for steps like this one; None if there cannot be one."""
-    if layer.training and layer.dropout and layer.num_layers > 1:
-        return None  # each step drops something else
-    try:
-        return LayerStream(layer, input, states)
-    except KernelError:
-        return None
+class LayerStreams:
+    """The streams of a layer, one for each kind of input that it has got twice."""
+
+    def __init__(self) -> None:
+        self._streams: dict[Kind, LayerStream | None] = {}
+
+    def run(self, layer: Layered, input: Any, hx: Any, whole: bool) -> tuple[Tensor, Any] | None:
+        """Run the layer; None if no stream can do it, or there is none yet."""
+        if type(input) is not Tensor or _drops(layer):
+            return None
+        array = input._array
+        stream = self._streams.get((whole, array.shape, array.dtype))
+        return None if stream is None else stream.run(layer, input, hx)
+
+    def add(self, layer: Layered, input: Tensor, states: Sequence[Tensor], whole: bool) -> None:
+        """Note an input like this; make a stream for it the second time, if there can be one."""
+        kind = whole, input.shape, input._array.dtype
+        if layer.bidirectional or _drops(layer):
+            return
+        if len(self._streams) >= _MOST:
+            self._streams.clear()
+        if kind not in self._streams:
+            self._streams[kind] = None
+            return
+        try:
+            self._streams[kind] = LayerStream(layer, input, states, whole)
+        except KernelError:
+            self._streams[kind] = None
+
+
+def _drops(layer: Layered) -> bool:
+    """Say whether each run drops something else."""
+    return layer.training and layer.dropout > 0 and layer.num_layers > 1

@@ -123,11 +123,13 @@ class _State(NamedTuple):
 class _Ready(NamedTuple):
     """A run that can begin.
 
-    ``starts`` and ``ends`` are where its states begin and end; ``firsts`` is what fresh rows begin with,
-    or what they hand over in a backward pass; ``used`` are arrays that must live as long.
+    ``address``: of what is returned. ``starts`` and ``ends`` are where its states begin and end;
+    ``firsts`` is what fresh rows begin with, or what they hand over in a backward pass; ``used`` are
+    arrays that must live as long.
     """
 
     arguments: Any
+    address: int
     returned: dict[Buffer, Any]
     sums: dict[Var, Any]
     starts: list[Any]
@@ -250,7 +252,7 @@ class _Loop:
             ends.append(numpy.ndarray(state.shape, kind, memory, skipped + state.end))
             if state.first is not None:
                 firsts.append(numpy.ndarray(state.shape, kind, memory, skipped + state.first))
-        return _Ready(arguments, returned, sums, starts, ends, firsts, used)
+        return _Ready(arguments, address, returned, sums, starts, ends, firsts, used)
 
     def frame(self, layout: Layout, reverse: bool, backward: bool) -> _Frame:
         """Return what runs with this layout have in common; the second time it is at hand."""
@@ -351,8 +353,8 @@ def _side_by_side(sizes: Mapping[Any, int], item: int) -> tuple[dict[Any, int], 
     return starts, total
 
 
-class Stepper:
-    """Takes single steps of a cell: its parameters are packed once, and its memory stays.
+class Runner:
+    """Runs a loop without a backward pass over and over: what it needs is kept from run to run.
 
     Parameters
     ----------
@@ -360,24 +362,65 @@ class Stepper:
         Without a backward pass, and with nothing before its loop.
     parameters : sequence of array
         What they are now.
-    count : int
-        N.
+    steps, count : int
+        T and N.
     """
 
-    def __init__(self, program: Program, parameters: Sequence[Any], count: int) -> None:
+    def __init__(
+        self, program: Program, parameters: Sequence[Any], steps: int, count: int
+    ) -> None:
         plan = program.loop
         loop = _loop_of(plan)
         fixed = run(program.once, dict(zip(program.parameters, parameters, strict=True)), namespace)
         self.inputs = [numpy.zeros((count, v.shape[1]), plan.dtype) for v in program.inputs]
         read = dict(zip(program.inputs, self.inputs, strict=True))
-        self.entry = loop.entry
-        layout = whole_layout(1, count, 1)
-        frame = loop.frame(layout, False, False)
-        working = new_piece(frame.bytes)
-        self.ready = loop.prepare(frame, working, layout, read, fixed, False)
+        layout = whole_layout(steps, count, blocks(plan, count))
+        self.loop, self.frame = loop, loop.frame(layout, False, False)
+        working = new_piece(self.frame.bytes)
+        self.ready = loop.prepare(self.frame, working, layout, read, fixed, False)
+        self.positions = [loop.positions.get(plan.read.get(v)) for v in program.inputs]
+        if steps > 1:  # each run has memory of its own for what it returns
+            self.ready = self.ready._replace(
+                returned={},
+                starts=[self._carried(i, a) for i, a in enumerate(self.ready.starts)],
+                ends=[self._carried(i, a) for i, a in enumerate(self.ready.ends)],
+            )
 
-    def take(self, inputs: Sequence[Any], states: Sequence[Any]) -> list[Any]:
-        """Return the states behind a step.
+    def _carried(self, number: int, place: Any) -> Any:
+        return None if self.frame.states[number].is_history else place
+
+    def run(self, inputs: Sequence[Any], states: Sequence[Any]) -> list[Any]:
+        """Return the outputs (T, N, width), and the states behind the last step.
+
+        Parameters
+        ----------
+        inputs : sequence of array
+            Shape (T, N, width).
+        states : sequence of array
+            Shape (N, width).
+        """
+        loop, frame, ready = self.loop, self.frame, self.ready
+        block, address = reused_array((frame.elements,), loop.dtype)
+        arguments = ready.arguments + frame.in_block * (address - ready.address)
+        used = []
+        for position, array in zip(self.positions, inputs, strict=True):
+            if position is not None:
+                used.append(numpy.ascontiguousarray(array, loop.dtype))
+                arguments[position] = address_of(used[-1])
+        starts, ends = list(ready.starts), list(ready.ends)
+        for i, state in enumerate(frame.states):
+            if state.is_history:
+                starts[i] = numpy.ndarray(state.shape, loop.dtype, block, state.start)
+                ends[i] = numpy.ndarray(state.shape, loop.dtype, block, state.end)
+        for start, array in zip(starts, states, strict=True):
+            start[...] = array
+        run_team(loop.entry, frame.threads, arguments)
+        _, at, shape = frame.returned[0]
+        history = numpy.ndarray(shape, loop.dtype, block, at * loop.dtype.itemsize)
+        return [history[1:], *(end.copy() for end in ends)]
+
+    def step(self, inputs: Sequence[Any], states: Sequence[Any]) -> list[Any]:
+        """Return the states behind a single step, on memory that stays.
 
         Parameters
         ----------
@@ -387,7 +430,7 @@ class Stepper:
         ready = self.ready
         for place, array in zip(self.inputs, inputs, strict=True):
             place[...] = array
-        for place, array in zip(ready.starts, states, strict=True):
-            place[...] = array
-        run_team(self.entry, 1, ready.arguments)
+        for start, array in zip(ready.starts, states, strict=True):
+            start[...] = array
+        run_team(self.loop.entry, 1, ready.arguments)
         return [end.copy() for end in ready.ends]
