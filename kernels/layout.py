@@ -7,13 +7,24 @@ the first ones of those of the step before it, and its rows are packed behind th
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy
 
 from minigrad.kernels.rows import Rows
+
+
+Take = Callable[[Any, Any], Any]
+
+
+def taken(rows: Any, index: Any) -> Any:
+    """Return ``rows[index]``, with zeros where the index is negative."""
+    found = rows[index]
+    found[index < 0] = 0
+    return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,24 +60,33 @@ class Layout:
     fresh: Any = None
     frames: dict[Any, Any] = field(default_factory=dict)
 
-    def rows_of(self, array: Any) -> Any:
+    def rows_of(self, array: Any, take: Take = taken) -> Any:
         """Return the rows (size, ...) of an array (T, N, ...); zeros where a row is absent."""
         rows = array.reshape(self.steps * self.count, *array.shape[2:])
-        if self.index is not None:
-            rows = rows[self.index]
-        if self.present is not None:
-            rows = rows.copy() if self.index is None else rows
-            rows[self.present == 0] = 0
-        return rows
+        return rows if self.source is None else take(rows, self.source)
 
-    def over_time(self, rows: Any) -> Any:
+    def over_time(self, rows: Any, take: Take = taken) -> Any:
         """Return an array (T, N, ...) of rows (size, ...); zeros behind the lengths."""
-        shape = (self.steps, self.count, *rows.shape[1:])
+        if self.place is not None:
+            rows = take(rows, self.place)
+        return rows.reshape(self.steps, self.count, *rows.shape[1:])
+
+    @cached_property
+    def source(self) -> Any:
+        """Which of the T * N rows lies at each place, -1 for none; None if each is where it was."""
+        if self.present is None:
+            return self.index
+        index = numpy.arange(self.size) if self.index is None else self.index
+        return numpy.where(self.present != 0, index, -1)
+
+    @cached_property
+    def place(self) -> Any:
+        """Where each of the T * N rows lies, -1 for nowhere; None if each is where it was."""
         if self.index is None:
-            return rows.reshape(shape)
-        whole = numpy.zeros(shape, rows.dtype)
-        whole.reshape(-1, *rows.shape[1:])[self.index] = rows
-        return whole
+            return None
+        places = numpy.full(self.steps * self.count, -1)
+        places[self.index] = numpy.arange(self.size)
+        return places
 
     def ordered(self, state: Any) -> Any:
         """Return a state (N, ...) block by block."""
@@ -111,28 +131,29 @@ def layout_of(steps: int, count: int, blocks: int, rows: Rows | None) -> Layout:
 
 
 def _broken_layout(steps: int, count: int, blocks: int, rows: Rows) -> Layout:
-    present, fresh = numpy.asarray(rows.present), numpy.asarray(rows.fresh)
-    used = present | fresh
-    lengths = numpy.where(used.any(axis=0), steps - used[::-1].argmax(axis=0), 0)
+    lengths, present, fresh = rows.lengths, None, None
+    if rows.has_flags:
+        present, fresh = rows.host_present, rows.host_fresh
+        used = present | fresh
+        lengths = numpy.where(used.any(axis=0), steps - used[::-1].argmax(axis=0), 0)
+    order, index = None, None
     if (lengths == steps).all():
         whole = whole_layout(steps, count, blocks)
-        index, flags = None, (present.reshape(-1), fresh.reshape(-1))
-        order, tables = None, whole.tables
-        size = whole.size
+        size, tables = whole.size, whole.tables
     else:
         order, tables, index = _packed(lengths, steps, blocks)
-        flags = present.reshape(-1)[index], fresh.reshape(-1)[index]
         size = len(index)
+
+    def placed(flags: Any) -> Any:
+        flat = flags.reshape(-1)
+        return (flat if index is None else flat[index]).astype(numpy.int64)
+
+    absent = present is not None and not (at := placed(present)).all()
+    begun = fresh is not None and fresh.any()
     return Layout(
-        steps,
-        count,
-        size,
-        tables,
-        index,
-        order,
-        None if flags[0].all() else flags[0].astype(numpy.int64),
-        flags[1].astype(numpy.int64) if flags[1].any() else None,
-    )
+        steps, count, size, tables, index, order,
+        at if absent else None, placed(fresh) if begun else None,
+    )  # fmt: skip
 
 
 def _packed(lengths: Any, steps: int, blocks: int) -> tuple[Any, Any, Any]:

@@ -13,7 +13,7 @@ padding is never read: it may be NaN, or an index out of range.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy
@@ -25,34 +25,112 @@ from minigrad.tensor import Tensor, tensor
 Values = Sequence[Any]
 
 
-@dataclass(frozen=True, eq=False)
 class Rows:
-    """The rows that take part, for all T steps of a loop over N rows.
+    """The rows that take part, for all T steps of a loop over N rows. What nobody asks for is not made.
+
+    Parameters
+    ----------
+    steps, count : int
+        T and N.
+    device : str
+    lengths : numpy.ndarray of int
+        Shape (N,).
+    mask, reset : numpy.ndarray of bool, optional
+        Shape (T, N).
 
     Attributes
     ----------
-    present, fresh : tensor or array of bool
-        Shape (T, N): see above.
-    stand_in : tensor or array of int
-        Shape (T, N): the row itself, or the present row that is computed in its place.
-    all_present, any_present, any_fresh : tuple of bool
-        One for each step, known on the CPU, so that a step without absent rows costs nothing.
+    lengths
+        See above.
+    has_flags : bool
+        Whether there are others than lengths.
     layouts : list
         Where a target keeps how it lays these rows out in memory, once it has decided.
     """
 
-    present: Any
-    fresh: Any
-    stand_in: Any
-    all_present: tuple[bool, ...]
-    any_present: tuple[bool, ...]
-    any_fresh: tuple[bool, ...]
-    layouts: list[Any] = field(default_factory=list)
+    def __init__(
+        self, steps: int, count: int, device: str, lengths: Any, mask: Any, reset: Any
+    ) -> None:
+        self.lengths, self.has_flags = lengths, mask is not None or reset is not None
+        self.layouts: list[Any] = []
+        self._steps, self._count, self._device = steps, count, device
+        self._mask, self._reset = mask, reset
+        self._as_tensors = True
 
     def as_arrays(self) -> Rows:
         """Return the same with arrays in the place of tensors."""
-        names = ("present", "fresh", "stand_in")
-        return replace(self, **{name: getattr(self, name)._array for name in names})
+        if not self._as_tensors:
+            return self
+        if self._twin is None:
+            self._twin = Rows(
+                self._steps, self._count, self._device, self.lengths, self._mask, self._reset
+            )
+            self._twin._as_tensors, self._twin.layouts = False, self.layouts
+        return self._twin
+
+    _twin: Rows | None = None
+
+    @cached_property
+    def host_present(self) -> Any:
+        """Array of bool, shape (T, N), on the CPU: which rows take part."""
+        present = numpy.arange(self._steps)[:, None] < self.lengths
+        return present if self._mask is None else present & self._mask
+
+    @cached_property
+    def host_fresh(self) -> Any:
+        """Array of bool, shape (T, N), on the CPU: before which steps rows begin anew."""
+        if self._reset is None:
+            return numpy.zeros((self._steps, self._count), dtype=bool)
+        return self._reset & (numpy.arange(self._steps)[:, None] < self.lengths)
+
+    @cached_property
+    def present(self) -> Any:
+        """Tensor or array of bool, shape (T, N): which rows take part."""
+        return self._placed(self.host_present)
+
+    @cached_property
+    def fresh(self) -> Any:
+        """Tensor or array of bool, shape (T, N): before which steps rows begin anew."""
+        return self._placed(self.host_fresh)
+
+    @cached_property
+    def stand_in(self) -> Any:
+        """Tensor or array of int, (T, N): the row itself, or a present one that is computed instead."""
+        own = numpy.arange(self._count)
+        # without any row there is no step either, and no row to stand in
+        others = self.host_present.argmax(axis=1)[:, None] if self._count else own
+        return self._placed(numpy.where(self.host_present, own, others))
+
+    @cached_property
+    def all_present(self) -> tuple[bool, ...]:
+        """For each step, known on the CPU: a step without absent rows costs nothing."""
+        return tuple(self.host_present.all(axis=1).tolist())
+
+    @cached_property
+    def any_present(self) -> tuple[bool, ...]:
+        """For each step, known on the CPU."""
+        return tuple(self.host_present.any(axis=1).tolist())
+
+    @cached_property
+    def any_fresh(self) -> tuple[bool, ...]:
+        """For each step, known on the CPU."""
+        return tuple(self.host_fresh.any(axis=1).tolist())
+
+    @property
+    def nobody(self) -> bool:
+        """Whether no row takes part in any step."""
+        return not (any(self.any_present) if self.has_flags else self.lengths.any())
+
+    @property
+    def everybody(self) -> bool:
+        """Whether all rows take part in all steps, from one initial state."""
+        if not self.has_flags:
+            return bool((self.lengths == self._steps).all())
+        return bool(self.host_present.all()) and not self.host_fresh.any()
+
+    def _placed(self, values: Any) -> Any:
+        made = tensor(values, device=self._device)
+        return made if self._as_tensors else made._array
 
     def refreshed(self, m: Any, t: int, states: Values, initial: Values) -> Values:
         """Return the states before step ``t``: the initial ones in fresh rows."""
@@ -134,28 +212,13 @@ def rows_of(
     """
     if lengths is None and mask is None and reset is None:
         return None
-    present: Any = numpy.ones((steps, count), dtype=bool)
-    fresh: Any = numpy.zeros((steps, count), dtype=bool)
-    if lengths is not None:
-        present = numpy.arange(steps)[:, None] < _lengths(where, steps, count, lengths)
-    if reset is not None:
-        fresh = _flags(where, "reset", steps, count, reset) & present
-    if mask is not None:
-        present = present & _flags(where, "mask", steps, count, mask)
-    if present.all() and not fresh.any():
-        return None
-    own = numpy.arange(count)
-    # without any row there is no step either, and no row to stand in
-    others = present.argmax(axis=1)[:, None] if count else own
-    stand_in = numpy.where(present, own, others)
-    return Rows(
-        present=tensor(present, device=device),
-        fresh=tensor(fresh, device=device),
-        stand_in=tensor(stand_in, device=device),
-        all_present=tuple(present.all(axis=1).tolist()),
-        any_present=tuple(present.any(axis=1).tolist()),
-        any_fresh=tuple(fresh.any(axis=1).tolist()),
-    )
+    ends = _lengths(where, steps, count, lengths) if lengths is not None else None
+    starts = None if reset is None else _flags(where, "reset", steps, count, reset)
+    present = None if mask is None else _flags(where, "mask", steps, count, mask)
+    if ends is None:
+        ends = numpy.full(count, steps)
+    rows = Rows(steps, count, device, ends, present, starts)
+    return None if rows.everybody else rows
 
 
 def _lengths(where: str, steps: int, count: int, lengths: Any) -> Any:

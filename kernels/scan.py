@@ -181,7 +181,7 @@ def scan(
         wanted = tuple(i for i, t in enumerate(arguments) if tracked and t._tracked)
         program = None
         if compile == "require" or os.environ.get("MINIGRAD_COMPILE") != "0":
-            nothing = 0 in (steps, count) or (rows is not None and not any(rows.any_present))
+            nothing = 0 in (steps, count) or (rows is not None and rows.nobody)
             if not nothing:
                 program = call.program(step, wanted, rows is not None, compile == "require")
         loop = Loop(step, call.traced(step), call.names, wanted, reverse, rows, program)

@@ -104,7 +104,7 @@ _UNUSED = _references(new_piece(0))
 class Pool:
     """Memory that is free when no array looks at it any more.
 
-    There are never more bytes in it than arrays had in use at once.
+    There are hardly ever more bytes in it than arrays had in use at once, and half of that.
     """
 
     def __init__(self) -> None:
@@ -153,8 +153,9 @@ class Pool:
         }
         in_use = kept - sum(known * len(pieces) for known, pieces in free.items())
         self.most_in_use = max(self.most_in_use, in_use + size)
+        limit = self.most_in_use + self.most_in_use // 2
         for known, pieces in free.items():
-            while pieces and kept + size > self.most_in_use:
+            while pieces and kept + size > limit:
                 self.pieces[known].remove(pieces.pop())
                 kept -= known
             if not self.pieces[known]:

@@ -16,6 +16,7 @@ from minigrad.graph import Var
 from minigrad.kernels.cache import load_source
 from minigrad.kernels.cpu.barrier import BARRIER_BYTES
 from minigrad.kernels.cpu.lanes import DOUBLE, SINGLE
+from minigrad.kernels.cpu.rows import take_rows
 from minigrad.kernels.cpu.team import run_team, threads_for
 from minigrad.kernels.cpu.weight_gradients import is_narrow, scratch_size
 from minigrad.kernels.cpu.wide import matmul
@@ -31,6 +32,8 @@ from minigrad.threads import get_num_threads
 
 _REALS = {numpy.dtype("float32"): numpy.float32, numpy.dtype("float64"): numpy.float64}
 _LANES = {numpy.dtype("float32"): SINGLE.lanes, numpy.dtype("float64"): DOUBLE.lanes}
+__all__ = ["Runner", "blocks", "namespace", "run_loop", "take_rows"]
+
 _LINE = 64  # bytes: vectors that lie across two cache lines are slow
 _GAP = 9  # lines
 # Fewer rows than this for each thread: threads share columns, so that a product has more rows.

@@ -53,6 +53,9 @@ class Target(Protocol):
     def blocks(self, plan: LoopPlan, count: int) -> int:
         """Return into how many blocks the sequences are divided."""
 
+    def take_rows(self, rows: Any, index: Any) -> Any:
+        """Return ``rows[index]``, with zeros where the index is negative."""
+
     def run_loop(
         self,
         plan: LoopPlan,
@@ -129,7 +132,7 @@ def forward(
         keep=program.backward is None,
     )
     if program.broken:
-        output = layout.over_time(found.stored[program.outputs[0]])
+        output = layout.over_time(found.stored[program.outputs[0]], target.take_rows)
     else:
         output = found.histories[0][:-1] if reverse else found.histories[0][1:]
     finals = [layout.unordered(f) for f in found.finals]
@@ -169,7 +172,7 @@ def adjoint(
     layout = _layout(target, plan, inputs, rows)
     values = _outside(target, program, backward.prepare, arrays, layout)
     values.update(_kept(program, layout, results[1 + number :], reverse))
-    values[backward.from_outputs] = layout.rows_of(cotangents[0])
+    values[backward.from_outputs] = layout.rows_of(cotangents[0], target.take_rows)
     run(backward.once, values, m)
     found = target.run_loop(
         plan,
@@ -191,7 +194,7 @@ def adjoint(
         else:
             g = found.given_away.get(var)
             if g is None:
-                g = layout.over_time(values[var]) if i < first else values[var]
+                g = layout.over_time(values[var], target.take_rows) if i < first else values[var]
             # a view is no memory of its own, and would be copied
             wanted[i] = g if g.shape == arrays[i].shape else g.reshape(arrays[i].shape)
     starts = found.finals
@@ -220,7 +223,8 @@ def _outside(
     inputs, _, parameters = _split(program, arrays)
     values = dict(zip(program.parameters, parameters, strict=True))
     run(once, values, m)
-    values.update(zip(program.inputs, map(layout.rows_of, inputs), strict=True))
+    rows = [layout.rows_of(x, target.take_rows) for x in inputs]
+    values.update(zip(program.inputs, rows, strict=True))
     if program.before:
         values.update(_before(m, program, values, layout))
     return values
