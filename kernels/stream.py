@@ -18,6 +18,13 @@ from minigrad.kernels.surroundings import surroundings_of
 from minigrad.tensor import Tensor
 
 
+def side_by_side(outputs: Sequence[Any]) -> Any:
+    """Return arrays joined along their last axis."""
+    from minigrad.kernels.targets.numba_cpu import joined_rows
+
+    return joined_rows(outputs)
+
+
 class Stream:
     """A loop over arguments of certain shapes and dtypes, with all that it needs at hand.
 
@@ -31,6 +38,8 @@ class Stream:
         Shape (N, width).
     parameters : dict of Tensor
     steps : int, optional
+    reverse : bool
+        Go through time backwards.
 
     Raises
     ------
@@ -46,6 +55,7 @@ class Stream:
         states: Sequence[Tensor],
         parameters: Mapping[str, Tensor],
         steps: int | None,
+        reverse: bool = False,
     ) -> None:
         if os.environ.get("MINIGRAD_COMPILE") == "0" or inputs[0].device != "cpu":
             raise Refusal("loops are not compiled here")
@@ -59,7 +69,7 @@ class Stream:
         self._program = program_of(step, traced_step(step, xs, ss, specs), None, False)
         if self._program.before or 0 in (steps, states[0].shape[0]):
             raise Refusal("something is computed before the loop, or nothing at all")
-        self._steps, self._count = steps, states[0].shape[0]
+        self._steps, self._count, self._reverse = steps, states[0].shape[0], reverse
         self._lock = threading.Lock()
         self._keep([p._array for p in parameters.values()])
 
@@ -72,7 +82,8 @@ class Stream:
 
         self._time = memory.latest_write
         self._parameters = parameters
-        self._runner = Runner(self._program, parameters, self._steps or 1, self._count)
+        sizes = self._steps or 1, self._count
+        self._runner = Runner(self._program, parameters, *sizes, self._reverse)
 
     def take(
         self, step: Step, inputs: Sequence[Any], states: Sequence[Any], parameters: list[Any]

@@ -153,9 +153,10 @@ class Recurrent(CellLayer):
             If there are more or fewer states than the cell has, a length is negative or beyond T, or
             ``checkpoint_every`` is not positive or given with ``reset``.
         """
-        plain = lengths is mask is reset is checkpoint_every is None and not self.batch_first
         streams = None
-        if plain and not is_grad_enabled():
+        if not (self.batch_first or is_grad_enabled()) and not any(
+            option is not None for option in (lengths, mask, reset, checkpoint_every)
+        ):
             streams = _streams_of(self)
             found = streams.run(self, input, hx, whole=True)
             if found is not None:
@@ -195,7 +196,8 @@ class Recurrent(CellLayer):
             )
         if batched:
             if streams is not None:
-                streams.add(self, x, self._checked_states(hx, x, leading), whole=True)
+                given = self._checked_states(hx, x, leading)
+                streams.add(self, x, given, whole=True)
             output, finals = self._run(x, starts, lengths, checkpoint_every, **flags)
             output = self._swapped(output)
         else:

@@ -9,7 +9,7 @@ import numpy
 
 from minigrad.errors import KernelError
 from minigrad.kernels.cell import Cell
-from minigrad.kernels.stream import Stream
+from minigrad.kernels.stream import Stream, side_by_side
 from minigrad.tensor import Tensor, make
 
 _MOST = 8  # streams of a layer
@@ -37,7 +37,7 @@ class LayerStream:
     input : Tensor
         Shape (T, N, input_size), or without T of a single step, which may be without N, too.
     states : sequence of Tensor
-        Shape (num_layers, N, width), or without N.
+        Shape (num_layers * directions, N, width), or without N.
     whole : bool
         Whether the input has T.
     """
@@ -45,7 +45,6 @@ class LayerStream:
     def __init__(
         self, layer: Layered, input: Tensor, states: Sequence[Tensor], whole: bool
     ) -> None:
-        self._endings = [f"_l{number}" for number in range(layer.num_layers)]
         self._states = [(state.shape, state._array.dtype) for state in states]
         rows = input.shape[:-1] if input.ndim > 1 else (1,)
         # for their shapes and dtypes alone
@@ -54,12 +53,18 @@ class LayerStream:
         self._zeros = [numpy.zeros(shape, kind) for shape, kind in self._states]
         self._output = (*input.shape[:-1], states[0].shape[-1])
         self._whole = whole
-        self._streams = []
-        for ending in self._endings:
-            cell, parameters = layer._run_of(ending)
-            steps = input.shape[0] if whole else None
-            self._streams.append(Stream(cell, [x], ends, parameters, steps))
-            x = make(numpy.broadcast_to(ends[0]._array, (*rows, ends[0].shape[-1])), None)
+        steps = input.shape[0] if whole else None
+        directions = ("", "_reverse") if layer.bidirectional else ("",)
+        self._layers: list[list[tuple[str, Stream]]] = []
+        for number in range(layer.num_layers):
+            self._layers.append([])
+            for direction in directions:
+                ending = f"_l{number}{direction}"
+                cell, parameters = layer._run_of(ending)
+                stream = Stream(cell, [x], ends, parameters, steps, bool(direction))
+                self._layers[-1].append((ending, stream))
+            width = ends[0].shape[-1] * len(directions)
+            x = make(numpy.broadcast_to(x._array[..., :1], (*rows, width)), None)
 
     def run(self, layer: Layered, input: Tensor, hx: Any) -> tuple[Tensor, Any] | None:
         """Run the layer, see `Recurrent`; None if the states are of another kind, or wrong ones."""
@@ -70,15 +75,18 @@ class LayerStream:
             arrays = [s._array for s in given if type(s) is Tensor]
             if [(array.shape, array.dtype) for array in arrays] != self._states:
                 return None
-        rows = []
-        for number, (stream, ending) in enumerate(zip(self._streams, self._endings, strict=True)):
-            cell, parameters = layer._run_of(ending)
-            starts = [array[number] for array in arrays]
-            new = stream.take(cell, [x], starts, [p._array for p in parameters.values()])
-            if new is None:
-                return None
-            x = new[0]
-            rows.append(new[1:] if self._whole else new)
+        rows: list[Any] = []
+        for streams in self._layers:
+            outputs = []
+            for ending, stream in streams:
+                cell, parameters = layer._run_of(ending)
+                starts = [array[len(rows)] for array in arrays]
+                new = stream.take(cell, [x], starts, [p._array for p in parameters.values()])
+                if new is None:
+                    return None
+                outputs.append(new[0])
+                rows.append(new[1:] if self._whole else new)
+            x = outputs[0] if len(outputs) == 1 else side_by_side(outputs)
         columns = rows[0] if len(rows) == 1 else map(numpy.stack, zip(*rows, strict=True))
         ends = [
             make(array.reshape(shape), None)
@@ -105,7 +113,7 @@ class LayerStreams:
     def add(self, layer: Layered, input: Tensor, states: Sequence[Tensor], whole: bool) -> None:
         """Note an input like this; make a stream for it the second time, if there can be one."""
         kind = whole, input.shape, input._array.dtype
-        if layer.bidirectional or _drops(layer):
+        if _drops(layer):
             return
         if len(self._streams) >= _MOST:
             self._streams.clear()

@@ -1,12 +1,15 @@
-"""Take rows of an array, on a team of threads: to where a loop has them, and back."""
+"""Copy rows of arrays on a team of threads: to where a loop has them and back, or side by side."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy
 from numba import cfunc
 
+from minigrad.kernels.cpu.compiled import compiled
 from minigrad.kernels.cpu.team import run_team, threads_for
 from minigrad.kernels.cpu.vector import (
     LANES32,
@@ -41,24 +44,64 @@ def take_rows(rows: Any, index: Any) -> Any:
     found, address = reused_array((len(index), *rows.shape[1:]), rows.dtype)
     numbers = [len(index), address_of(rows), address_of(index), address, size // _WORD]
     threads = threads_for(_COST * found.nbytes / _WORD)
-    run_team(_entry.address, threads, numpy.array(numbers, numpy.int64))
+    run_team(_take.address, threads, numpy.array(numbers, numpy.int64))
     return found
 
 
+def joined_rows(parts: Sequence[Any]) -> Any:
+    """Return arrays side by side, joined along their last axis.
+
+    Parameters
+    ----------
+    parts : sequence of numpy.ndarray
+        Of one dtype, which may differ in their last axis.
+    """
+    first = parts[0]
+    widths = [part.shape[-1] * part.itemsize for part in parts]
+    if not all(part.flags.c_contiguous for part in parts) or any(w % _WORD for w in widths):
+        return numpy.concatenate(parts, axis=-1)
+    columns = sum(part.shape[-1] for part in parts)
+    found, address = reused_array((*first.shape[:-1], columns), first.dtype)
+    count, to = math.prod(first.shape[:-1]), address
+    numbers = [count, len(parts), sum(widths)]
+    for part, width in zip(parts, widths, strict=True):
+        numbers += [address_of(part), to, width // _WORD]
+        to += width
+    threads = threads_for(_COST * found.nbytes / _WORD)
+    run_team(_join.address, threads, numpy.array(numbers, numpy.int64))
+    return found
+
+
+@compiled
+def _copy(source: int, target: int, size: int) -> None:
+    step = LANES32 * _WORD
+    whole = size - size % step
+    for column in range(0, whole, step):
+        store(target + column, load32(source + column))
+    rest = first32((size - whole) // _WORD)
+    store_masked(target + whole, load32_masked(source + whole, rest), rest)
+
+
 @cfunc("void(int64, int64, CPointer(int64))", cache=True, error_model="numpy")
-def _entry(thread: int, threads: int, arguments: Any) -> None:
+def _take(thread: int, threads: int, arguments: Any) -> None:
     count, rows, index, out = arguments[0], arguments[1], arguments[2], arguments[3]
     size, step = arguments[4] * _WORD, LANES32 * _WORD
-    whole = size - size % step
-    rest = first32((size - whole) // _WORD)
+    rest = first32(size % step // _WORD)
     for row in range(count * thread // threads, count * (thread + 1) // threads):
-        number = load_integer(index + 8 * row)
-        source, target = rows + number * size, out + row * size
+        number, target = load_integer(index + 8 * row), out + row * size
         if number < 0:
-            for column in range(0, whole, step):
+            for column in range(0, size - size % step, step):
                 store(target + column, splat32(0.0))
-            store_masked(target + whole, splat32(0.0), rest)
+            store_masked(target + size - size % step, splat32(0.0), rest)
         else:
-            for column in range(0, whole, step):
-                store(target + column, load32(source + column))
-            store_masked(target + whole, load32_masked(source + whole, rest), rest)
+            _copy(rows + number * size, target, size)
+
+
+@cfunc("void(int64, int64, CPointer(int64))", cache=True, error_model="numpy")
+def _join(thread: int, threads: int, arguments: Any) -> None:
+    count, parts, stride = arguments[0], arguments[1], arguments[2]
+    for row in range(count * thread // threads, count * (thread + 1) // threads):
+        for part in range(parts):
+            source, target = arguments[3 + 3 * part], arguments[4 + 3 * part]
+            size = arguments[5 + 3 * part] * _WORD
+            _copy(source + row * size, target + row * stride, size)

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy
 from numba import cfunc, float32, float64
 
-from minigrad.kernels.cpu.pack import pack, packed_size
+from minigrad.kernels.cpu.pack import packed_size
+from minigrad.kernels.cpu.packing import pack_matrices
 from minigrad.kernels.cpu.product import rows_product
 from minigrad.kernels.cpu.team import run_team
 from minigrad.kernels.cpu.weight_gradients import is_narrow, scratch_size, shared_gradient
+from minigrad.kernels.cpu.workspaces import borrow, give_back
+from minigrad.reuse import address_of, reused_array
 from minigrad.threads import get_num_threads
 
 _ENTRY = "void(int64, int64, CPointer(int64))"
 _REALS = {numpy.dtype("float32"): numpy.float32, numpy.dtype("float64"): numpy.float64}
+_LINE = 64  # bytes
 # Below this number of multiplications a call of NumPy is over sooner than ours has begun.
-_FEW = 50_000
+_FEW = 250_000
+# A matrix is read and written once more to be packed: that has to pay for so few rows, too.
+_FEW_ROWS = 16
 
 
 def matmul(a: Any, b: Any) -> Any:
@@ -26,42 +33,52 @@ def matmul(a: Any, b: Any) -> Any:
     ----------
     a, b : numpy.ndarray
     """
-    real = _REALS.get(a.dtype)
-    if real is None or a.dtype != b.dtype or a.ndim != 2 or b.ndim != 2:
+    if b.ndim != 2 or a.ndim < 2 or a.size * b.shape[1] < _FEW or a.dtype != b.dtype:
         return numpy.matmul(a, b)
-    size, (rows, inner), columns = a.itemsize, a.shape, b.shape[1]
-    if rows * inner * columns < _FEW or b.shape[0] != inner:
+    real, inner, size = _REALS.get(a.dtype), a.shape[-1], a.itemsize
+    if real is None or b.shape[0] != inner:
         return numpy.matmul(a, b)
+    if a.ndim > 2:
+        if not a.flags.c_contiguous:
+            return numpy.matmul(a, b)
+        product = matmul(a.reshape(math.prod(a.shape[:-1]), inner), b)
+        return product.reshape(*a.shape[:-1], b.shape[1])
+    rows, columns = len(a), b.shape[1]
     turned = a.strides[0] == size and a.strides[1] >= rows * size
-    if turned and b.strides[1] == size and b.strides[0] >= columns * size:
+    if turned and inner > rows and b.strides[1] == size and b.strides[0] >= columns * size:
         return _over_rows(real, a.T, b)
-    if a.strides[1] == size and a.strides[0] >= inner * size and min(b.strides) > 0:
+    lies_in_rows = a.strides[1] == size and a.strides[0] >= inner * size
+    if rows >= _FEW_ROWS and lies_in_rows and min(b.strides) > 0:
         return _by_matrix(real, a, b)
     return numpy.matmul(a, b)
 
 
 def _by_matrix(real: Any, a: Any, b: Any) -> Any:
+    """Return ``a @ b`` of a matrix of many rows: each thread has some of them."""
     (rows, inner), columns, size = a.shape, b.shape[1], a.itemsize
-    packed = numpy.empty(packed_size(real, inner, columns), a.dtype)
-    down, along = (stride // size for stride in b.strides)
-    pack(real, inner, columns, b.ctypes.data, down, along, packed.ctypes.data)
-    c = numpy.empty((rows, columns), a.dtype)
-    numbers = (size, rows, a.ctypes.data, a.strides[0] // size, packed.ctypes.data, inner, columns)
-    arguments = numpy.array([*numbers, c.ctypes.data], numpy.int64)
-    run_team(_product.address, get_num_threads(), arguments)
+    work = borrow(packed_size(real, inner, columns) * size)
+    down, along = b.strides
+    at = address_of(b.T if down < along else b)
+    pack_matrices(size, 1, [(1, inner, columns, at, down // size, along // size, work.address)])
+    c, out = reused_array((rows, columns), a.dtype)
+    numbers = (size, rows, a.ctypes.data, a.strides[0] // size, work.address, inner, columns, out)
+    run_team(_product.address, get_num_threads(), numpy.array(numbers, numpy.int64))
+    give_back(work)
     return c
 
 
 def _over_rows(real: Any, a: Any, b: Any) -> Any:
-    """Return ``a.T @ b``, a sum over many rows."""
-    (rows, outer), inner, size = a.shape, b.shape[1], a.itemsize
-    out, threads = numpy.empty((outer, inner), a.dtype), get_num_threads()
-    needed = scratch_size(real, inner)
-    scratch = numpy.empty(threads * needed, a.dtype)
+    """Return ``a.T @ b``, a sum over many rows: each thread has some columns of a."""
+    (rows, outer), inner, size, threads = a.shape, b.shape[1], a.itemsize, get_num_threads()
+    turned = is_narrow(inner)
+    out, to = reused_array((inner, outer) if turned else (outer, inner), a.dtype)
+    scratch = -(-scratch_size(real, inner) * size // _LINE) * _LINE
+    work = borrow(threads * scratch)
     numbers = (size, rows, a.ctypes.data, a.strides[0] // size, b.ctypes.data, b.strides[0] // size)
-    more = (outer, inner, out.ctypes.data, scratch.ctypes.data, needed)
+    more = (outer, inner, to, work.address, scratch)
     run_team(_gradient.address, threads, numpy.array([*numbers, *more], numpy.int64))
-    return out.reshape(inner, outer).T if is_narrow(inner) else out
+    give_back(work)
+    return numpy.ascontiguousarray(out.T) if turned else out
 
 
 @cfunc(_ENTRY, cache=True, error_model="numpy")
@@ -82,7 +99,7 @@ def _product(thread: int, threads: int, arguments: Any) -> None:
 def _gradient(thread: int, threads: int, arguments: Any) -> None:
     size, rows, a, a_stride = arguments[0], arguments[1], arguments[2], arguments[3]
     b, b_stride, outer, inner = arguments[4], arguments[5], arguments[6], arguments[7]
-    out, scratch = arguments[8], arguments[9] + thread * arguments[10] * arguments[0]
+    out, scratch = arguments[8], arguments[9] + thread * arguments[10]
     if size == 4:
         shared_gradient(
             float32, thread, threads, rows, a, a_stride, outer, b, b_stride, inner, out, 0, scratch

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from types import SimpleNamespace
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 import numpy
 
 from minigrad.backends import backend_named
+from minigrad.backends.numpy_ import use_product
 from minigrad.evaluate import run
 from minigrad.graph import Var
 from minigrad.kernels.cache import load_source
 from minigrad.kernels.cpu.barrier import BARRIER_BYTES
 from minigrad.kernels.cpu.lanes import DOUBLE, SINGLE
-from minigrad.kernels.cpu.rows import take_rows
+from minigrad.kernels.cpu.rows import joined_rows, take_rows
 from minigrad.kernels.cpu.team import run_team, threads_for
 from minigrad.kernels.cpu.weight_gradients import is_narrow, scratch_size
 from minigrad.kernels.cpu.wide import matmul
@@ -32,7 +32,7 @@ from minigrad.threads import get_num_threads
 
 _REALS = {numpy.dtype("float32"): numpy.float32, numpy.dtype("float64"): numpy.float64}
 _LANES = {numpy.dtype("float32"): SINGLE.lanes, numpy.dtype("float64"): DOUBLE.lanes}
-__all__ = ["Runner", "blocks", "namespace", "run_loop", "take_rows"]
+__all__ = ["Runner", "blocks", "joined_rows", "namespace", "run_loop", "take_rows"]
 
 _LINE = 64  # bytes: vectors that lie across two cache lines are slow
 _GAP = 9  # lines
@@ -45,7 +45,9 @@ _CHUNK_ROWS = 256
 _SWEEP_COST = 20
 _MEETING, _SCRATCH = 10, 13  # addresses among the numbers of `numba_source`
 
-namespace = SimpleNamespace(**{**vars(backend_named("numpy").namespace), "matmul": matmul})
+# The engine's own products, those of a Linear for instance, are as fast from now on.
+use_product(matmul)
+namespace = backend_named("numpy").namespace
 _loops: WeakKeyDictionary[LoopPlan, _Loop] = WeakKeyDictionary()
 _kept_matrices = KeptMatrices()
 
@@ -367,10 +369,12 @@ class Runner:
         What they are now.
     steps, count : int
         T and N.
+    reverse : bool
+        Go through time backwards.
     """
 
     def __init__(
-        self, program: Program, parameters: Sequence[Any], steps: int, count: int
+        self, program: Program, parameters: Sequence[Any], steps: int, count: int, reverse: bool
     ) -> None:
         plan = program.loop
         loop = _loop_of(plan)
@@ -378,7 +382,8 @@ class Runner:
         self.inputs = [numpy.zeros((count, v.shape[1]), plan.dtype) for v in program.inputs]
         read = dict(zip(program.inputs, self.inputs, strict=True))
         layout = whole_layout(steps, count, blocks(plan, count))
-        self.loop, self.frame = loop, loop.frame(layout, False, False)
+        self.loop, self.frame = loop, loop.frame(layout, reverse, False)
+        self.reverse = reverse
         working = new_piece(self.frame.bytes)
         self.ready = loop.prepare(self.frame, working, layout, read, fixed, False)
         self.positions = [loop.positions.get(plan.read.get(v)) for v in program.inputs]
@@ -420,7 +425,7 @@ class Runner:
         run_team(loop.entry, frame.threads, arguments)
         _, at, shape = frame.returned[0]
         history = numpy.ndarray(shape, loop.dtype, block, at * loop.dtype.itemsize)
-        return [history[1:], *(end.copy() for end in ends)]
+        return [history[:-1] if self.reverse else history[1:], *(end.copy() for end in ends)]
 
     def step(self, inputs: Sequence[Any], states: Sequence[Any]) -> list[Any]:
         """Return the states behind a single step, on memory that stays.
