@@ -14,20 +14,19 @@ from minigrad.backends.numpy_ import use_product
 from minigrad.evaluate import run
 from minigrad.graph import Var
 from minigrad.kernels.cache import load_source
-from minigrad.kernels.cpu.barrier import BARRIER_BYTES
 from minigrad.kernels.cpu.lanes import DOUBLE, SINGLE
 from minigrad.kernels.cpu.rows import joined_rows, take_rows
 from minigrad.kernels.cpu.team import run_team, threads_for
 from minigrad.kernels.cpu.weight_gradients import is_narrow, scratch_size
 from minigrad.kernels.cpu.wide import matmul
-from minigrad.kernels.cpu.workspaces import borrow, give_back
+from minigrad.kernels.cpu.workspaces import Workspace, borrow, give_back, new_workspace
 from minigrad.kernels.emit.numba_source import FIRST, argument_order, numba_source
 from minigrad.kernels.layout import Layout, whole_layout
 from minigrad.kernels.plan import Buffer, LoopPlan
 from minigrad.kernels.program import Program
 from minigrad.kernels.targets.matrices import KeptMatrices, pack
 from minigrad.kernels.targets.planned import Run
-from minigrad.reuse import Piece, address_of, new_piece, reused_array
+from minigrad.reuse import address_of, reused_array
 from minigrad.threads import get_num_threads
 
 _REALS = {numpy.dtype("float32"): numpy.float32, numpy.dtype("float64"): numpy.float64}
@@ -213,7 +212,7 @@ class _Loop:
     def prepare(
         self,
         frame: _Frame,
-        working: Piece,
+        working: Workspace,
         layout: Layout,
         read: Mapping[Var, Any],
         fixed: Mapping[Var, Any],
@@ -223,6 +222,7 @@ class _Loop:
         kind, item = self.dtype, self.dtype.itemsize
         block, address = reused_array((frame.elements,), kind)
         arguments = frame.arguments + frame.in_block * address + frame.in_working * working.address
+        arguments[_MEETING] = working.meeting
         returned = {
             buffer: numpy.ndarray(shape, kind, block, at * item)
             for buffer, at, shape in frame.returned
@@ -282,7 +282,7 @@ class _Loop:
             shapes[buffer] = (*lead, buffer.width)
         in_block, elements = _side_by_side({b: math.prod(s) for b, s in shapes.items()}, item)
 
-        inner: dict[Any, int] = {"meeting": BARRIER_BYTES // item}
+        inner: dict[Any, int] = {}
         scratch = max((scratch_size(self.real, s.inner) for s in plan.sums), default=0)
         scratch = -(-scratch * item // _LINE) * _LINE
         inner["sums"] = threads * scratch // item
@@ -303,17 +303,15 @@ class _Loop:
             widest = plan.columns.parts(product) if plan.columns else 1
             inner[buffer] = product.inner * widest * (-(-buffer.width // widest // line) * line)
         in_working, needed = _side_by_side(inner, item)
-        # the barrier comes first: no other run writes there, so that it always is as it was left
-
         flags = [0 if f is None else f.ctypes.data for f in (layout.present, layout.fresh)]
         numbers = [steps, count, reverse, backward, blocks, shares, chunk, layout.tables.ctypes.data]
-        numbers += [*flags, in_working["meeting"] * item, whole, layout.size]
+        numbers += [*flags, 0, whole, layout.size]  # the barrier comes with the memory of a run
         numbers += [in_working["sums"] * item, scratch, *self.widths]
         offsets = [in_block.get(b, in_working.get(b, 0)) * item for b in self.order]
         places = [*(0 for _ in numbers), *self.order, *plan.sums]
         numbers += [*offsets, *(0 for _ in plan.sums)]
         working = [int(b in in_working) if isinstance(b, Buffer) else 0 for b in places]
-        working[_MEETING] = working[_SCRATCH] = 1
+        working[_SCRATCH] = 1
         return _Frame(
             numpy.array(numbers, numpy.int64),
             numpy.array([int(isinstance(b, Buffer) and b in in_block) for b in places], numpy.int64),
@@ -384,7 +382,7 @@ class Runner:
         layout = whole_layout(steps, count, blocks(plan, count))
         self.loop, self.frame = loop, loop.frame(layout, reverse, False)
         self.reverse = reverse
-        working = new_piece(self.frame.bytes)
+        working = new_workspace(self.frame.bytes)
         self.ready = loop.prepare(self.frame, working, layout, read, fixed, False)
         self.positions = [loop.positions.get(plan.read.get(v)) for v in program.inputs]
         if steps > 1:  # each run has memory of its own for what it returns
