@@ -72,21 +72,94 @@ def tile(
     builder.position_at_end(end)
 
 
-def _tile_function(module: ir.Module, real: Any, rows: int, vectors: int) -> ir.Function:
-    """Return the function for one tile shape; write it into ``module`` if it is not there."""
-    name = f"minigrad_tile_{real}_{rows}x{vectors}"
+@instructions
+def row_pair(
+    vector: VectorBuilder,
+    columns: Any,
+    more_columns: Any,
+    K: Any,
+    a: Any,
+    a_stride: Any,
+    b: Any,
+    more_b: Any,
+    start: Any,
+    c: Any,
+) -> None:
+    """Compute one row of c = start + a @ b for two packed panels that lie side by side.
+
+    A tile of a single row waits for its few sums; two of them wait together.
+
+    Parameters
+    ----------
+    columns, more_columns : int
+        Of the two panels, from 1 to tile_columns(real); the first has whole vectors.
+    K, a, a_stride, b, start, c : int
+        As for `tile`, of the first panel.
+    more_b : int
+        Address of the second panel.
+    """
+    builder = vector.builder
+    one = INT64(1)
+
+    def last_vector(width: Any) -> Any:
+        return builder.sdiv(builder.sub(width, one), INT64(vector.lanes))
+
+    first, second = last_vector(columns), last_vector(more_columns)
+    tail = builder.sub(more_columns, builder.mul(second, INT64(vector.lanes)))
+    arguments = [tail, K, a, a_stride, b, more_b, start, c]
+    end = builder.append_basic_block()
+    number = builder.add(builder.mul(first, INT64(PANEL_VECTORS)), second)
+    switch = builder.switch(number, end)
+    for left in range(PANEL_VECTORS):
+        for right in range(PANEL_VECTORS):
+            block = builder.append_basic_block()
+            switch.add_case(INT64(left * PANEL_VECTORS + right), block)
+            builder.position_at_end(block)
+            function = _pair_function(builder.module, vector.real, left + 1, right + 1)
+            builder.call(function, arguments)
+            builder.branch(end)
+    builder.position_at_end(end)
+
+
+def _pair_function(module: ir.Module, real: Any, left: int, right: int) -> ir.Function:
+    """Return the function for one row of two panels of so many vectors."""
+    function, is_new = _function(module, f"minigrad_pair_{real}_{left}_{right}", 8)
+    if is_new:
+        vector = VectorBuilder(ir.IRBuilder(function.append_basic_block()), real)
+        tail, K, a, a_stride, b, more_b, start, c = function.args
+        zero = INT64(0)
+        panels = [
+            (vector.pointer(b), INT64(left * vector.lanes), left),
+            (vector.pointer(more_b), INT64(right * vector.lanes), right),
+        ]
+        sums = _sums(vector, K, [vector.pointer(a)], a_stride, panels)
+        _add_and_store(vector, sums, tail, start, zero, c, zero)
+        vector.builder.ret_void()
+    return function
+
+
+def _function(module: ir.Module, name: str, arguments: int) -> tuple[ir.Function, bool]:
+    """Return a function of a module, and whether it has to be written."""
     if name in module.globals:
-        return module.globals[name]
-    function = ir.Function(module, ir.FunctionType(ir.VoidType(), [INT64] * 11), name)
+        return module.globals[name], False
+    function = ir.Function(module, ir.FunctionType(ir.VoidType(), [INT64] * arguments), name)
     function.linkage = "linkonce_odr"
     function.attributes.add("noinline")
     function.attributes.add("nounwind")
+    return function, True
+
+
+def _tile_function(module: ir.Module, real: Any, rows: int, vectors: int) -> ir.Function:
+    """Return the function for one tile shape; write it into ``module`` if it is not there."""
+    function, is_new = _function(module, f"minigrad_tile_{real}_{rows}x{vectors}", 11)
+    if not is_new:
+        return function
     vector = VectorBuilder(ir.IRBuilder(function.append_basic_block()), real)
     tail, K, a, a_row_stride, a_stride, b, b_row_stride, start, start_stride, c, c_stride = (
         function.args
     )
     a_rows = vector.rows(vector.pointer(a), a_row_stride, rows)
-    sums = _sums(vector, K, a_rows, a_stride, vector.pointer(b), b_row_stride, vectors)
+    sums = _sums(vector, K, a_rows, a_stride, [(vector.pointer(b), b_row_stride, vectors)])
     _add_and_store(vector, sums, tail, start, start_stride, c, c_stride)
     vector.builder.ret_void()
     return function
@@ -97,28 +170,35 @@ def _sums(
     K: Any,
     a_rows: list[Any],
     a_stride: Any,
-    b: Any,
-    b_row_stride: Any,
-    vectors: int,
+    panels: list[tuple[Any, Any, int]],
 ) -> list[list[Any]]:
-    """Write the loop along the common axis. Return the sums: for each row, its vectors."""
+    """Write the loop along the common axis. Return the sums: for each row, its vectors.
+
+    Of each panel of b the address, the distance of its rows, and its number of vectors are given.
+    """
     builder = vector.builder
     before, loop, done = builder.block, *(builder.append_basic_block() for _ in range(2))
     builder.cbranch(builder.icmp_signed(">", K, INT64(0)), loop, done)
 
     builder.position_at_end(loop)
-    k, a_at, b_at = (builder.phi(INT64) for _ in range(3))
-    sums = [[builder.phi(vector.type) for _ in range(vectors)] for _ in a_rows]
-    b_row = vector.load_row(vector.at(b, b_at), vectors)
+    k, a_at, *b_ats = (builder.phi(INT64) for _ in range(2 + len(panels)))
+    width = sum(vectors for _, _, vectors in panels)
+    sums = [[builder.phi(vector.type) for _ in range(width)] for _ in a_rows]
+    b_row = []
+    for (b, _, vectors), b_at in zip(panels, b_ats, strict=True):
+        b_row += vector.load_row(vector.at(b, b_at), vectors)
     new_sums = []
     for row, row_sums in zip(a_rows, sums, strict=True):
         factor = vector.splat(builder.load(vector.at(row, a_at), typ=vector.real))
-        new_sums.append(list(map(vector.multiply_add, [factor] * vectors, b_row, row_sums)))
+        new_sums.append(list(map(vector.multiply_add, [factor] * width, b_row, row_sums)))
     next_k = builder.add(k, INT64(1))
     changes = [
         (k, INT64(0), next_k),
         (a_at, INT64(0), builder.add(a_at, a_stride)),
-        (b_at, INT64(0), builder.add(b_at, b_row_stride)),
+        *(
+            (b_at, INT64(0), builder.add(b_at, stride))
+            for (_, stride, _), b_at in zip(panels, b_ats, strict=True)
+        ),
         *((old, vector.zero, new) for old, new in zip(chain(*sums), chain(*new_sums), strict=True)),
     ]
     for phi, first, following in changes:

@@ -15,7 +15,7 @@ from minigrad.kernels.cpu.team import run_team, threads_for
 
 _HEAD = 3  # item size, shares, number of matrices
 _ITEM = 7
-_COST = 0.25  # how many multiplications take as long as to pack an element
+_COST = 4  # how many multiplications take as long as to pack an element
 
 
 def pack_matrices(

@@ -14,7 +14,7 @@ import numpy as np
 from numba import cfunc, types
 
 from minigrad.kernels.cpu.compiled import compiled, inlined
-from minigrad.kernels.cpu.microkernel import TILE_ROWS, item_size, tile
+from minigrad.kernels.cpu.microkernel import TILE_ROWS, item_size, lanes, row_pair, tile
 from minigrad.kernels.cpu.pack import panel_count, panel_start, share_start, whole_vectors
 
 # A panel of one block is read for each tile: it stays in the second-level cache. A chunk of rows is
@@ -57,11 +57,30 @@ def _product(
             before, before_stride, before_group = start, start_row_stride, start_group_stride
             if block > 0:
                 before, before_stride, before_group = c, c_row_stride, c_group_stride
-            for panel in range(first, last):
+            panel = first
+            while panel < last:
                 column = panel_start(real, M, panel)
                 columns = panel_start(real, M, panel + 1) - column
                 row_stride = b_row_stride or whole_vectors(real, columns)
                 right = b + ((column if b_row_stride else column * K) + k * row_stride) * size
+                panel += 1
+                if rows * groups == 1 and panel < last and b_row_stride == 0 and columns <= 2 * lanes(real):
+                    beside = panel_start(real, M, panel)
+                    more = panel_start(real, M, panel + 1) - beside
+                    panel += 1
+                    row_pair(
+                        real,
+                        columns,
+                        more,
+                        length,
+                        a + (first_row * a_row_stride + k * a_stride) * size,
+                        a_stride,
+                        right,
+                        b + (beside * K + k * whole_vectors(real, more)) * size,
+                        before and before + (first_row * before_stride + column) * size,
+                        c + (first_row * c_row_stride + column) * size,
+                    )
+                    continue
                 for group in range(groups):
                     from_a = a + (group * a_group_stride + k * a_stride) * size
                     from_start = before + (group * before_group + column) * size

@@ -20,10 +20,11 @@ from minigrad.threads import get_num_threads
 _ENTRY = "void(int64, int64, CPointer(int64))"
 _REALS = {numpy.dtype("float32"): numpy.float32, numpy.dtype("float64"): numpy.float64}
 _LINE = 64  # bytes
-# Below this number of multiplications a call of NumPy is over sooner than ours has begun.
-_FEW = 250_000
-# A matrix is read and written once more to be packed: that has to pay for so few rows, too.
-_FEW_ROWS = 16
+# Below these numbers of multiplications a call of NumPy is over sooner than ours has begun.
+_FEW, _FEW_BY_MATRIX = 400_000, 1_000_000
+# A matrix is read and written once more to be packed, and a sum over rows is taken in long chains: that
+# has to pay for so few rows, too.
+_FEW_ROWS, _SHORT = 96, 8
 
 
 def matmul(a: Any, b: Any) -> Any:
@@ -45,10 +46,11 @@ def matmul(a: Any, b: Any) -> Any:
         return product.reshape(*a.shape[:-1], b.shape[1])
     rows, columns = len(a), b.shape[1]
     turned = a.strides[0] == size and a.strides[1] >= rows * size
-    if turned and inner > rows and b.strides[1] == size and b.strides[0] >= columns * size:
+    if turned and inner >= _SHORT and b.strides[1] == size and b.strides[0] >= columns * size:
         return _over_rows(real, a.T, b)
     lies_in_rows = a.strides[1] == size and a.strides[0] >= inner * size
-    if rows >= _FEW_ROWS and lies_in_rows and min(b.strides) > 0:
+    wide = rows >= _FEW_ROWS and rows * inner * columns >= _FEW_BY_MATRIX
+    if wide and lies_in_rows and min(b.strides) > 0:
         return _by_matrix(real, a, b)
     return numpy.matmul(a, b)
 
