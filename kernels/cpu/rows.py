@@ -24,7 +24,7 @@ from minigrad.kernels.cpu.vector import (
 from minigrad.kernels.layout import taken
 from minigrad.reuse import address_of, reused_array
 
-_COST = 0.25  # how many multiplications take as long as to copy four bytes
+_COST = 4  # how many multiplications take as long as to copy four bytes
 _WORD = 4  # bytes
 
 
