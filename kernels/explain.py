@@ -121,11 +121,7 @@ def _inside(plan: LoopPlan) -> str:
 
 
 def _summed(plan: LoopPlan) -> str:
-    parts = [
-        f"product ({s.outer},T*N)x(T*N,{s.inner})"
-        for s in plan.sums
-        if s.right is not None
-    ]
+    parts = [f"product ({s.outer},T*N)x(T*N,{s.inner})" for s in plan.sums if s.right is not None]
     biases = sum(s.right is None for s in plan.sums)
     if biases:
         parts.append(f"{_number(biases, 'sum')} over T*N rows")

@@ -16,7 +16,6 @@ import numpy
 
 from minigrad.kernels.rows import Rows
 
-
 Take = Callable[[Any, Any], Any]
 
 

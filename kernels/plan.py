@@ -36,7 +36,8 @@ class Buffer:
         Columns.
     kind : str
         "read": (T, N, width), made before the loop. "stored": (T, N, width), written by it. "passing":
-        (N, width) for each of some steps, written by it and read behind the last of them. "state": (N, width), carried from step to step. "history": (T + 1, N, width), a state of all
+        (N, width) for each of some steps, written by it and read behind the last of them.
+        "state": (N, width), carried from step to step. "history": (T + 1, N, width), a state of all
         steps. "scratch": (N, width), within a step. "ahead": (N, width) for each of some steps, made
         before the first of them. "vector": (width,), made of parameters. "matrix": made of parameters,
         for products.

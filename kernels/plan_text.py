@@ -9,7 +9,6 @@ from typing import Any
 from minigrad.graph import Var
 from minigrad.kernels.plan import Buffer, Columns, LoopPlan, Place, PlacedSum, Product, Sweep
 
-
 _PASSING = " passing"
 
 
@@ -27,8 +26,13 @@ def describe(plan: LoopPlan) -> str:
         *_buffers("read", ((f" = {var.name}", b) for var, b in plan.read.items())),
         *_buffers("fixed", ((f" = {var.name}", b) for var, b in plan.fixed.items())),
         *_buffers("state", ((" history" * (b.kind == "history"), b) for b in plan.states)),
-        *_buffers("stored", ((f" = {var.name}{_PASSING * (b.kind == 'passing')}", b)
-                             for var, b in plan.stored.items())),
+        *_buffers(
+            "stored",
+            (
+                (f" = {var.name}{_PASSING * (b.kind == 'passing')}", b)
+                for var, b in plan.stored.items()
+            ),
+        ),
         *_buffers("scratch", ((" ahead" * (b.kind == "ahead"), b) for b in plan.scratch)),
     ]
     for number, phase in enumerate(plan.phases):

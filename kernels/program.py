@@ -214,7 +214,9 @@ def _backward(
     )
     read_early = [i for node in (*before, *once, *after) for i in node.inputs]
     prepare = list(live_nodes(made_once, (*plan.fixed, *read_early, *others)))
-    return Backward(prepare, once, plan, after, from_outputs, dict(zip(wanted, others, strict=True)))
+    return Backward(
+        prepare, once, plan, after, from_outputs, dict(zip(wanted, others, strict=True))
+    )
 
 
 def _renamed(value: Any, names: dict[Any, Any]) -> Any:

@@ -37,7 +37,7 @@ from minigrad.kernels.trace import argument_names, name_of, trace
 from minigrad.kernels.verify import verify
 from minigrad.op import Domain, Op
 from minigrad.ops.shape import stack
-from minigrad.tape import enable_grad, is_grad_enabled
+from minigrad.tape import enable_grad
 from minigrad.tensor import Tensor
 
 Compile = Literal["auto", "require", "never"]

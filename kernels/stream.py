@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Mapping, Sequence
 from operator import is_
@@ -16,6 +15,7 @@ from minigrad.kernels.normalize import Refusal
 from minigrad.kernels.scan import traced_step
 from minigrad.kernels.surroundings import surroundings_of
 from minigrad.tensor import Tensor
+from minigrad.threads import get_num_threads
 
 
 def side_by_side(outputs: Sequence[Any]) -> Any:
@@ -57,8 +57,8 @@ class Stream:
         steps: int | None,
         reverse: bool = False,
     ) -> None:
-        if os.environ.get("MINIGRAD_COMPILE") == "0" or inputs[0].device != "cpu":
-            raise Refusal("loops are not compiled here")
+        if inputs[0].device != "cpu":
+            raise Refusal("its arrays are not on the CPU")
         first = 0 if steps is None else 1
         xs = [(t.shape[first:], t.dtype) for t in inputs]
         ss = [(t.shape, t.dtype) for t in states]
@@ -80,7 +80,7 @@ class Stream:
     def _keep(self, parameters: list[Any]) -> None:
         from minigrad.kernels.targets.numba_cpu import Runner  # Numba is loaded when it is needed
 
-        self._time = memory.latest_write
+        self._time, self._threads = memory.latest_write, get_num_threads()
         self._parameters = parameters
         sizes = self._steps or 1, self._count
         self._runner = Runner(self._program, parameters, *sizes, self._reverse)
@@ -107,7 +107,11 @@ class Stream:
         try:
             if self._read(step) != self._surroundings:
                 return None
-            if self._time != memory.latest_write or not all(map(is_, parameters, self._parameters)):
+            if (
+                self._time != memory.latest_write
+                or self._threads != get_num_threads()
+                or not all(map(is_, parameters, self._parameters))
+            ):
                 self._renew(parameters)
             take = self._runner.step if self._steps is None else self._runner.run
             return take(inputs, states)
@@ -115,9 +119,9 @@ class Stream:
             self._lock.release()
 
     def _renew(self, parameters: list[Any]) -> None:
-        """Pack the parameters again if they have changed."""
+        """Pack the parameters again if they, or the number of threads, have changed."""
         time = memory.latest_write
-        same = all(map(is_, parameters, self._parameters))
+        same = self._threads == get_num_threads() and all(map(is_, parameters, self._parameters))
         if same and not any(memory.written_after(p, self._time) for p in parameters):
             self._time = time
         else:

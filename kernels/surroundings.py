@@ -36,14 +36,14 @@ def surroundings_of(value: Any, above: tuple[Any, ...] = ()) -> Surroundings | N
     if isinstance(value, (bool, int, float, str, type(None))):
         return (repr(value),)
     if inspect.ismodule(value):  # modules may answer to any name, after a search
-        return () if _is_of_library(value.__name__) else _unseen(value, above)
+        return () if _is_of_library(value.__name__) else _ask(value, above)
     if any(value is outer for outer in above) or _is_fixed(value):
         return ()
     if hasattr(value, "surroundings") and not inspect.isclass(value):
         own: Surroundings | None = value.surroundings(above)
         return own
     if not inspect.isfunction(value):
-        return _unseen(value, above)
+        return _ask(value, above)
     found: list[Any] = [value.__code__]
     for name, inside in _read_from_outside(value):
         seen = surroundings_of(inside, (*above, value))
@@ -53,10 +53,12 @@ def surroundings_of(value: Any, above: tuple[Any, ...] = ()) -> Surroundings | N
     return tuple(found)
 
 
-def _unseen(value: Any, above: tuple[Any, ...]) -> None:
+def _ask(value: Any, above: tuple[Any, ...]) -> Surroundings | None:
+    """Note, for whoever asks, that a value could change unseen."""
     asked = _unknown.get()
     if asked is not None:
         asked.append((value, above))
+    return None
 
 
 def why_unknown(step: Any) -> str | None:

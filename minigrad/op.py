@@ -161,7 +161,9 @@ class Op:
         self.attributes = tuple(p.name for p in others)
         self.defaults = {p.name: p.default for p in (*arrays, *others) if p.default is not p.empty}
         self.known = frozenset(self.attributes)
-        self.usual = {name: self.defaults[name] for name in self.attributes if name in self.defaults}
+        self.usual = {
+            name: self.defaults[name] for name in self.attributes if name in self.defaults
+        }
         self.__name__ = self.__qualname__ = self.name
         public = [p.replace(annotation=p.empty) for p in parameters]
         if self.variadic:

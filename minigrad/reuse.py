@@ -10,6 +10,7 @@ import math
 import mmap
 import os
 import threading
+from contextlib import suppress
 from ctypes import addressof, c_char
 from sys import getrefcount
 from typing import Any, NamedTuple
@@ -65,10 +66,8 @@ def new_piece(size: int) -> Piece:
     else:
         region = mmap.mmap(-1, -(-size // _PAGE) * _PAGE + _PAGE)
         if hasattr(mmap, "MADV_HUGEPAGE"):
-            try:
+            with suppress(OSError):  # a system without large pages: small ones do as well
                 region.madvise(mmap.MADV_HUGEPAGE)
-            except OSError:  # a system without large pages: small ones do as well
-                pass
         memory = Memory((len(region),), numpy.uint8, region)
         boundary = _PAGE
     start = address_of(memory)

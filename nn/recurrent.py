@@ -15,9 +15,8 @@ from minigrad.nn.cell import Cell as ModuleCell
 from minigrad.nn.cell_layer import CellLayer
 from minigrad.nn.checks import check_counts, check_dropout, check_flags
 from minigrad.nn.dropout import Dropout
-from minigrad.nn.stream import LayerStreams
+from minigrad.nn.stream import LayerStreams, is_plain
 from minigrad.ops.shape import concat, expand_dims, reshape, squeeze, stack, swapaxes
-from minigrad.tape import is_grad_enabled
 from minigrad.tensor import Tensor
 
 # how each layer is run without gradients, once it has been
@@ -154,8 +153,10 @@ class Recurrent(CellLayer):
             ``checkpoint_every`` is not positive or given with ``reset``.
         """
         streams = None
-        if not (self.batch_first or is_grad_enabled()) and not any(
-            option is not None for option in (lengths, mask, reset, checkpoint_every)
+        if (
+            is_plain()
+            and not self.batch_first
+            and not any(option is not None for option in (lengths, mask, reset, checkpoint_every))
         ):
             streams = _streams_of(self)
             found = streams.run(self, input, hx, whole=True)
@@ -196,8 +197,8 @@ class Recurrent(CellLayer):
             )
         if batched:
             if streams is not None:
-                given = self._checked_states(hx, x, leading)
-                streams.add(self, x, given, whole=True)
+                like = self._checked_states(hx, x, leading)
+                streams.add(self, x, like, whole=True)
             output, finals = self._run(x, starts, lengths, checkpoint_every, **flags)
             output = self._swapped(output)
         else:
@@ -232,7 +233,7 @@ class Recurrent(CellLayer):
         ShapeError, DtypeError
             As for `forward`.
         """
-        following = not is_grad_enabled()
+        following = is_plain()
         if following:
             found = _streams_of(self).run(self, input, hx, whole=False)
             if found is not None:

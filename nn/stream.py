@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy
 
+from minigrad import dispatch
 from minigrad.errors import KernelError
 from minigrad.kernels.cell import Cell
 from minigrad.kernels.stream import Stream, side_by_side
@@ -94,6 +96,14 @@ class LayerStream:
         ]
         output = make(x if self._whole else x.reshape(self._output), None)
         return output, tuple(ends) if len(ends) > 1 else ends[0]
+
+
+def is_plain() -> bool:
+    """Say whether loops are run on plain arrays: no gradient is recorded, and nobody looks at each op."""
+    interpreter = dispatch.current()
+    tracking = getattr(interpreter, "tracking", True)
+    checking = getattr(interpreter, "checking", True)
+    return not (tracking or checking) and os.environ.get("MINIGRAD_COMPILE") != "0"
 
 
 class LayerStreams:

@@ -64,7 +64,12 @@ def _product(
                 row_stride = b_row_stride or whole_vectors(real, columns)
                 right = b + ((column if b_row_stride else column * K) + k * row_stride) * size
                 panel += 1
-                if rows * groups == 1 and panel < last and b_row_stride == 0 and columns <= 2 * lanes(real):
+                if (
+                    rows * groups == 1
+                    and panel < last
+                    and b_row_stride == 0
+                    and columns <= 2 * lanes(real)
+                ):
                     beside = panel_start(real, M, panel)
                     more = panel_start(real, M, panel + 1) - beside
                     panel += 1

@@ -16,7 +16,7 @@ class Workspace(NamedTuple):
     Attributes
     ----------
     meeting : int
-        The address of the barrier. Nobody else writes there: each team leaves it as the next one needs it.
+        The address of the barrier. Nobody else writes there: a team leaves it as the next one needs it.
     address, size : int
         Of the memory: the first cache line, and how many bytes there are.
     memory : Memory
@@ -45,7 +45,7 @@ class Workspaces:
         self.free: list[Workspace] = []
 
     def borrow(self, size: int) -> Workspace:
-        """Return a workspace of at least ``size`` bytes for the caller alone; its content is arbitrary."""
+        """Return a workspace of at least ``size`` bytes for the caller alone, with any content."""
         try:
             found = self.free.pop()  # the last one that was used
         except IndexError:

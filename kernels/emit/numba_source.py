@@ -225,7 +225,11 @@ class _Writer:
         if not self.plan.sums:
             return []
         # the next chunk lies where this one does
-        lines = ["barrier(meeting, threads)", *map(self.sum, self.plan.sums), "barrier(meeting, threads)"]
+        lines = [
+            "barrier(meeting, threads)",
+            *map(self.sum, self.plan.sums),
+            "barrier(meeting, threads)",
+        ]
         return ["if whole or last == steps - 1:", *(f"    {line}" for line in lines)]
 
     def sum(self, s: PlacedSum) -> str:

@@ -29,10 +29,11 @@ def pack(item: int, shares: int, places: Sequence[tuple[Any, int, int]]) -> None
         pack_matrices(item, shares, [(*_shape(m, item, parts), to) for m, parts, to in places])
 
 
-def _shape(matrix: Any, item: int, parts: int) -> tuple[int, ...]:
+def _shape(matrix: Any, item: int, parts: int) -> tuple[int, int, int, int, int, int]:
     down, along = matrix.strides
     address = address_of(matrix.T if down < along else matrix)
-    return parts, *matrix.shape, address, down // item, along // item
+    rows, columns = matrix.shape
+    return parts, rows, columns, address, down // item, along // item
 
 
 class KeptMatrices:
@@ -54,9 +55,10 @@ class KeptMatrices:
         holder = memory.owner(matrix)
         key = (id(holder), shares, *_shape(matrix, item, parts))
         known = self._kept.get(key)
-        if known is not None and known[0]() is holder:
-            if not memory.written_after(holder, known[1]):
-                return known[2]
+        if known is not None:
+            reference, time, piece = known
+            if reference() is holder and not memory.written_after(holder, time):
+                return piece
         time, piece = memory.latest_write, new_piece(size)
         pack(item, shares, [(matrix, parts, piece.address)])
         self._kept[key] = weakref.ref(holder, lambda _: self._kept.pop(key, None)), time, piece

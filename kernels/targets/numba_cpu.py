@@ -248,7 +248,9 @@ class _Loop:
                 used.append(piece)
                 arguments[position] = piece.address
         else:
-            places = [(fixed[v], parts, working.address + at) for v, _, at, _, parts in frame.matrices]
+            places = [
+                (fixed[v], parts, working.address + at) for v, _, at, _, parts in frame.matrices
+            ]
             pack(item, frame.shares, places)
         starts, ends, firsts = [], [], []
         for state in frame.states:
@@ -304,7 +306,16 @@ class _Loop:
             inner[buffer] = product.inner * widest * (-(-buffer.width // widest // line) * line)
         in_working, needed = _side_by_side(inner, item)
         flags = [0 if f is None else f.ctypes.data for f in (layout.present, layout.fresh)]
-        numbers = [steps, count, reverse, backward, blocks, shares, chunk, layout.tables.ctypes.data]
+        numbers = [
+            steps,
+            count,
+            reverse,
+            backward,
+            blocks,
+            shares,
+            chunk,
+            layout.tables.ctypes.data,
+        ]
         numbers += [*flags, 0, whole, layout.size]  # the barrier comes with the memory of a run
         numbers += [in_working["sums"] * item, scratch, *self.widths]
         offsets = [in_block.get(b, in_working.get(b, 0)) * item for b in self.order]
@@ -314,7 +325,9 @@ class _Loop:
         working[_SCRATCH] = 1
         return _Frame(
             numpy.array(numbers, numpy.int64),
-            numpy.array([int(isinstance(b, Buffer) and b in in_block) for b in places], numpy.int64),
+            numpy.array(
+                [int(isinstance(b, Buffer) and b in in_block) for b in places], numpy.int64
+            ),
             numpy.array(working, numpy.int64),
             elements,
             needed * item,
@@ -332,7 +345,8 @@ class _Loop:
         )
 
     def _state(self, buffer: Buffer, layout: Layout, reverse: bool, at: int) -> _State:
-        item, shape = self.dtype.itemsize, (layout.count, buffer.width)
+        item: int = self.dtype.itemsize
+        shape = layout.count, buffer.width
 
         def place(number: int) -> int:
             return (at + number * layout.count * buffer.width) * item
@@ -384,7 +398,9 @@ class Runner:
         self.reverse = reverse
         working = new_workspace(self.frame.bytes)
         self.ready = loop.prepare(self.frame, working, layout, read, fixed, False)
-        self.positions = [loop.positions.get(plan.read.get(v)) for v in program.inputs]
+        self.positions = [
+            loop.positions[plan.read[v]] if v in plan.read else None for v in program.inputs
+        ]
         if steps > 1:  # each run has memory of its own for what it returns
             self.ready = self.ready._replace(
                 returned={},

@@ -8,7 +8,7 @@ import pytest
 
 import minigrad as mg
 from minigrad import nn
-from minigrad.errors import ArgumentError, DtypeError, ShapeError, TraceError
+from minigrad.errors import AnomalyError, ArgumentError, DtypeError, ShapeError, TraceError
 from minigrad.kernels import cell, scan
 
 D, H, T, N = 3, 4, 6, 2
@@ -120,6 +120,109 @@ def test_steps_equal_the_loop_of_tensors(kind):
     start = tuple(mg.zeros((N, width), dtype="float64") for width in layer._widths)
     expected, _ = scan(of, x, start, parameters, compile="never")
     np.testing.assert_allclose(output.numpy(), expected.detach().numpy(), rtol=1e-12, atol=1e-14)
+
+
+def flat(result):
+    output, state = result
+    return [t.detach().numpy() for t in (output, *as_tuple(state))]
+
+
+def assert_equal(found, expected):
+    for a, b in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@every_kind
+@pytest.mark.parametrize("layers", [1, 2])
+@pytest.mark.parametrize("bidirectional", [False, True])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_sequences_without_gradients_are_those_with_them(kind, layers, bidirectional, threads):
+    """To the last bit, the first time and later, when all is at hand; with one row and with many."""
+    layer = KINDS[kind](D, H, num_layers=layers, bidirectional=bidirectional)
+    before = mg.get_num_threads()
+    mg.set_num_threads(threads)
+    try:
+        for rows in (1, 40):
+            x = mg.randn(T, rows, D)
+            start = random_state_of(layer, rows)
+            for state in (None, start):
+                expected = flat(layer(x, state))
+                with mg.no_grad():
+                    for _ in range(3):
+                        assert_equal(flat(layer(x, state)), expected)
+    finally:
+        mg.set_num_threads(before)
+
+
+def random_state_of(layer, rows):
+    runs = layer.num_layers * (1 + layer.bidirectional)
+    found = tuple(mg.randn(runs, rows, width) for width in layer._widths)
+    return found if len(found) > 1 else found[0]
+
+
+def test_a_sequence_sees_every_change_of_weights_options_and_modes():
+    layer, x = nn.GRU(D, H, num_layers=2, dropout=0.5), mg.randn(T, N, D)
+    layer.eval()
+    with mg.no_grad():
+        for change in (
+            lambda: None,
+            lambda: layer.weight_ih_l0.copy_(layer.weight_ih_l0 * 2),
+            lambda: setattr(layer, "bias_hh_l1", nn.Parameter(mg.ones(3 * H))),
+            lambda: layer.load_state_dict({k: v + 1 for k, v in layer.state_dict().items()}),
+        ):
+            change()
+            expected = copy.deepcopy(layer)  # has been run never
+            for _ in range(3):
+                assert_equal(flat(layer(x)), flat(expected(x)))
+        layer.train()
+        first, second = (layer(x)[0].numpy() for _ in range(2))
+        assert not np.array_equal(first, second), "each run drops something else"
+
+
+factor = 1.0
+
+
+@cell(state="h", params=lambda input_size, hidden_size: {"w": (hidden_size, input_size)})
+def scaled(x, h, *, w):
+    return mg.tanh(factor * mg.linear(x, w) + h)
+
+
+@pytest.mark.parametrize("run", ["sequence", "step"])
+def test_a_run_sees_what_changes_around_its_cell(run, monkeypatch):
+    layer, x = nn.Recurrent(scaled, D, H), mg.randn(T, N, D)
+    call = layer if run == "sequence" else lambda x: layer.step(x[0])
+    with mg.no_grad():
+        for _ in range(3):
+            before = call(x)[0].numpy()
+        with monkeypatch.context() as patched:
+            patched.setitem(globals(), "factor", 3.0)
+            for _ in range(3):
+                after = call(x)[0].numpy()
+    assert not np.allclose(before, after)
+    with mg.no_grad():
+        np.testing.assert_array_equal(call(x)[0].numpy(), before)
+
+
+def test_anomalies_are_found_without_gradients_too():
+    layer, x = nn.RNN(D, H, nonlinearity="relu"), mg.randn(T, N, D)
+    with mg.no_grad():
+        for _ in range(3):
+            layer(x)
+        layer.weight_ih_l0.copy_(mg.ones((H, D)))
+        layer.weight_hh_l0.copy_(mg.full((H, H), 1e38))
+        with mg.anomaly(), pytest.raises(AnomalyError, match="at time step"):
+            layer(mg.full((T, N, D), 1e30))
+
+
+def test_results_of_sequences_stay_as_they_are():
+    layer = nn.LSTM(D, 64)
+    with mg.no_grad():
+        results = []
+        for _ in range(6):
+            result = layer(mg.randn(40, 8, D))
+            results.append((flat(result), [a.copy() for a in flat(result)]))
+    for found, kept in results:
+        assert_equal(found, kept)
 
 
 def test_a_step_sees_every_change_of_the_weights():
