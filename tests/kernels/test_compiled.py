@@ -1,5 +1,7 @@
 """The compiled loop: equal to the reference in values and gradients, with lengths, masks and resets."""
 
+import os
+import platform
 import subprocess
 import sys
 import warnings
@@ -12,6 +14,9 @@ from minigrad import nn
 from minigrad.errors import KernelError
 from minigrad.kernels import compile as compile_module
 from minigrad.kernels import scan
+from minigrad.kernels.cpu import workspaces
+from minigrad.kernels.cpu.instruction_set import vector_bytes
+from minigrad.kernels.targets import numba_cpu
 from minigrad.op import Domain, Op
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -128,6 +133,47 @@ def test_results_with_lengths_do_not_depend_on_the_number_of_threads():
     finally:
         mg.set_num_threads(before)
     assert found[0] == found[1] == found[2]
+
+
+def test_what_others_leave_in_a_workspace_disturbs_no_loop(monkeypatch):
+    """Products of the engine use the same memory; the barrier of the loops lies beside it."""
+    monkeypatch.setattr(numba_cpu, "threads_for", lambda operations: mg.get_num_threads())
+    layer, x, before = nn.LSTM(3, 21), mg.randn(5, 40, 3), mg.get_num_threads()
+    mg.set_num_threads(2)
+    try:
+        found = []
+        for _ in range(3):
+            outputs, _ = layer(x)
+            found.append(mg.grad(mg.sum(outputs), [layer.weight_hh_l0])[0].numpy())
+            workspace = workspaces.borrow(1)
+            workspace.memory[workspace.skipped :] = 255
+            workspaces.give_back(workspace)
+    finally:
+        mg.set_num_threads(before)
+    assert np.isfinite(found[0]).all()
+    for other in found[1:]:
+        np.testing.assert_array_equal(found[0], other)
+
+
+@pytest.mark.skipif(platform.machine() not in {"x86_64", "AMD64"}, reason="has no AVX2")
+@pytest.mark.skipif(vector_bytes() == 32, reason="the other tests have run on AVX2")
+def test_loops_compiled_for_avx2_pass_the_same_tests(tmp_path):
+    settings = {
+        "NUMBA_CPU_NAME": "x86-64-v3",  # with the features that the name implies
+        "NUMBA_CPU_FEATURES": "",
+        "NUMBA_CACHE_DIR": str(tmp_path / "numba"),
+        "MINIGRAD_CACHE_DIR": str(tmp_path / "minigrad"),
+    }
+    chosen = "equals_the_reference or number_of_threads or leave_in_a_workspace"
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", chosen, __file__],
+        env={**os.environ, **settings},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    assert "6 passed" in done.stdout
 
 
 def test_gradients_behind_the_loop_do_not_read_absent_rows():
