@@ -11,7 +11,7 @@ from numba import njit
 
 from minigrad.kernels.cpu.pack import pack, packed_size
 from minigrad.kernels.cpu.product import rows_product
-from minigrad.kernels.cpu.weight_gradients import scratch_size, weight_gradient
+from minigrad.kernels.cpu.weight_gradients import is_narrow, scratch_size, weight_gradient
 
 # rows, common size, columns: a step of the time loop, and all steps at once
 PRODUCTS = [
@@ -74,11 +74,12 @@ def product(n, K, M, dtype, seconds):
 
 def gradient(R, Ma, Kb, dtype, seconds):
     a, b, c = (aligned(*shape, dtype=dtype) for shape in [(R, Ma), (R, Kb), (Ma, Kb)])
-    scratch = aligned(scratch_size(dtype, Ma, Kb), dtype=dtype)
-    sizes = (R, a.ctypes.data, Ma, b.ctypes.data, Kb, Kb, c.ctypes.data, Kb, scratch.ctypes.data)
+    found = aligned(*((Kb, Ma) if is_narrow(Kb) else (Ma, Kb)), dtype=dtype)
+    scratch = aligned(scratch_size(dtype, Kb), dtype=dtype)
+    sizes = (R, a.ctypes.data, Ma, Ma, b.ctypes.data, Kb, Kb, found.ctypes.data, 0)
 
     def ours():
-        weight_gradient(dtype, 0, Ma, *sizes)
+        weight_gradient(dtype, 0, Ma, *sizes, scratch.ctypes.data)
 
     def numpy():
         np.matmul(a.T, b, out=c)

@@ -99,7 +99,7 @@ def _lines(program: Program) -> list[str]:
             f"{_number(len(kept), 'value')} of T*N rows, {sum(kept) * loop.dtype.itemsize} bytes a row",
         ),
         ("each step back", _inside(backward.loop)),
-        ("every some steps", _summed(backward.loop)),
+        ("every few steps", _summed(backward.loop)),
         ("after the loop", _operations(backward.after)),
     ]
     return [f"  {name:<16}{text}" for name, text in rows if text]

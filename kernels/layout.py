@@ -21,6 +21,8 @@ Take = Callable[[Any, Any], Any]
 
 def taken(rows: Any, index: Any) -> Any:
     """Return ``rows[index]``, with zeros where the index is negative."""
+    if not len(rows):
+        return numpy.zeros((len(index), *rows.shape[1:]), rows.dtype)
     found = rows[index]
     found[index < 0] = 0
     return found

@@ -64,7 +64,9 @@ def new_piece(size: int) -> Piece:
         memory.fill(0)
         boundary = _LINE
     else:
-        region = mmap.mmap(-1, -(-size // _PAGE) * _PAGE + _PAGE)
+        # private: a forked child has its own, and only private memory gets large pages
+        length, flags = -(-size // _PAGE) * _PAGE + _PAGE, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+        region = mmap.mmap(-1, length, flags=flags)
         if hasattr(mmap, "MADV_HUGEPAGE"):
             with suppress(OSError):  # a system without large pages: small ones do as well
                 region.madvise(mmap.MADV_HUGEPAGE)
@@ -85,7 +87,10 @@ def address_of(array: Any) -> int:
 
 
 def is_alone(array: Any) -> bool:
-    """Say whether an array has the memory that it looks at for itself."""
+    """Say whether no other array looks at the same memory, other than views of this one.
+
+    False is always possible: it is not said of views that NumPy made.
+    """
     base = array.base
     return base is None or (
         type(base) is Memory and array.flags.c_contiguous and getrefcount(base) == _UNUSED + 2

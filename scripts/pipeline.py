@@ -24,9 +24,9 @@ from minigrad.kernels import explain, program
 from minigrad.kernels.emit.cuda_source import cuda_source
 from minigrad.kernels.emit.dialect import lowered
 from minigrad.kernels.emit.numba_source import numba_source
-from minigrad.kernels.plan import Sweep
+from minigrad.kernels.plan import LoopPlan, Sweep
 from minigrad.kernels.plan_text import describe, numbered, place_text
-from minigrad.kernels.program import Program, RowSum, make_program
+from minigrad.kernels.program import Program, make_program
 from minigrad.kernels.trace import trace
 from minigrad.nn.cells import lstm
 
@@ -89,7 +89,7 @@ def stages() -> dict[str, str]:
         "once": lines(made.once),
         "forward": describe(made.loop),
         "backward": describe(made.backward.loop),
-        "sums": lines(map(row_sum, made.backward.sums)),
+        "sums": row_sums(made.backward.loop),
     }
     return {
         "summary": explain(lstm, INPUTS, HIDDEN, dtype=float32),
@@ -140,11 +140,16 @@ def kept(
     )
 
 
-def row_sum(total: RowSum) -> str:
-    """Return the text of a sum over rows."""
-    if total.right is None:
-        return f"{total.result.name} = sum of the rows of {total.left.name}"
-    return f"{total.result.name} = transposed({total.left.name}) @ {total.right.name}"
+def row_sums(plan: LoopPlan) -> str:
+    """Return the sums over rows of a loop, written with the variables that lie in its buffers."""
+    placed = (*plan.read.items(), *plan.stored.items())
+    names = {buffer.name: var.name for var, buffer in placed}
+    return lines(
+        f"{s.result.name} = sum of the rows of {names[s.left.name]}"
+        if s.right is None
+        else f"{s.result.name} = transposed({names[s.left.name]}) @ {names[s.right.name]}"
+        for s in plan.sums
+    )
 
 
 def sweep(made: Program) -> Sweep:

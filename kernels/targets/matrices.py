@@ -36,6 +36,13 @@ def _shape(matrix: Any, item: int, parts: int) -> tuple[int, int, int, int, int,
     return parts, rows, columns, address, down // item, along // item
 
 
+def _holder(matrix: Any) -> Any:
+    """Return the array that a view looks at. Its memory may be used again when it is gone."""
+    while (base := matrix.base) is not None and type(base) is type(matrix):
+        matrix = base
+    return matrix
+
+
 class KeptMatrices:
     """Packed copies of matrices, for loops without a backward pass: their weights seldom change."""
 
@@ -52,7 +59,7 @@ class KeptMatrices:
         size : int
             Bytes of the copy.
         """
-        holder = memory.owner(matrix)
+        holder = _holder(matrix)
         key = (id(holder), shares, *_shape(matrix, item, parts))
         known = self._kept.get(key)
         if known is not None:

@@ -12,7 +12,7 @@ lstm(x[N,5], h[N,4], c[N,4])   float32
   each step       product (N,5)x(5,16) ahead; product (N,4)x(4,16); sweep of 9 operations, width 4
   kept            6 values of T*N rows, 96 bytes a row
   each step back  sweep of 24 operations, width 4; product (N,16)x(16,4); product (N,16)x(16,5)
-  after the loop  product (16,T*N)x(T*N,4); product (16,T*N)x(T*N,5); \
+  every few steps product (16,T*N)x(T*N,4); product (16,T*N)x(T*N,5); \
 1 sum over T*N rows"""
 
 
@@ -65,6 +65,24 @@ def test_a_layer_without_parameters_is_explained():
         "  each step back  sweep of 1 operation, width 2"
     )
     assert "[N,2])   float64" in explain(nn.Recurrent(Sum, 2, 2), dtype="float64")
+
+
+class Pooled(nn.Cell):
+    """Mean values of parts of the input are taken before the loop, and differentiated behind it."""
+
+    def step(self, x, h):
+        return h + mg.mean(mg.reshape(x, (x.shape[0], 2, 3)), axis=2)
+
+
+def test_what_is_before_and_after_the_loop_is_counted():
+    assert explain(nn.Recurrent(Pooled, 6, 2)) == (
+        "Pooled(x[N,6], h[N,2])   float32\n"
+        "  before the loop 1 reshape, 1 mean\n"
+        "  each step       sweep of 1 operation, width 2\n"
+        "  kept            1 value of T*N rows, 8 bytes a row\n"
+        "  each step back  sweep of 2 operations, width 2\n"
+        "  after the loop  2 reshape, 1 broadcast_to"
+    )
 
 
 TABLE = [2.0]

@@ -62,7 +62,6 @@ def test_the_longest_sequence_comes_first():
     layout = layout_of(5, 4, 1, rows_from(5, 4, lengths=[1, 5, 0, 3]))
     assert layout.order.tolist() == [1, 3, 0, 2]
     assert layout.tables.tolist() == [[0, 0, 3, 3, 2, 5, 2, 7, 1, 8, 1]]
-    assert layout.is_contiguous
     assert layout.present is None
     assert layout.fresh is None
 
@@ -96,12 +95,15 @@ def test_a_reset_behind_the_last_present_step_is_no_end():
     assert layout.present.tolist() == [1, 0, 0]
 
 
-@pytest.mark.parametrize(("count", "blocks", "counts"), [(7, 3, [2, 2, 3]), (3, 3, [1, 1, 1])])
+@pytest.mark.parametrize(
+    ("count", "blocks", "counts"), [(7, 3, [2, 2, 3]), (3, 3, [1, 1, 1]), (5, 1, [5])]
+)
 def test_whole_sequences_lie_step_by_step(count, blocks, counts):
     layout = whole_layout(2, count, blocks)
     assert layout.tables[:, 2].tolist() == counts
     assert layout.tables[:, 3].tolist() == (layout.tables[:, 1] + count).tolist()
-    assert layout.is_contiguous == (blocks == 1)
+    ends = layout.tables[:, 1] + layout.tables[:, 2]
+    assert (ends == layout.tables[:, 3]).all() == (blocks == 1), "of one block, row follows row"
     array = np.arange(2 * count * 3.0).reshape(2, count, 3)
     assert np.shares_memory(layout.rows_of(array), array)
     assert np.shares_memory(layout.over_time(layout.rows_of(array)), array)

@@ -331,7 +331,7 @@ def test_a_sum_over_columns_ends_a_phase_and_columns_are_not_shared():
     )
 
 
-def test_what_is_kept_and_what_goes_to_sums_over_rows_is_stored():
+def test_what_is_kept_is_stored_and_what_goes_to_sums_over_rows_is_passing():
     def step(x, h, *, u):
         return mg.tanh(mg.tanh(h @ u) + x)
 
@@ -353,10 +353,10 @@ def test_what_is_kept_and_what_goes_to_sums_over_rows_is_stored():
             next state0 = v3
             stored0 = v0
         threads can share 3 columns; they meet before the products of phase 0
-        read    read0[3] = v4, read1[3] = v3, read2[3] = v0
+        read    read0[3] = v4, read1[3] = v3, read2[3] = v0, read3[3] = h
         fixed   matrix0[3] = v5
         state   state0[3]
-        stored  stored0[3] = v6
+        stored  stored0[3] = v6 passing
         phase 0
           sweep of width 3
             v4 = read0
@@ -373,9 +373,74 @@ def test_what_is_kept_and_what_goes_to_sums_over_rows_is_stored():
             stored0 = v6
         phase 1
           next state0 = stored0 @ matrix0
+        sum0[3, 3] = transposed(read3) @ stored0, v14
         threads can share 3 columns; they meet before the products of phase 1
         """
     )
+
+
+def test_the_gradient_of_a_bias_is_a_sum_of_columns_and_that_of_an_input_stays():
+    shapes = {"w": (2, 3), "u": (3, 3), "b": (3,)}
+    program = make_program(graph_of(rnn, **shapes), 1, 1, [0, 2, 3, 4])
+    assert lines(describe(program.backward.loop)) == expected(
+        """
+        read    read0[3] = v0, read1[3] = v1, read2[3] = h, read3[2] = x
+        fixed   matrix0[3] = v2, matrix1[2] = v3
+        state   state0[3]
+        stored  stored0[3] = v4 passing, stored1[2] = v5
+        phase 0
+          sweep of width 3
+            v0 = read0
+            v6 = state0
+            v1 = read1
+            v7 = add(v0, v6)
+            v8 = multiply(v1, v1)
+            v9 = subtract(1, v8)
+            v4 = multiply(v7, v9)
+            stored0 = v4
+        phase 1
+          next state0 = stored0 @ matrix0
+          stored1 = stored0 @ matrix1
+        sum0[3, 3] = transposed(read2) @ stored0, v10
+        sum1[3, 1] = transposed(stored0) @ 1, v11
+        sum2[2, 3] = transposed(read3) @ stored0, v12
+        threads can share 3 columns; they meet before the products of phase 1
+        """
+    )
+    plan = program.backward.loop
+    assert plan.given_away == {program.backward.wanted[0]}
+    products = [product for phase in plan.phases for product in phase.products]
+    assert [product.behind for product in products] == [False, True]
+
+
+def test_what_is_summed_and_also_read_behind_the_loop_is_not_passing():
+    def step(x, h, *, b):
+        parts = mg.reshape(x, (x.shape[0], 3, 2))  # before the loop, and its gradient behind it
+        return mg.sum(mg.exp(parts), axis=2) + h + b
+
+    program = make_program(graph_of(step, x=6, b=(3,)), 1, 1, [0, 2])
+    plan = program.backward.loop
+    ((var, buffer),) = plan.stored.items()
+    assert [s.left for s in plan.sums] == [buffer]
+    assert any(var in node.inputs for node in program.backward.after)
+    assert buffer.kind == "stored"
+
+
+def test_of_what_is_made_of_parameters_the_backward_pass_makes_what_it_reads():
+    def step(x, h, *, b, d):
+        return h * (b + d) + x * mg.exp(d) + mg.sin(b)
+
+    graph = graph_of(step, x=3, b=(3,), d=(3,))
+
+    def made(*wanted):
+        program = make_program(graph, 1, 1, wanted)
+        parts = (program.once, program.backward.prepare, program.backward.once)
+        return lines(*("\n".join(map(repr, part)) for part in parts))
+
+    forward = ["v0 = add(b, d)", "v1 = exp(d)", "v2 = sin(b)"]
+    assert made() == [*forward, "v0 = add(b, d)"]
+    assert made(0) == [*forward, "v0 = add(b, d)", "v1 = exp(d)"]
+    assert made(2) == [*forward, "v0 = add(b, d)", "v3 = cos(b)"]
 
 
 def test_a_name_is_the_same_in_all_texts_and_other_words_stay():

@@ -250,69 +250,135 @@ def test_no_operand_is_read_behind_its_end(dtype, n, K, M):
 
 
 @dtypes
-@pytest.mark.parametrize("Kb", [3, 30])
+@pytest.mark.parametrize("Kb", [None, 3, 30])
 def test_no_row_is_read_behind_its_end(dtype, Kb):
     rng = np.random.default_rng(0)
-    a, b = (before_forbidden_memory(draw(rng, 20, width, dtype=dtype)) for width in (37, Kb))
-    out = before_forbidden_memory(np.zeros((37, Kb), dtype))
-    size = weight_gradients.scratch_size(dtype, 37, Kb)
+    a = before_forbidden_memory(draw(rng, 20, 37, dtype=dtype))
+    b = before_forbidden_memory(draw(rng, 20, Kb or 1, dtype=dtype))
+    inner = Kb or 1
+    is_turned = weight_gradients.is_narrow(inner)
+    out = before_forbidden_memory(np.zeros((inner, 37) if is_turned else (37, inner), dtype))
+    size = weight_gradients.scratch_size(dtype, inner)
     scratch = before_forbidden_memory(np.zeros(size, dtype))
+    right = (address(b), Kb) if Kb else (0, 0)
     weight_gradients.weight_gradient(
-        dtype, 0, 37, 20, address(a), 37, address(b), Kb, Kb, address(out), Kb, address(scratch)
+        dtype, 0, 37, 20, address(a), 37, 37, *right, inner, address(out), 0, address(scratch)
     )
-    assert_close(out, wide(a).T @ wide(b), abs(wide(a)).T @ abs(wide(b)), 21)
+    factor = b if Kb else np.ones_like(b)
+    found = out.T if is_turned else out
+    assert_close(found, wide(a).T @ wide(factor), abs(wide(a)).T @ abs(wide(factor)), 21)
 
 
 # -- gradients of weights
 
 
-def gradient(a, b, out, rows=None):
-    dtype, (R, Ma), Kb = a.values.dtype.type, a.values.shape, b.values.shape[1]
-    first, last = rows or (0, Ma)
-    size = weight_gradients.scratch_size(dtype, last - first, Kb)
-    scratch = Guarded(np.full((1, size), np.nan, dtype))
-    weight_gradients.weight_gradient(
-        dtype,
-        first,
-        last,
-        R,
-        a.address,
-        a.stride,
-        b.address,
-        b.stride,
-        Kb,
-        out.address,
-        out.stride,
-        scratch.address,
-    )
-    assert scratch.is_guarded()
+class Gradient:
+    """Memory for a result of (Ma, Kb), which lies there as `weight_gradient` writes it.
+
+    Parameters
+    ----------
+    values : numpy.ndarray
+        What lies there before.
+    """
+
+    def __init__(self, values):
+        self.inner = values.shape[1]
+        self.is_turned = weight_gradients.is_narrow(self.inner)
+        self.memory = Guarded(values.T if self.is_turned else values)
+
+    @property
+    def values(self):
+        return self.memory.values.T if self.is_turned else self.memory.values
+
+    def add(self, a, b, rows=None, of=None, more=0):
+        """Compute some of its rows from some rows of the factors; ``b`` is None for a column of ones."""
+        dtype, (R, Ma), size = a.values.dtype.type, a.values.shape, a.values.itemsize
+        start, end = of or (0, R)
+        scratch = Guarded(
+            np.full((1, weight_gradients.scratch_size(dtype, self.inner)), np.nan, dtype)
+        )
+        right = (0, 0) if b is None else (b.address + start * b.stride * size, b.stride)
+        weight_gradients.weight_gradient(
+            dtype,
+            *(rows or (0, Ma)),
+            end - start,
+            a.address + start * a.stride * size,
+            a.stride,
+            Ma,
+            *right,
+            self.inner,
+            self.memory.address,
+            more,
+            scratch.address,
+        )
+        assert scratch.is_guarded()
+        assert self.memory.is_guarded()
+
+
+common_sizes = st.sampled_from([0, 1, 255, 256, 257, 600])
+widths = st.one_of(st.integers(1, 12), st.integers(1, 100), st.just(600))
 
 
 @dtypes
 @given(
-    R=st.sampled_from([0, 1, 255, 256, 257, 600]),
+    R=common_sizes,
     Ma=st.integers(1, 40),
-    Kb=st.one_of(st.integers(1, 12), st.integers(1, 100), st.just(600)),
-    gaps=st.tuples(gaps, gaps, gaps),
+    Kb=st.one_of(st.none(), widths),
+    gaps=st.tuples(gaps, gaps),
     cut=st.floats(0, 1),
+    more=st.booleans(),
     seed=seeds,
 )
-def test_weight_gradient(dtype, R, Ma, Kb, gaps, cut, seed):
+def test_weight_gradient(dtype, R, Ma, Kb, gaps, cut, more, seed):
     rng = np.random.default_rng(seed)
     a = Guarded(draw(rng, R, Ma, dtype=dtype), gaps[0])
-    b = Guarded(draw(rng, R, Kb, dtype=dtype), gaps[1])
-    whole, split = (Guarded(np.full((Ma, Kb), np.nan, dtype), gaps[2]) for _ in range(2))
-    gradient(a, b, whole)
-    magnitude = abs(wide(a.values)).T @ abs(wide(b.values))
-    assert_close(whole.values, wide(a.values).T @ wide(b.values), magnitude, min(R, 256) + 3)
-    assert whole.is_guarded()
+    b = None if Kb is None else Guarded(draw(rng, R, Kb, dtype=dtype), gaps[1])
+    right = np.ones((R, 1), dtype) if b is None else b.values
+    shape = (Ma, right.shape[1])
+    before = draw(rng, *shape, dtype=dtype) if more else np.full(shape, np.nan, dtype)
+    whole, split = Gradient(before), Gradient(before)
+    whole.add(a, b, more=int(more))
+    added = before if more else np.zeros(shape)
+    magnitude = abs(wide(a.values)).T @ abs(wide(right)) + abs(added)
+    expected = wide(a.values).T @ wide(right) + added
+    assert_close(whole.values, expected, magnitude, min(R, 256) + 4)
 
     row = round(cut * Ma)
-    gradient(a, b, split, (0, row))
-    assert np.all(np.isnan(split.values[row:]))
-    gradient(a, b, split, (row, Ma))
+    split.add(a, b, (0, row), more=int(more))
+    assert np.array_equal(split.values[row:], before[row:], equal_nan=True)
+    split.add(a, b, (row, Ma), more=int(more))
     assert np.array_equal(split.values, whole.values)
-    assert split.is_guarded()
+
+
+@dtypes
+@given(
+    chunks=st.integers(0, 2),
+    R=st.sampled_from([1, 100, 256, 300]),
+    Ma=st.integers(1, 40),
+    Kb=st.one_of(st.none(), widths),
+    seed=seeds,
+)
+def test_more_rows_are_added_as_if_they_had_come_at_once(dtype, chunks, R, Ma, Kb, seed):
+    """A loop takes its sums every some steps."""
+    rng, first = np.random.default_rng(seed), 256 * chunks
+    a = Guarded(draw(rng, first + R, Ma, dtype=dtype), 3)
+    b = None if Kb is None else Guarded(draw(rng, first + R, Kb, dtype=dtype), 2)
+    whole, parts = (Gradient(np.full((Ma, Kb or 1), np.nan, dtype)) for _ in range(2))
+    whole.add(a, b)
+    parts.add(a, b, of=(0, first))
+    parts.add(a, b, of=(first, first + R), more=1)
+    assert np.array_equal(parts.values, whole.values)
+
+
+@dtypes
+@given(R=common_sizes, Ma=st.integers(1, 40), seed=seeds)
+def test_sums_of_columns_are_products_with_ones(dtype, R, Ma, seed):
+    a = Guarded(draw(np.random.default_rng(seed), R, Ma, dtype=dtype), 1)
+    ones = Guarded(np.ones((R, 1), dtype), 2)
+    sums, products = (Gradient(np.full((Ma, 1), np.nan, dtype)) for _ in range(2))
+    sums.add(a, None)
+    products.add(a, ones)
+    assert np.array_equal(sums.values, products.values)
 
 
 @dtypes
@@ -321,8 +387,8 @@ def test_nan_and_infinity_reach_their_weights_and_no_other(dtype, Kb):
     rng = np.random.default_rng(0)
     a, b = draw(rng, 300, 21, dtype=dtype), draw(rng, 300, Kb, dtype=dtype)
     a[299, 20], a[0, 4], b[7, 1] = np.nan, np.inf, -np.inf
-    out = Guarded(np.zeros((21, Kb), dtype))
-    gradient(Guarded(a), Guarded(b), out)
+    out = Gradient(np.zeros((21, Kb), dtype))
+    out.add(Guarded(a), Guarded(b))
     with np.errstate(invalid="ignore"):
         expected = a.T @ b
     for same in (np.isnan, np.isposinf, np.isneginf):
@@ -333,14 +399,10 @@ def test_nan_and_infinity_reach_their_weights_and_no_other(dtype, Kb):
 @pytest.mark.parametrize(("R", "M"), [(0, 3), (1, 1), (256, 16), (257, 130), (100_000, 3)])
 def test_column_sums_round_as_often_as_a_chunk_and_the_chunks(dtype, R, M):
     a = Guarded(np.full((R, M), 0.1, dtype), 2)  # a single sum of 0.1 drifts away
-    out = Guarded(np.full((1, M), np.nan, dtype))
-    size = weight_gradients.scratch_size(dtype, M, 1)
-    scratch = Guarded(np.full((1, size), np.nan, dtype))
-    weight_gradients.column_sums(dtype, R, a.address, a.stride, M, out.address, scratch.address)
+    out = Gradient(np.full((M, 1), np.nan, dtype))
+    out.add(a, None)
     expected = wide(a.values).sum(axis=0)
-    assert_close(out.values[0], expected, abs(expected), (min(R, 256) + R // 256) / 2)
-    assert out.is_guarded()
-    assert scratch.is_guarded()
+    assert_close(out.values[:, 0], expected, abs(expected), (min(R, 256) + R // 256) / 2)
 
 
 # -- other CPUs

@@ -27,21 +27,18 @@ class ByNumPy:
 
     def __init__(self, blocks):
         self.number = blocks
+        self.kept = []  # for each run: whether it was a backward pass, and what it was told to keep
 
     def blocks(self, plan, count):
         return max(1, min(self.number, count))
 
-    def sum_rows(self, sums, values):
-        return {
-            s.result: (
-                values[s.left].sum(axis=0)
-                if s.right is None
-                else values[s.left].T @ values[s.right]
-            ).reshape(s.result.shape)
-            for s in sums
-        }
+    def take_rows(self, rows, index):
+        found, there = np.zeros((len(index), *rows.shape[1:]), rows.dtype), index >= 0
+        found[there] = rows[index[there]]
+        return found
 
-    def run_loop(self, plan, layout, read, fixed, initial, *, reverse, backward):
+    def run_loop(self, plan, layout, read, fixed, initial, *, reverse, backward, keep):
+        self.kept.append((backward, keep))
         sequences = {b: np.asarray(read[v], float) for v, b in plan.read.items()}
         stored = {b: np.full((layout.size, b.width), np.nan) for b in plan.stored.values()}
         states = {b: np.array(s) for b, s in zip(plan.states, initial, strict=True)}
@@ -85,9 +82,19 @@ class ByNumPy:
             [states[b] for b in plan.states],
             [released[b] for b in plan.states] if backward else [],
             {k: histories[b] for k, b in enumerate(plan.states) if b in histories},
-            {v: stored[b] for v, b in plan.stored.items()},
+            # what is passing is for the sums alone, and is gone when the loop has ended
+            {v: stored[b] for v, b in plan.stored.items() if b.kind == "stored"},
             {},
+            {s.result: sum_by_numpy(s, {**sequences, **stored}) for s in plan.sums},
         )
+
+
+def sum_by_numpy(s, rows):
+    """Return the sum over all rows of what was stored or read."""
+    left = rows[s.left]
+    found = left.sum(axis=0) if s.right is None else left.T @ rows[s.right]
+    assert found.size == s.outer * s.inner
+    return found.reshape(s.result.shape)
 
 
 def step_by_numpy(plan, memory, rows):
@@ -187,6 +194,18 @@ def test_a_projection():
     )
 
 
+@pytest.mark.parametrize("wanted", [None, [], [2]])
+def test_matrices_are_kept_for_runs_without_a_backward_pass(wanted):
+    """Their weights seldom change; those of a training step change before the next one."""
+    program = program_of(lambda x, h, *, w: mg.tanh(x + h @ w), [3], [3], {"w": (3, 3)}, wanted)
+    target, arrays = ByNumPy(1), [np.ones(s) for s in [(4, 2, 3), (2, 3), (3, 3)]]
+    results = planned.forward(target, program, arrays, False, None)
+    assert target.kept == [(False, wanted is None)]
+    if wanted is not None:
+        planned.adjoint(target, program, arrays, results, results[:2], False, None)
+        assert target.kept[1:] == [(True, False)]
+
+
 def later_product_first(x, h, *, u, v, w):
     """Add to a product of the second phase one of the first, which cannot begin with it."""
     return mg.tanh(h @ u) @ v + h @ w + x @ w
@@ -201,6 +220,22 @@ def other_order(x, h, *, u, v, w):
 @pytest.mark.parametrize("step", [later_product_first, other_order])
 def test_sums_of_products(step):
     compare(step, [5], [5], dict.fromkeys("uvw", (5, 5)), 3, 2, False, 0)
+
+
+def in_products_and_sweeps(x, h, *, u, v, w):
+    return mg.tanh(x @ w + h @ mg.exp(u)) * (v[0] + v[1])
+
+
+def in_what_is_before_the_loop(x, h, *, u, v, w):
+    """What has three axes is computed before the loop, and differentiated behind it."""
+    mixed = mg.sum(mg.reshape(x, (x.shape[0], 5, 1)) * mg.exp(v), axis=1)
+    return mg.tanh(mg.sin(mixed) * mg.exp(w[0]) + h @ u)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("step", [in_products_and_sweeps, in_what_is_before_the_loop])
+def test_what_is_made_of_parameters_is_there_in_the_backward_pass(step, masked):
+    compare(step, [5], [5], dict.fromkeys("uvw", (5, 5)), 3, 2, False, 0, masked)
 
 
 @given(

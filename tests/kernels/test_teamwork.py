@@ -2,12 +2,16 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import minigrad as mg
-from minigrad.kernels.cpu import pack, packing, product, row_sums, team
+from minigrad import nn, reuse
+from minigrad.kernels import scan
+from minigrad.kernels.cpu import pack, packing, product, team, weight_gradients, wide, workspaces
+from minigrad.kernels.targets import numba_cpu
 
+GUARD = 12345
 dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 seeds = st.integers(0, 999)
 sizes = st.integers(1, 40)
@@ -16,7 +20,7 @@ sizes = st.integers(1, 40)
 @pytest.fixture
 def threads(monkeypatch):
     """Use a team for any piece of work, however small."""
-    for module in (packing, row_sums):
+    for module in (packing, numba_cpu):
         monkeypatch.setattr(module, "threads_for", lambda operations: mg.get_num_threads())
     before = mg.get_num_threads()
     yield mg.set_num_threads
@@ -27,6 +31,20 @@ def roundings(dtype, terms):
     return (terms + 2) * np.finfo(dtype).eps
 
 
+def packed_by_shares(b, shares, parts):
+    """Return a matrix as `shared_product` reads it, after a look at what lies behind it."""
+    dtype, (inner, columns) = b.dtype.type, b.shape
+    width = columns // parts
+    bounds = [pack.share_start(dtype, width, share, shares) for share in range(shares + 1)]
+    size = parts * sum(pack.packed_size(dtype, inner, width) for width in np.diff(bounds).tolist())
+    packed = np.full(size + 16, GUARD, dtype)
+    rows, along = (stride // b.itemsize for stride in b.strides)
+    item = (parts, inner, columns, b.ctypes.data, rows, along, packed.ctypes.data)
+    packing.pack_matrices(b.itemsize, shares, [item])
+    assert (packed[size:] == GUARD).all()
+    return packed
+
+
 @dtypes
 @given(sizes, st.integers(1, 30), sizes, st.integers(1, 4), st.integers(1, 3), seeds)
 def test_a_product_by_shares_and_parts(dtype, n, inner, width, shares, parts, seed):
@@ -35,23 +53,12 @@ def test_a_product_by_shares_and_parts(dtype, n, inner, width, shares, parts, se
     a, b, start = (
         rng.normal(size=s).astype(dtype) for s in [(n, inner), (inner, columns), columns]
     )
-    turned = np.asfortranarray(b) if seed % 2 else b
-    item = b.itemsize
-    size = parts * sum(
-        pack.packed_size(dtype, inner, pack.share_start(dtype, width, share + 1, shares)
-                         - pack.share_start(dtype, width, share, shares))
-        for share in range(shares)
-    )  # fmt: skip
-    packed = np.full(size + 16, 12345, dtype)
-    rows, along = (stride // item for stride in turned.strides)
-    item_of = (parts, inner, columns, turned.ctypes.data, rows, along, packed.ctypes.data)
-    packing.pack_matrices(item, shares, [item_of])
-    assert (packed[size:] == 12345).all()
+    packed = packed_by_shares(np.asfortranarray(b) if seed % 2 else b, shares, parts)
     found = np.full((n, columns), np.nan, dtype)
     for share in range(shares):
         product.shared_product(
-            dtype, share, share + 1, shares, parts, n, a.ctypes.data, inner, packed.ctypes.data,
-            inner, columns, start.ctypes.data, 0, found.ctypes.data, columns,
+            dtype, share, share + 1, shares, parts, 1, 0, n, a.ctypes.data, inner,
+            packed.ctypes.data, inner, columns, start.ctypes.data, 0, found.ctypes.data, columns,
         )  # fmt: skip
     exact = a.astype(float) @ b.astype(float) + start
     bound = np.abs(a).astype(float) @ np.abs(b) + np.abs(start)
@@ -59,29 +66,162 @@ def test_a_product_by_shares_and_parts(dtype, n, inner, width, shares, parts, se
 
 
 @dtypes
-def test_sums_over_rows(dtype, threads):
+@given(
+    groups=st.integers(0, 4),
+    n=st.one_of(st.integers(0, 20), st.just(300)),
+    between=st.integers(0, 3),
+    inner=st.sampled_from([0, 1, 30, 515, 1100]),
+    width=st.integers(1, 40),
+    shares=st.integers(1, 3),
+    parts=st.integers(1, 3),
+    start=st.sampled_from(["nothing", "itself", "one row", "another"]),
+    gaps=st.tuples(*[st.integers(0, 3)] * 3),
+    seed=seeds,
+)
+@example(3, 2, 1, 1100, 20, 2, 1, "one row", (0, 1, 2), 0)
+@example(2, 300, 1, 515, 20, 1, 2, "another", (0, 1, 2), 0)
+def test_groups_of_rows_are_as_many_products(
+    dtype, groups, n, between, inner, width, shares, parts, start, gaps, seed
+):
+    """Bit for bit. What lies between the groups is left alone."""
+    rng = np.random.default_rng(seed)
+    rows, columns = groups * (n + between), width * parts
+    a, before, other = (
+        rng.normal(size=(rows + 1, width + gap)).astype(dtype)
+        for width, gap in zip((inner, columns, columns), gaps, strict=True)
+    )
+    packed = packed_by_shares(rng.normal(size=(inner, columns)).astype(dtype), shares, parts)
+    found = []
+    for calls in (1, groups):
+        c = before.copy()
+        at, stride = {
+            "nothing": (0, 0),
+            "itself": (c.ctypes.data, c.shape[1]),
+            "one row": (other.ctypes.data, 0),
+            "another": (other.ctypes.data, other.shape[1]),
+        }[start]
+        for call in range(calls):
+            row = call * (n + between)
+            product.shared_product(
+                dtype, 0, shares, shares, parts, groups if calls == 1 else 1, n + between, n,
+                a[row:].ctypes.data, a.shape[1], packed.ctypes.data, inner, columns,
+                at and at + row * stride * c.itemsize, stride, c[row:].ctypes.data, c.shape[1],
+            )  # fmt: skip
+        found.append(c)
+    assert np.array_equal(*found)
+    inside = np.arange(rows + 1) % max(1, n + between) < n
+    assert np.array_equal(found[0][~inside], before[~inside])
+    assert np.array_equal(found[0][-1], before[-1])
+
+
+@dtypes
+@pytest.mark.parametrize("rows", [1, 2, 17, 300, 700])
+@pytest.mark.parametrize(
+    ("outer", "inner"), [(17, 33), (1, 1), (60, None), (1, None), (5, 60), (100, 2), (33, 8)]
+)
+def test_shares_of_a_sum_over_rows_are_bits_of_the_whole(dtype, rows, outer, inner):
     rng = np.random.default_rng(0)
-    for rows in (1, 2, 17, 700):
-        wide = rng.normal(size=(rows, 60)).astype(dtype)
-        pairs = [
-            (wide[:, 3:20], wide[:, 20:53]),
-            (wide[:, :1], wide[:, 7:8]),
-            (wide, None),
-            (wide[:, 5:6], None),
-            (wide[::-1], wide[:, :33]),
-            (np.broadcast_to(wide[:1], wide.shape), wide),
-        ]
+    both = rng.normal(size=(rows, outer + (inner or 0))).astype(dtype)
+    left, right = both[:, :outer], both[:, outer:] if inner else np.ones((rows, 1), dtype)
+    of_right = (left.ctypes.data + outer * left.itemsize, both.shape[1]) if inner else (0, 0)
+    inner = inner or 1
+    is_turned = weight_gradients.is_narrow(inner)
+    results = []
+    for shares in (1, 2, 3, 5):
+        out = np.full((inner, outer) if is_turned else (outer, inner), np.nan, dtype)
+        for share in range(shares):
+            scratch = np.full(weight_gradients.scratch_size(dtype, inner), np.nan, dtype)
+            weight_gradients.shared_gradient(
+                dtype, share, shares, rows, left.ctypes.data, both.shape[1], outer, *of_right,
+                inner, out.ctypes.data, 0, scratch.ctypes.data,
+            )  # fmt: skip
+        results.append(out.T if is_turned else out)
+    exact, bound = left.T.astype(float) @ right, np.abs(left.T) @ np.abs(right)
+    assert (np.abs(results[0] - exact) <= roundings(dtype, rows) * bound).all()
+    assert all(np.array_equal(results[0], other) for other in results[1:])
+
+
+@dtypes
+def test_large_products_on_a_team(dtype, threads):
+    rng = np.random.default_rng(0)
+    many, other = rng.normal(size=(2, 4000, 60)).astype(dtype)
+    pairs = [
+        (many, other[:60, :33]),
+        (many[:, 5:], other.T[:55, ::100]),
+        (many.T, other),
+        (many[:, 3:50].T, other[:, :8]),
+        (many.T, np.broadcast_to(other[:1], other.shape)),
+        (many[::-1], other[:60]),
+    ]
+    for left, right in pairs:
         results = []
         for number in (1, 2, 3, 5):
             threads(number)
-            results.append(row_sums.row_sums(pairs))
-        for (left, right), *found in zip(pairs, *results, strict=True):
-            ones = np.ones((rows, 1)) if right is None else right.astype(float)
-            exact, bound = left.T.astype(float) @ ones, np.abs(left.T) @ np.abs(ones)
-            assert found[0].shape == ((left.shape[1],) if right is None else exact.shape)
-            error = np.abs(found[0].reshape(exact.shape) - exact)
-            assert (error <= roundings(dtype, rows) * bound).all()
-            assert all(np.array_equal(found[0], other) for other in found[1:])
+            results.append(wide.matmul(left, right))
+        exact, bound = left.astype(float) @ right, np.abs(left) @ np.abs(right)
+        assert results[0].flags.c_contiguous
+        assert (np.abs(results[0] - exact) <= roundings(dtype, left.shape[1]) * bound).all()
+        assert all(np.array_equal(results[0], other) for other in results[1:])
+
+
+CHUNKS = {
+    "whole, a sequence": (600, 1, {}),
+    "whole, threads share columns": (300, 2, {"reverse": True}),
+    "whole, threads share rows": (39, 41, {}),
+    "whole, more rows than a chunk": (3, 300, {"reverse": True}),
+    "lengths": (40, 20, {"lengths": np.arange(20) * 2}),
+    "holes": (40, 20, {"mask": np.arange(800).reshape(40, 20) % 7 > 0}),
+    "resets": (40, 20, {"reset": np.arange(800).reshape(40, 20) % 7 == 0, "reverse": True}),
+}
+
+
+def results_of(case, compile):
+    """Return outputs, final states and gradients of an LSTM, always of the same numbers."""
+    (steps, rows, options), width = CHUNKS[case], 85
+    rng = np.random.default_rng(0)
+
+    def draw(*shape):
+        return mg.tensor(rng.normal(size=shape) * 0.3, requires_grad=True)
+
+    shapes = nn.cells.lstm.initial_parameters(3, width)
+    params = {name: draw(*shape) for name, shape in shapes.items()}
+    x, *state = draw(steps, rows, 3), draw(rows, width), draw(rows, width)
+    outputs, final = scan(nn.cells.lstm, x, state, params, compile=compile, **options)
+    loss = mg.sum(mg.sin(outputs)) + sum(mg.sum(mg.sin(f)) for f in final)
+    gradients = mg.grad(loss, [x, *state, *params.values()])
+    return [t.detach().numpy() for t in (outputs, *final, *gradients)]
+
+
+@pytest.mark.parametrize("case", CHUNKS)
+def test_a_loop_sums_the_rows_of_all_chunks_alike_on_any_number_of_threads(case, threads):
+    found = []
+    for number in (1, 2, 3, 5):
+        threads(number)
+        found.append(results_of(case, "require"))
+    for one, expected in zip(found[0], results_of(case, "never"), strict=True):
+        np.testing.assert_allclose(one, expected, rtol=1e-9, atol=1e-9 * abs(expected).max())
+    for others in found[1:]:
+        assert all(np.array_equal(*pair) for pair in zip(found[0], others, strict=True))
+
+
+@pytest.mark.parametrize("case", CHUNKS)
+def test_a_loop_reads_nothing_of_what_was_left_in_its_memory(case, monkeypatch):
+    expected = results_of(case, "require")
+
+    def borrowed(size):
+        space = workspaces.borrow(size)
+        np.ndarray(space.size, np.uint8, space.memory, space.skipped)[...] = 255  # NaN
+        return space
+
+    def array_of_nan(shape, kind):
+        array, address = reuse.reused_array(shape, kind)
+        array[...] = np.nan
+        return array, address
+
+    monkeypatch.setattr(numba_cpu, "borrow", borrowed)
+    monkeypatch.setattr(numba_cpu, "reused_array", array_of_nan)
+    found = results_of(case, "require")
+    assert all(np.array_equal(*pair) for pair in zip(found, expected, strict=True))
 
 
 def test_a_team_is_for_what_is_worth_it():
