@@ -20,7 +20,7 @@ from minigrad.threads import get_num_threads
 
 def side_by_side(outputs: Sequence[Any]) -> Any:
     """Return arrays joined along their last axis."""
-    from minigrad.kernels.targets.numba_cpu import joined_rows
+    from minigrad.kernels.targets.runner import joined_rows
 
     return joined_rows(outputs)
 
@@ -63,9 +63,10 @@ class Stream:
         xs = [(t.shape[first:], t.dtype) for t in inputs]
         ss = [(t.shape, t.dtype) for t in states]
         specs = {name: (p.shape, p.dtype) for name, p in parameters.items()}
-        self._surroundings = self._read(step)
-        if self._surroundings[0] is None:
+        self._surroundings = surroundings_of(step)
+        if self._surroundings is None:
             raise Refusal("its step may change unseen")
+        self._dtype = get_default_dtype()
         self._program = program_of(step, traced_step(step, xs, ss, specs), None, False)
         if self._program.before or 0 in (steps, states[0].shape[0]):
             raise Refusal("something is computed before the loop, or nothing at all")
@@ -73,12 +74,14 @@ class Stream:
         self._lock = threading.Lock()
         self._keep([p._array for p in parameters.values()])
 
-    @staticmethod
-    def _read(step: Step) -> tuple[Any, Any]:
-        return surroundings_of(step), get_default_dtype()
+    def _is_changed(self, step: Step) -> bool:
+        """Say whether a trace of the step would differ. What reads nothing from outside is the same."""
+        if self._dtype is not get_default_dtype():
+            return True
+        return self._surroundings != () and surroundings_of(step) != self._surroundings
 
     def _keep(self, parameters: list[Any]) -> None:
-        from minigrad.kernels.targets.numba_cpu import Runner  # Numba is loaded when it is needed
+        from minigrad.kernels.targets.runner import Runner  # Numba is loaded when it is needed
 
         self._time, self._threads = memory.latest_write, get_num_threads()
         self._parameters = parameters
@@ -105,7 +108,7 @@ class Stream:
         if not self._lock.acquire(blocking=False):
             return None
         try:
-            if self._read(step) != self._surroundings:
+            if self._is_changed(step):
                 return None
             if (
                 self._time != memory.latest_write

@@ -11,19 +11,17 @@ import numpy
 
 from minigrad.backends import backend_named
 from minigrad.backends.numpy_ import use_product
-from minigrad.evaluate import run
 from minigrad.graph import Var
 from minigrad.kernels.cache import load_source
 from minigrad.kernels.cpu.lanes import DOUBLE, SINGLE
-from minigrad.kernels.cpu.rows import joined_rows, take_rows
+from minigrad.kernels.cpu.rows import take_rows
 from minigrad.kernels.cpu.team import run_team, threads_for
 from minigrad.kernels.cpu.weight_gradients import is_narrow, scratch_size
 from minigrad.kernels.cpu.wide import matmul
-from minigrad.kernels.cpu.workspaces import Workspace, borrow, give_back, new_workspace
+from minigrad.kernels.cpu.workspaces import Workspace, borrow, give_back
 from minigrad.kernels.emit.numba_source import FIRST, argument_order, numba_source
-from minigrad.kernels.layout import Layout, whole_layout
+from minigrad.kernels.layout import Layout
 from minigrad.kernels.plan import Buffer, LoopPlan
-from minigrad.kernels.program import Program
 from minigrad.kernels.targets.matrices import KeptMatrices, pack
 from minigrad.kernels.targets.planned import Run
 from minigrad.reuse import address_of, reused_array
@@ -31,7 +29,7 @@ from minigrad.threads import get_num_threads
 
 _REALS = {numpy.dtype("float32"): numpy.float32, numpy.dtype("float64"): numpy.float64}
 _LANES = {numpy.dtype("float32"): SINGLE.lanes, numpy.dtype("float64"): DOUBLE.lanes}
-__all__ = ["Runner", "blocks", "joined_rows", "namespace", "run_loop", "take_rows"]
+__all__ = ["blocks", "loop_of", "namespace", "run_loop", "take_rows"]
 
 _LINE = 64  # bytes: vectors that lie across two cache lines are slow
 _GAP = 9  # lines
@@ -71,10 +69,11 @@ def run_loop(
     keep: bool,
 ) -> Run:
     """Run the loop; see `minigrad.kernels.targets.planned.Target`."""
-    return _loop_of(plan).run(layout, read, fixed, initial, reverse, backward, keep)
+    return loop_of(plan).run(layout, read, fixed, initial, reverse, backward, keep)
 
 
-def _loop_of(plan: LoopPlan) -> _Loop:
+def loop_of(plan: LoopPlan) -> _Loop:
+    """Return the compiled loop of a plan; the second time it is at hand."""
     loop = _loops.get(plan)
     if loop is None:
         loop = _loops[plan] = _Loop(plan)
@@ -368,91 +367,3 @@ def _side_by_side(sizes: Mapping[Any, int], item: int) -> tuple[dict[Any, int], 
         starts[name] = total
         total += (-(-size // line) + _GAP) * line
     return starts, total
-
-
-class Runner:
-    """Runs a loop without a backward pass over and over: what it needs is kept from run to run.
-
-    Parameters
-    ----------
-    program : Program
-        Without a backward pass, and with nothing before its loop.
-    parameters : sequence of array
-        What they are now.
-    steps, count : int
-        T and N.
-    reverse : bool
-        Go through time backwards.
-    """
-
-    def __init__(
-        self, program: Program, parameters: Sequence[Any], steps: int, count: int, reverse: bool
-    ) -> None:
-        plan = program.loop
-        loop = _loop_of(plan)
-        fixed = run(program.once, dict(zip(program.parameters, parameters, strict=True)), namespace)
-        self.inputs = [numpy.zeros((count, v.shape[1]), plan.dtype) for v in program.inputs]
-        read = dict(zip(program.inputs, self.inputs, strict=True))
-        layout = whole_layout(steps, count, blocks(plan, count))
-        self.loop, self.frame = loop, loop.frame(layout, reverse, False)
-        self.reverse = reverse
-        working = new_workspace(self.frame.bytes)
-        self.ready = loop.prepare(self.frame, working, layout, read, fixed, False)
-        self.positions = [
-            loop.positions[plan.read[v]] if v in plan.read else None for v in program.inputs
-        ]
-        if steps > 1:  # each run has memory of its own for what it returns
-            self.ready = self.ready._replace(
-                returned={},
-                starts=[self._carried(i, a) for i, a in enumerate(self.ready.starts)],
-                ends=[self._carried(i, a) for i, a in enumerate(self.ready.ends)],
-            )
-
-    def _carried(self, number: int, place: Any) -> Any:
-        return None if self.frame.states[number].is_history else place
-
-    def run(self, inputs: Sequence[Any], states: Sequence[Any]) -> list[Any]:
-        """Return the outputs (T, N, width), and the states behind the last step.
-
-        Parameters
-        ----------
-        inputs : sequence of array
-            Shape (T, N, width).
-        states : sequence of array
-            Shape (N, width).
-        """
-        loop, frame, ready = self.loop, self.frame, self.ready
-        block, address = reused_array((frame.elements,), loop.dtype)
-        arguments = ready.arguments + frame.in_block * (address - ready.address)
-        used = []
-        for position, array in zip(self.positions, inputs, strict=True):
-            if position is not None:
-                used.append(numpy.ascontiguousarray(array, loop.dtype))
-                arguments[position] = address_of(used[-1])
-        starts, ends = list(ready.starts), list(ready.ends)
-        for i, state in enumerate(frame.states):
-            if state.is_history:
-                starts[i] = numpy.ndarray(state.shape, loop.dtype, block, state.start)
-                ends[i] = numpy.ndarray(state.shape, loop.dtype, block, state.end)
-        for start, array in zip(starts, states, strict=True):
-            start[...] = array
-        run_team(loop.entry, frame.threads, arguments)
-        _, at, shape = frame.returned[0]
-        history = numpy.ndarray(shape, loop.dtype, block, at * loop.dtype.itemsize)
-        return [history[:-1] if self.reverse else history[1:], *(end.copy() for end in ends)]
-
-    def step(self, inputs: Sequence[Any], states: Sequence[Any]) -> list[Any]:
-        """Return the states behind a single step, on memory that stays.
-
-        Parameters
-        ----------
-        inputs, states : sequence of array
-            Shape (N, width), or any that broadcasts to it.
-        """
-        ready = self.ready
-        for place, array in zip(self.inputs, inputs, strict=True):
-            place[...] = array
-        for start, array in zip(ready.starts, states, strict=True):
-            start[...] = array
-        run_team(self.loop.entry, 1, ready.arguments)
-        return [end.copy() for end in ready.ends]
