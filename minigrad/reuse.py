@@ -59,7 +59,7 @@ def new_piece(size: int) -> Piece:
     size : int
         Bytes.
     """
-    if size < _PAGE:
+    if size < _PAGE or not hasattr(mmap, "MAP_ANONYMOUS"):  # Windows has none
         memory = Memory((size + _LINE,), numpy.uint8)
         memory.fill(0)
         boundary = _LINE
@@ -175,4 +175,5 @@ def _start_anew() -> None:
     _pool.lock = threading.Lock()
 
 
-os.register_at_fork(after_in_child=_start_anew)
+if hasattr(os, "register_at_fork"):  # Windows cannot fork
+    os.register_at_fork(after_in_child=_start_anew)
