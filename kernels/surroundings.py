@@ -62,7 +62,10 @@ _known: WeakKeyDictionary[Any, tuple[list[Place], Surroundings]] = WeakKeyDictio
 
 def surroundings_now(step: Any) -> Surroundings | None:
     """Return `surroundings_of` a step; sooner, if the step reads the same objects as the last time."""
-    known = _known.get(step)
+    try:
+        known = _known.get(step)
+    except TypeError:  # it has no hash, or no weak reference
+        return surroundings_of(step)
     if known is not None:
         places, found = known
         for holder, name, value in places:

@@ -158,9 +158,17 @@ class _Writer:
             body += [self.sweep(s) for s in phase.sweeps.values()]
         body += self.left()
         functions = sorted(FUNCTIONS.difference(_INFIX, {"where"}))
-        bounds, pointers = self.bounds(), self.pointers()
         behind = [p for p in products if p.behind]
         waiting = [f"if shares > 1:\n    {meeting}"] if behind else []  # for the columns of others
+        parts = {
+            "columns": (self.bounds(), 4),
+            "ahead": (self.in_chunk(ahead), 12),
+            "pointers": (self.pointers(), 16),
+            "body": (body, 16),
+            "behind": ([*waiting, *self.in_chunk(behind)], 12),
+            "sums": (self.sums(), 8),
+        }
+        # all widths have their names now
         given = [
             *self.widths.values(),
             *(buffer.name for buffer in order),
@@ -172,12 +180,7 @@ class _Writer:
             bits=8 * self.size,
             functions=", ".join(functions),
             addresses=indent("\n".join(addresses), " " * 4),
-            columns=indent("\n".join(bounds), " " * 4),
-            ahead=indent("\n".join(self.in_chunk(ahead)), " " * 12),
-            pointers=indent("\n".join(pointers), " " * 16),
-            body=indent("\n".join(body), " " * 16),
-            behind=indent("\n".join([*waiting, *self.in_chunk(behind)]), " " * 12),
-            sums=indent("\n".join(self.sums()), " " * 8),
+            **{name: indent("\n".join(lines), " " * by) for name, (lines, by) in parts.items()},
         )
 
     # memory

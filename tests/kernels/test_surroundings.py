@@ -155,6 +155,16 @@ def test_nothing_is_looked_at_again_that_is_the_same(monkeypatch):
     assert [surroundings_now(step) for step in steps] == before
 
 
+def test_a_step_without_a_hash_is_looked_at_each_time():
+    class Step:
+        __hash__ = None
+
+        def __call__(self, x, h):
+            return x + h
+
+    assert surroundings_now(Step()) is surroundings_of(Step()) is None
+
+
 def test_what_is_not_known_has_a_name():
     table, end = [1.0], "and changes in it are not seen"
     assert why_unknown(lambda x, h: h + table[0]) == f"table in <lambda> is a list, {end}"
