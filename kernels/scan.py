@@ -31,7 +31,7 @@ from minigrad.kernels.program import Program
 from minigrad.kernels.rows import Rows, on_host, rows_of
 from minigrad.kernels.segments import check_checkpoint_every, run_in_segments
 from minigrad.kernels.step import Backward, TracedStep
-from minigrad.kernels.surroundings import surroundings_now
+from minigrad.kernels.surroundings import surroundings_of
 from minigrad.kernels.targets import planned, reference
 from minigrad.kernels.trace import argument_names, name_of, trace
 from minigrad.kernels.verify import verify
@@ -357,7 +357,7 @@ def _call(
     step: Step, arguments: Sequence[Any], inputs: int, states: int, names: tuple[str, ...]
 ) -> _Call:
     """Return what is known about such a call; check the arguments if it is the first one."""
-    surroundings = surroundings_now(step)
+    surroundings = surroundings_of(step)
     # what may change unseen is traced each time
     known = {} if surroundings is None else _calls.setdefault(step, {})
     try:
@@ -393,7 +393,7 @@ def traced_step(
         Of one time step, with N first.
     parameters : dict of (shape, dtype)
     """
-    surroundings = surroundings_now(step)
+    surroundings = surroundings_of(step)
     known = {} if surroundings is None else _traces.setdefault(step, {})
     key = (
         tuple(inputs),

@@ -13,7 +13,7 @@ from minigrad.kernels.cell import Step
 from minigrad.kernels.compile import program_of
 from minigrad.kernels.normalize import Refusal
 from minigrad.kernels.scan import traced_step
-from minigrad.kernels.surroundings import surroundings_now
+from minigrad.kernels.surroundings import surroundings_of
 from minigrad.tensor import Tensor
 from minigrad.threads import get_num_threads
 
@@ -63,7 +63,7 @@ class Stream:
         xs = [(t.shape[first:], t.dtype) for t in inputs]
         ss = [(t.shape, t.dtype) for t in states]
         specs = {name: (p.shape, p.dtype) for name, p in parameters.items()}
-        self._surroundings = surroundings_now(step)
+        self._surroundings = surroundings_of(step)
         if self._surroundings is None:
             raise Refusal("its step may change unseen")
         self._dtype = get_default_dtype()
@@ -78,7 +78,7 @@ class Stream:
         """Say whether a trace of the step would differ. What reads nothing from outside is the same."""
         if self._dtype is not get_default_dtype():
             return True
-        return self._surroundings != () and surroundings_now(step) != self._surroundings
+        return self._surroundings != () and surroundings_of(step) != self._surroundings
 
     def _keep(self, parameters: list[Any]) -> None:
         from minigrad.kernels.targets.runner import Runner  # Numba is loaded when it is needed

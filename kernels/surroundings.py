@@ -7,13 +7,10 @@ from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
 from types import CodeType, FunctionType
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from minigrad.op import Composite, Op
 
 Surroundings = tuple[Any, ...]
-Place = tuple[Any, str, Any]  # what has a method ``get``, a name, and what is there
-_ABSENT = object()
 # what could change unseen and what reads it, when somebody asks
 _unknown: ContextVar[list[tuple[Any, tuple[Any, ...]]] | None] = ContextVar("unknown", default=None)
 LIBRARIES = ("builtins", "minigrad", "numpy", "math")  # what they define does not change
@@ -36,7 +33,7 @@ def surroundings_of(value: Any, above: tuple[Any, ...] = ()) -> Surroundings | N
     tuple or None
         Equal as long as the step computes the same. None if something could change unseen.
     """
-    if _is_constant(value):
+    if isinstance(value, (bool, int, float, str, type(None))):
         return (repr(value),)
     if inspect.ismodule(value):  # modules may answer to any name, after a search
         return () if _is_of_library(value.__name__) else _ask(value, above)
@@ -54,67 +51,6 @@ def surroundings_of(value: Any, above: tuple[Any, ...] = ()) -> Surroundings | N
             return None
         found.append((name, seen))
     return tuple(found)
-
-
-# Where each step was looked at last: what is the same object there as then is not looked at again.
-_known: WeakKeyDictionary[Any, tuple[list[Place], Surroundings]] = WeakKeyDictionary()
-
-
-def surroundings_now(step: Any) -> Surroundings | None:
-    """Return `surroundings_of` a step; sooner, if the step reads the same objects as the last time."""
-    try:
-        known = _known.get(step)
-    except TypeError:  # it has no hash, or no weak reference
-        return surroundings_of(step)
-    if known is not None:
-        places, found = known
-        for holder, name, value in places:
-            if holder.get(name, _ABSENT) is not value:
-                break
-        else:
-            return found
-    places = []
-    found_now = surroundings_of(step)
-    if found_now is not None and _note_places(step, places, []):
-        _known[step] = places, found_now
-    return found_now
-
-
-class _Attributes:
-    """Attributes of an object, looked up as those of a dict are."""
-
-    def __init__(self, of: Any) -> None:
-        self.of = of
-
-    def get(self, name: str, default: Any) -> Any:
-        return getattr(self.of, name, default)
-
-
-def _note_places(value: Any, places: list[Place], above: list[Any]) -> bool:
-    """Add all places that a function reads, and those that it calls; false if they are not known."""
-    function = value if inspect.isfunction(value) else getattr(value, "step", None)
-    if not inspect.isfunction(function):
-        return False
-    if function is not value:
-        places.append((vars(value), "step", function))
-    above.append(function)
-    attributes = _Attributes(function)
-    own = ("__code__", "__defaults__", "__kwdefaults__")
-    places += [(attributes, name, getattr(function, name)) for name in own]
-    holders = [function.__kwdefaults__ or {}, vars(function)]
-    inner = [(holder, name) for holder in holders for name in holder]
-    names = dict.fromkeys(name for code in _codes(function.__code__) for name in code.co_names)
-    inner += [(function.__globals__, name) for name in names]
-    inner += [(_Attributes(cell), "cell_contents") for cell in function.__closure__ or ()]
-    for holder, name in inner:
-        inside = holder.get(name, _ABSENT)
-        places.append((holder, name, inside))
-        looked_at = any(inside is outer for outer in above) or _is_fixed(inside)
-        if inside is _ABSENT or inspect.ismodule(inside) or _is_constant(inside) or looked_at:
-            continue
-        if not _note_places(inside, places, above):
-            return False
-    return all(map(_is_constant, function.__defaults__ or ()))
 
 
 def _ask(value: Any, above: tuple[Any, ...]) -> Surroundings | None:
@@ -191,10 +127,6 @@ def _is_fixed(value: Any) -> bool:
     if not inspect.isroutine(value) or not inspect.ismodule(getattr(value, "__self__", inspect)):
         return False  # a method of an object that may change, or no function at all
     return _is_of_library(getattr(value, "__module__", None) or "")
-
-
-def _is_constant(value: Any) -> bool:
-    return isinstance(value, (bool, int, float, str, type(None)))
 
 
 def _is_of_library(module: str) -> bool:
