@@ -134,7 +134,7 @@ class Module:
     def _members(self) -> Iterator[tuple[str, Any]]:
         """Yield the parameters, buffers and modules right inside this one, with their names."""
         attributes = tuple(vars(self).items())  # a loop over modules may set attributes
-        named = {id(value) for _, value in attributes}
+        named: set[int] | None = None
         for name, value in attributes:
             if type(value) in _PLAIN:
                 continue
@@ -142,6 +142,8 @@ class Module:
                 yield name, value
             elif isinstance(value, (list, tuple, dict)):
                 for inner, member in _followed(value, name, ()):
+                    if named is None:
+                        named = {id(value) for _, value in attributes}
                     if id(member) not in named:
                         yield inner, member
 
@@ -162,7 +164,8 @@ class Module:
         ArgumentError
             If a module contains itself.
         """
-        return _walk(self, prefix, set() if remove_duplicate else None, ())
+        seen: set[int] | None = set() if remove_duplicate else None
+        return ((name, module) for name, module, _ in _walk(self, prefix, seen, ()))
 
     def modules(self, remove_duplicate: bool = True) -> Iterator[Module]:
         """Yield this module and those inside; see `named_modules`."""
@@ -179,11 +182,12 @@ class Module:
     def _named(
         self, kind: type[_T], prefix: str, recurse: bool, remove_duplicate: bool
     ) -> Iterator[tuple[str, _T]]:
-        modules = self.named_modules(prefix, remove_duplicate) if recurse else [(prefix, self)]
+        seen: set[int] | None = set() if remove_duplicate else None
+        walk = _walk(self, prefix, seen, ()) if recurse else [(prefix, self, self._members())]
         found = (
             (_joined(place, name), member)
-            for place, module in modules
-            for name, member in module._members()
+            for place, _, members in walk
+            for name, member in members
             if isinstance(member, kind)
         )
         return _once(found) if remove_duplicate else found
@@ -344,7 +348,7 @@ class Module:
 
         A module that is at several places is given to ``fn`` once.
         """
-        for _, module in _walk(self, "", set(), (), children_first=True):
+        for _, module, _ in _walk(self, "", set(), (), children_first=True):
             fn(module)
         return self
 
@@ -531,7 +535,8 @@ def _walk(
     seen: set[int] | None,
     above: tuple[Module, ...],
     children_first: bool = False,
-) -> Iterator[tuple[str, Module]]:
+) -> Iterator[tuple[str, Module, list[tuple[str, Any]]]]:
+    """Yield modules with their names and their members."""
     if any(module is outer for outer in above):
         raise ArgumentError(
             f"{type(above[0]).__name__}: the {type(module).__name__} at {name!r} contains itself; "
@@ -541,14 +546,15 @@ def _walk(
         if id(module) in seen:
             return
         seen.add(id(module))
+    members = list(module._members())
     if not children_first:
-        yield name, module
-    for inner, member in module._members():
+        yield name, module, members
+    for inner, member in members:
         if isinstance(member, Module):
             place = _joined(name, inner)
             yield from _walk(member, place, seen, (*above, module), children_first)
     if children_first:
-        yield name, module
+        yield name, module, members
 
 
 def _public(module: Module) -> list[str]:
