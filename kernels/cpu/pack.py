@@ -104,6 +104,50 @@ def share_start(real: Any, width: int, share: int, shares: int) -> int:
 
 
 @compiled
+def shared_pack(
+    real: Any,
+    thread: int,
+    threads: int,
+    parts: int,
+    shares: int,
+    inner: int,
+    columns: int,
+    matrix: int,
+    row_stride: int,
+    column_stride: int,
+    packed: int,
+) -> None:
+    """Pack this thread's part of a matrix for products that threads share by columns.
+
+    The columns of each share of each part are packed as a matrix of their own, share by share.
+
+    Parameters
+    ----------
+    real : type
+        np.float32 or np.float64.
+    thread, threads : int
+    parts, shares : int
+        The parts are of equal width; each is divided into shares.
+    inner, columns : int
+        Rows and columns of the matrix.
+    matrix, row_stride, column_stride
+        As for `pack_panels`.
+    packed : int
+        The address of ``parts * packed_size(real, inner, columns // parts)`` elements.
+    """
+    size, width = item_size(real), columns // parts
+    for share in range(shares):
+        start = share_start(real, width, share, shares)
+        length = share_start(real, width, share + 1, shares) - start
+        panels = panel_count(real, length)
+        first, last = panels * thread // threads, panels * (thread + 1) // threads
+        for part in range(parts):
+            source = matrix + (part * width + start) * column_stride * size
+            pack_panels(real, first, last, inner, length, source, row_stride, column_stride, packed)
+            packed += inner * whole_vectors(real, length) * size
+
+
+@compiled
 def copy_panel(real: Any, K: int, columns: int, matrix: int, row_stride: int, packed: int) -> None:
     """Pack K rows of ``columns`` columns that lie side by side as one panel, however wide."""
     step = lanes(real) * item_size(real)

@@ -265,7 +265,7 @@ def shared_product(
 ) -> None:
     """Compute the shares ``first`` to ``last`` (excluded) of a product.
 
-    ``packed`` is as `minigrad.kernels.cpu.packing.pack_matrices` wrote it; see also `strided_product`.
+    ``packed`` is as `minigrad.kernels.cpu.packing.pack_matrix` wrote it; see also `strided_product`.
     The rows are ``groups`` groups of ``n``; from a group to the next one it is ``group_rows`` rows.
     """
     size = item_size(real)

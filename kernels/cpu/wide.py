@@ -9,7 +9,7 @@ import numpy
 from numba import cfunc, float32, float64
 
 from minigrad.kernels.cpu.pack import packed_size
-from minigrad.kernels.cpu.packing import pack_matrices
+from minigrad.kernels.cpu.packing import pack_matrix
 from minigrad.kernels.cpu.product import rows_product
 from minigrad.kernels.cpu.team import run_team
 from minigrad.kernels.cpu.weight_gradients import is_narrow, scratch_size, shared_gradient
@@ -61,7 +61,7 @@ def _by_matrix(real: Any, a: Any, b: Any) -> Any:
     work = borrow(packed_size(real, inner, columns) * size)
     down, along = b.strides
     at = address_of(b.T if down < along else b)
-    pack_matrices(size, 1, [(1, inner, columns, at, down // size, along // size, work.address)])
+    pack_matrix(size, 1, 1, inner, columns, at, down // size, along // size, work.address)
     c, out = reused_array((rows, columns), a.dtype)
     numbers = (size, rows, a.ctypes.data, a.strides[0] // size, work.address, inner, columns, out)
     run_team(_product.address, get_num_threads(), numpy.array(numbers, numpy.int64))

@@ -22,7 +22,7 @@ from math import inf, nan
 from numba import cfunc, {real} as real
 
 from minigrad.kernels.cpu.barrier import barrier
-from minigrad.kernels.cpu.pack import share_start
+from minigrad.kernels.cpu.pack import share_start, shared_pack as pack
 from minigrad.kernels.cpu.product import shared_product as product
 from minigrad.kernels.cpu.weight_gradients import shared_gradient as gradient
 from minigrad.kernels.cpu.vector import (
@@ -40,8 +40,9 @@ def loop(thread, threads, arguments):
     steps, rows, reverse, backward = arguments[0], arguments[1], arguments[2], arguments[3]
     blocks, shares, chunk, tables = arguments[4], arguments[5], arguments[6], arguments[7]
     present, fresh, meeting, whole = arguments[8], arguments[9], arguments[10], arguments[11]
-    size, own = arguments[12], arguments[13] + thread * arguments[14]
+    size, own, packing = arguments[12], arguments[13] + thread * arguments[14], arguments[15]
 {addresses}
+{packs}
     first_share, last_share = 0, 1
     first_block, next_block = thread, threads
     if shares > 1:
@@ -77,7 +78,7 @@ def loop(thread, threads, arguments):
 # From the name of a column, and how to load from an address, to the address and the value to store.
 Store = Callable[[str, Callable[[str], str]], tuple[str, str]]
 
-FIRST = 15  # the numbers before widths and addresses, see `numba_source`
+FIRST = 16  # the numbers before widths and addresses, see `numba_source`
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,8 @@ class NumbaSource:
 def argument_order(plan: LoopPlan) -> tuple[Buffer, ...]:
     """Return the buffers whose addresses the function takes, behind numbers and widths.
 
-    Behind them come those of the results of sums.
+    Behind them come those of the results of sums, then the row strides of what is read, in elements, and
+    for each matrix where it is and its two strides.
     """
     return (
         *plan.read.values(),
@@ -102,6 +104,11 @@ def argument_order(plan: LoopPlan) -> tuple[Buffer, ...]:
     )
 
 
+def multiplied(plan: LoopPlan) -> dict[Buffer, Product]:
+    """Return the matrices of a loop, each with a product that it stands in."""
+    return {p.matrix: p for phase in plan.phases for p in phase.products}
+
+
 def numba_source(plan: LoopPlan, lanes: int) -> NumbaSource:
     """Return a module with a function ``loop(thread, threads, arguments)``.
 
@@ -109,8 +116,8 @@ def numba_source(plan: LoopPlan, lanes: int) -> NumbaSource:
     number of blocks of rows, and of shares of columns; how many steps make a chunk; the address of the
     tables of a `minigrad.kernels.layout.Layout`; those of the flags of present and fresh rows, or 0;
     that of a barrier; whether the layout is whole; how many rows there are; the address of scratch memory
-    for sums, and how many bytes of it a thread has; then the widths, the addresses of the buffers in
-    `argument_order`, and those of the results of the sums. Either blocks are divided between the threads,
+    for sums, and how many bytes of it a thread has; whether matrices are to be packed; then the widths,
+    and what `argument_order` says. Either blocks are divided between the threads,
     or, if there are several shares, the shares of the only block.
 
     A thread takes its blocks through a chunk, with products ahead of it and behind it for all their rows.
@@ -161,6 +168,7 @@ class _Writer:
         behind = [p for p in products if p.behind]
         waiting = [f"if shares > 1:\n    {meeting}"] if behind else []  # for the columns of others
         parts = {
+            "packs": (self.packs(), 4),
             "columns": (self.bounds(), 4),
             "ahead": (self.in_chunk(ahead), 12),
             "pointers": (self.pointers(), 16),
@@ -173,6 +181,12 @@ class _Writer:
             *self.widths.values(),
             *(buffer.name for buffer in order),
             *(s.name for s in self.plan.sums),
+            *(f"{buffer.name}_stride" for buffer in self.plan.read.values()),
+            *(
+                f"{m.name}_{part}"
+                for m in multiplied(self.plan)
+                for part in ("from", "down", "along")
+            ),
         ]
         addresses = [f"{name} = arguments[{FIRST + i}]" for i, name in enumerate(given)]
         return _HEAD.format(
@@ -194,6 +208,33 @@ class _Writer:
     def bytes(self, count: int) -> str:
         """Return how many bytes so many elements have."""
         return f"{self.elements(count)} * {self.size}"
+
+    def stride(self, buffer: Buffer) -> str:
+        """Return the distance of the rows of a buffer in elements. What is read may be a part of rows."""
+        return f"{buffer.name}_stride" if buffer.kind == "read" else self.elements(buffer.width)
+
+    def row_bytes(self, buffer: Buffer) -> str:
+        """Return the distance of the rows of a buffer in bytes."""
+        return f"{self.stride(buffer)} * {self.size}"
+
+    def packs(self) -> list[str]:
+        """Return lines that pack all matrices."""
+        calls = map(self.pack, multiplied(self.plan).values())
+        lines = [f"    {line}" for line in (*calls, "barrier(meeting, threads)")]
+        return ["if packing:", *lines] if len(lines) > 1 else []
+
+    def pack(self, p: Product) -> str:
+        """Return the call that packs the matrix of a product."""
+        name = p.matrix.name
+        return (
+            f"pack(real, thread, threads, {self.parts(p)}, shares, {self.elements(p.inner)}, "
+            f"{self.elements(p.width)}, {name}_from, {name}_down, {name}_along, {name})"
+        )
+
+    def parts(self, p: Product) -> str:
+        """Return into how many parts the columns of a product fall if threads share them."""
+        parts = 1 if self.plan.columns is None else self.plan.columns.parts(p)
+        return f"{parts} if shares > 1 else 1"
 
     def bounds(self) -> list[str]:
         """Return lines that set where the thread's columns of each width begin and end, in bytes."""
@@ -217,7 +258,7 @@ class _Writer:
             "ahead": "low_at - early if whole else begin",
         }
         lines = [
-            f"{buffer.name}_chunk = {buffer.name} + ({starts[buffer.kind]}) * {self.bytes(buffer.width)}"
+            f"{buffer.name}_chunk = {buffer.name} + ({starts[buffer.kind]}) * {self.row_bytes(buffer)}"
             for buffer in _buffers(products)
             if buffer.kind in starts
         ]
@@ -246,8 +287,8 @@ class _Writer:
 
     def rows_of(self, buffer: Buffer) -> str:
         """Return the address of a chunk's first row, and the distance of its rows."""
-        first = "" if buffer.kind == "passing" else f" + early * {self.bytes(buffer.width)}"
-        return f"{buffer.name}{first}, {self.elements(buffer.width)}"
+        first = "" if buffer.kind == "passing" else f" + early * {self.row_bytes(buffer)}"
+        return f"{buffer.name}{first}, {self.stride(buffer)}"
 
     def pointers(self) -> list[str]:
         """Return lines that set the address of the block's first row in each buffer."""
@@ -267,7 +308,7 @@ class _Writer:
             },
         }
         return [
-            f"{buffer.name}_{name} = {buffer.name} + ({start}) * {self.bytes(buffer.width)}"
+            f"{buffer.name}_{name} = {buffer.name} + ({start}) * {self.row_bytes(buffer)}"
             for buffer in argument_order(self.plan)
             for name, start in rows.get(buffer.kind, {}).items()
         ]
@@ -287,12 +328,11 @@ class _Writer:
         if p.start is not None:
             start = self.base(p.start, row)
             if p.start.buffer.kind != "vector":
-                start_stride = self.elements(p.start.buffer.width)
-        parts = 1 if self.plan.columns is None else self.plan.columns.parts(p)
+                start_stride = self.stride(p.start.buffer)
         inner, width = self.elements(p.inner), self.elements(p.width)
-        source, target = self.elements(p.source.buffer.width), self.elements(p.target.buffer.width)
+        source, target = self.stride(p.source.buffer), self.stride(p.target.buffer)
         return (
-            f"product(real, first_share, last_share, shares, {parts} if shares > 1 else 1, "
+            f"product(real, first_share, last_share, shares, {self.parts(p)}, "
             f"{'1, 0, n' if row == 'row' else 'groups, rows, group_rows'}, "
             f"{self.base(p.source, row)}, {source}, "
             f"{p.matrix.name}, {inner}, {width}, {start}, {start_stride}, "
@@ -411,7 +451,7 @@ class _Writer:
         """Return the address of the column in the current row."""
         parts = [self.base(place)]
         if place.buffer.kind != "vector":
-            parts.append(f"row * {self.bytes(place.buffer.width)}")
+            parts.append(f"row * {self.row_bytes(place.buffer)}")
         if column is not None:
             parts.append(column)
         return " + ".join(parts)

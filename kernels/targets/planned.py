@@ -10,7 +10,7 @@ from minigrad.dtypes import bool_
 from minigrad.evaluate import run
 from minigrad.graph import Node, Var
 from minigrad.kernels.layout import Layout, layout_of
-from minigrad.kernels.plan import LoopPlan
+from minigrad.kernels.plan import Buffer, LoopPlan
 from minigrad.kernels.program import Program
 from minigrad.kernels.rows import Rows
 
@@ -27,20 +27,17 @@ class Run:
         The states behind the last step, (N, width).
     released : list of array
         In a backward pass, what came to the initial states in fresh rows; else empty.
-    histories : dict of array
-        By the number of a state: (T + 1, N, width), in the order of time.
-    stored : dict of array
-        (size, width), zero in absent rows.
+    kept : Any
+        Histories of states, and what the plan stores: see `Target.kept_rows`.
     given_away : dict of array
-        Of what the plan says so, the same as (T, N, width), if all rows are there.
+        Of what the plan says so: (T, N, width) if the layout is whole, else (size, width).
     sums : dict of array
         The sums over the rows of all steps.
     """
 
     finals: list[Any]
     released: list[Any]
-    histories: dict[int, Any]
-    stored: dict[Var, Any]
+    kept: Any
     given_away: dict[Var, Any]
     sums: dict[Var, Any]
 
@@ -60,8 +57,7 @@ class Target(Protocol):
         self,
         plan: LoopPlan,
         layout: Layout,
-        read: Arrays,
-        fixed: Arrays,
+        values: Arrays,
         initial: Sequence[Any],
         *,
         reverse: bool,
@@ -75,10 +71,8 @@ class Target(Protocol):
         plan : LoopPlan
         layout : Layout
             Where the rows of each step lie, and which of them are absent or fresh.
-        read : dict of array
-            Shape (size, width).
-        fixed : dict of array
-            Vectors and matrices.
+        values : dict of array
+            What is read, (size, width), and the vectors and matrices.
         initial : sequence of array
             Shape (N, width), in the order of the layout.
         reverse : bool
@@ -87,7 +81,21 @@ class Target(Protocol):
             Whether states are cotangents: in a backward pass those of fresh rows go to the initial
             states after the step, instead of beginning with them before it.
         keep : bool
-            Whether to keep for another run what is made of ``fixed``.
+            Whether to keep for another run what is made of vectors and matrices.
+        """
+
+    def kept_rows(self, plan: LoopPlan, layout: Layout, kept: Any, buffer: Buffer) -> Any:
+        """Return what a run has kept of a buffer.
+
+        Parameters
+        ----------
+        plan, layout
+            Those of the run.
+        kept
+            From it.
+        buffer : Buffer
+            Of a state with a history: (T + 1, N, width), in the order of time. Of what is stored and not
+            given away: (size, width), zero in absent rows.
         """
 
 
@@ -125,18 +133,19 @@ def forward(
         plan,
         layout,
         values,
-        values,
         [layout.ordered(s) for s in initial],
         reverse=reverse,
         backward=False,
         keep=program.backward is None,
     )
     if program.broken:
-        output = layout.over_time(found.stored[program.outputs[0]], target.take_rows)
+        rows = target.kept_rows(plan, layout, found.kept, plan.stored[program.outputs[0]])
+        output = layout.over_time(rows, target.take_rows)
     else:
-        output = found.histories[0][:-1] if reverse else found.histories[0][1:]
+        history = target.kept_rows(plan, layout, found.kept, plan.states[0])
+        output = history[:-1] if reverse else history[1:]
     finals = [layout.unordered(f) for f in found.finals]
-    return (output, *finals, *found.histories.values(), *found.stored.values())
+    return (output, *finals, found.kept)
 
 
 def adjoint(
@@ -171,20 +180,22 @@ def adjoint(
     first, number = len(inputs), len(initial)
     layout = _layout(target, plan, inputs, rows)
     values = _outside(target, program, backward.prepare, arrays, layout)
-    values.update(_kept(program, layout, results[1 + number :], reverse))
+    values.update(_kept(target, program, layout, results[1 + number], reverse))
     values[backward.from_outputs] = layout.rows_of(cotangents[0], target.take_rows)
     run(backward.once, values, m)
     found = target.run_loop(
         plan,
         layout,
         values,
-        values,
         [layout.ordered(g) for g in cotangents[1 : 1 + number]],
         reverse=not reverse,
         backward=True,
         keep=False,
     )
-    values.update((v, a != 0 if v.dtype == bool_ else a) for v, a in found.stored.items())
+    whole = layout.index is None
+    for var, array in found.given_away.items():
+        values[var] = array.reshape(layout.size, -1) if whole else array
+    values.update(_stored(target, plan, layout, found.kept))
     values.update(found.sums)
     values.update(_behind(m, program, values, layout))
     wanted = {}
@@ -192,7 +203,7 @@ def adjoint(
         if var is None:
             wanted[i] = m.zeros(arrays[i].shape, dtype=arrays[i].dtype)
         else:
-            g = found.given_away.get(var)
+            g = found.given_away.get(var) if whole else None
             if g is None:
                 g = layout.over_time(values[var], target.take_rows) if i < first else values[var]
             # a view is no memory of its own, and would be copied
@@ -267,17 +278,29 @@ def _scattered(m: Any, made: Arrays, rows: int, layout: Layout, there: Any) -> d
     return whole
 
 
-def _kept(program: Program, layout: Layout, arrays: Sequence[Any], reverse: bool) -> dict[Var, Any]:
+def _kept(
+    target: Target, program: Program, layout: Layout, kept: Any, reverse: bool
+) -> dict[Var, Any]:
     """Return what the loop has kept, by variable."""
     plan = program.loop
-    numbers = [k for k, state in enumerate(plan.states) if state.kind == "history"]
-    values: dict[Var, Any] = {}
-    for k, history in zip(numbers, arrays, strict=False):
-        before, behind = (history[1:], history[:-1]) if reverse else (history[:-1], history[1:])
-        values[program.outputs[k]] = layout.rows_of(behind)
-        values[program.states[k]] = layout.rows_of(before)
-    for var, array in zip(plan.stored, arrays[len(numbers) :], strict=True):
-        values[var] = array != 0 if var.dtype == bool_ else array
+    values = _stored(target, plan, layout, kept)
+    for k, state in enumerate(plan.states):
+        if state.kind == "history":
+            history = target.kept_rows(plan, layout, kept, state)
+            low, high = layout.rows_of(history[:-1]), layout.rows_of(history[1:])
+            values[program.states[k]], values[program.outputs[k]] = (
+                (high, low) if reverse else (low, high)
+            )
+    return values
+
+
+def _stored(target: Target, plan: LoopPlan, layout: Layout, kept: Any) -> dict[Var, Any]:
+    """Return what a loop has stored and not given away, by variable."""
+    values = {}
+    for var, buffer in plan.stored.items():
+        if buffer.kind == "stored" and var not in plan.given_away:
+            array = target.kept_rows(plan, layout, kept, buffer)
+            values[var] = array != 0 if var.dtype == bool_ else array
     return values
 
 

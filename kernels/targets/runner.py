@@ -13,7 +13,7 @@ from minigrad.kernels.cpu.team import run_team
 from minigrad.kernels.cpu.workspaces import new_workspace
 from minigrad.kernels.layout import whole_layout
 from minigrad.kernels.program import Program
-from minigrad.kernels.targets.numba_cpu import blocks, loop_of, namespace
+from minigrad.kernels.targets.numba_cpu import blocks, loop_of, namespace, places_of
 from minigrad.reuse import address_of, reused_array
 
 __all__ = ["Runner", "joined_rows"]
@@ -39,23 +39,26 @@ class Runner:
     ) -> None:
         plan = program.loop
         loop = loop_of(plan)
-        fixed = run(program.once, dict(zip(program.parameters, parameters, strict=True)), namespace)
+        values = run(
+            program.once, dict(zip(program.parameters, parameters, strict=True)), namespace
+        )
         self.inputs = [numpy.zeros((count, v.shape[1]), plan.dtype) for v in program.inputs]
-        read = dict(zip(program.inputs, self.inputs, strict=True))
+        values.update(zip(program.inputs, self.inputs, strict=True))
         layout = whole_layout(steps, count, blocks(plan, count))
-        self.loop, self.frame = loop, loop.frame(layout, reverse, False)
-        self.reverse = reverse
-        working = new_workspace(self.frame.bytes)
-        self.ready = loop.prepare(self.frame, working, layout, read, fixed, False)
+        frame = loop.frame(layout, reverse, False)
+        self.loop, self.frame, self.reverse = loop, frame, reverse
+        self.working = new_workspace(frame.bytes)
+        kept, self.address = reused_array((frame.kept.elements,), plan.dtype)
+        self.arguments = loop.arguments(frame, self.address, self.working)
+        self.used = [layout, *loop.give(self.arguments, frame, values, True)]
+        self.starts, self.ends, _ = places_of(frame, plan.dtype, kept, self.working)
+        if steps > 1:  # each run has memory of its own for what it keeps
+            self.starts = [self._carried(i, place) for i, place in enumerate(self.starts)]
+            self.ends = [self._carried(i, place) for i, place in enumerate(self.ends)]
+        self.at, self.shape = frame.kept.places[plan.states[0]]
         self.positions = [
             loop.positions[plan.read[v]] if v in plan.read else None for v in program.inputs
         ]
-        if steps > 1:  # each run has memory of its own for what it returns
-            self.ready = self.ready._replace(
-                returned={},
-                starts=[self._carried(i, a) for i, a in enumerate(self.ready.starts)],
-                ends=[self._carried(i, a) for i, a in enumerate(self.ready.ends)],
-            )
 
     def _carried(self, number: int, place: Any) -> Any:
         return None if self.frame.states[number].is_history else place
@@ -70,24 +73,23 @@ class Runner:
         states : sequence of array
             Shape (N, width).
         """
-        loop, frame, ready = self.loop, self.frame, self.ready
-        block, address = reused_array((frame.elements,), loop.dtype)
-        arguments = ready.arguments + frame.in_block * (address - ready.address)
+        kind, frame = self.loop.dtype, self.frame
+        kept, address = reused_array((frame.kept.elements,), kind)
+        arguments = self.arguments + frame.in_kept * (address - self.address)
         used = []
         for position, array in zip(self.positions, inputs, strict=True):
             if position is not None:
-                used.append(numpy.ascontiguousarray(array, loop.dtype))
+                used.append(numpy.ascontiguousarray(array, kind))
                 arguments[position] = address_of(used[-1])
-        starts, ends = list(ready.starts), list(ready.ends)
+        starts, ends = list(self.starts), list(self.ends)
         for i, state in enumerate(frame.states):
             if state.is_history:
-                starts[i] = numpy.ndarray(state.shape, loop.dtype, block, state.start)
-                ends[i] = numpy.ndarray(state.shape, loop.dtype, block, state.end)
+                starts[i] = numpy.ndarray(state.shape, kind, kept, state.start)
+                ends[i] = numpy.ndarray(state.shape, kind, kept, state.end)
         for start, array in zip(starts, states, strict=True):
             start[...] = array
-        run_team(loop.entry, frame.threads, arguments)
-        _, at, shape = frame.returned[0]
-        history = numpy.ndarray(shape, loop.dtype, block, at * loop.dtype.itemsize)
+        run_team(self.loop.entry, frame.threads, arguments)
+        history = numpy.ndarray(self.shape, kind, kept, self.at)
         return [history[:-1] if self.reverse else history[1:], *(end.copy() for end in ends)]
 
     def step(self, inputs: Sequence[Any], states: Sequence[Any]) -> list[Any]:
@@ -98,10 +100,9 @@ class Runner:
         inputs, states : sequence of array
             Shape (N, width), or any that broadcasts to it.
         """
-        ready = self.ready
         for place, array in zip(self.inputs, inputs, strict=True):
             place[...] = array
-        for start, array in zip(ready.starts, states, strict=True):
+        for start, array in zip(self.starts, states, strict=True):
             start[...] = array
-        run_team(self.loop.entry, 1, ready.arguments)
-        return [end.copy() for end in ready.ends]
+        run_team(self.loop.entry, 1, self.arguments)
+        return [end.copy() for end in self.ends]

@@ -44,8 +44,8 @@ def test_weights_in_memory_that_is_used_again_are_packed_anew(make):
 
 
 def test_weights_that_stay_are_packed_once(monkeypatch):
-    packed, pack = [], matrices.pack
-    monkeypatch.setattr(matrices, "pack", lambda *given: packed.append(pack(*given)))
+    packed, pack = [], matrices.pack_matrix
+    monkeypatch.setattr(matrices, "pack_matrix", lambda *given: packed.append(pack(*given)))
     w = mg.rand(SIZE, SIZE, dtype="float64")
     for _ in range(3):
         np.testing.assert_allclose(*product_with(w), rtol=1e-9)

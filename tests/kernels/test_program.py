@@ -37,9 +37,12 @@ class ByNumPy:
         found[there] = rows[index[there]]
         return found
 
-    def run_loop(self, plan, layout, read, fixed, initial, *, reverse, backward, keep):
+    def kept_rows(self, plan, layout, kept, buffer):
+        return kept[buffer]
+
+    def run_loop(self, plan, layout, values, initial, *, reverse, backward, keep):
         self.kept.append((backward, keep))
-        sequences = {b: np.asarray(read[v], float) for v, b in plan.read.items()}
+        sequences = {b: np.asarray(values[v], float) for v, b in plan.read.items()}
         stored = {b: np.full((layout.size, b.width), np.nan) for b in plan.stored.values()}
         states = {b: np.array(s) for b, s in zip(plan.states, initial, strict=True)}
         histories = {
@@ -49,7 +52,7 @@ class ByNumPy:
         }
         starts = {b: s.copy() for b, s in states.items()}
         released = {b: np.zeros_like(s) for b, s in states.items()}
-        vectors = {plan.fixed[v]: np.asarray(fixed[v]) for v in plan.fixed}
+        vectors = {b: np.asarray(values[v]) for v, b in plan.fixed.items()}
         steps = range(layout.steps)[:: -1 if reverse else 1]
         for b, history in histories.items():
             history[layout.steps if reverse else 0] = states[b]
@@ -81,10 +84,15 @@ class ByNumPy:
         return planned.Run(
             [states[b] for b in plan.states],
             [released[b] for b in plan.states] if backward else [],
-            {k: histories[b] for k, b in enumerate(plan.states) if b in histories},
             # what is passing is for the sums alone, and is gone when the loop has ended
-            {v: stored[b] for v, b in plan.stored.items() if b.kind == "stored"},
-            {},
+            {**histories, **{b: a for b, a in stored.items() if b.kind == "stored"}},
+            {
+                v: stored[b].reshape(layout.steps, layout.count, -1)
+                if layout.index is None
+                else stored[b]
+                for v, b in plan.stored.items()
+                if v in plan.given_away
+            },
             {s.result: sum_by_numpy(s, {**sequences, **stored}) for s in plan.sums},
         )
 

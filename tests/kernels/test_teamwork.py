@@ -40,7 +40,7 @@ def packed_by_shares(b, shares, parts):
     packed = np.full(size + 16, GUARD, dtype)
     rows, along = (stride // b.itemsize for stride in b.strides)
     item = (parts, inner, columns, b.ctypes.data, rows, along, packed.ctypes.data)
-    packing.pack_matrices(b.itemsize, shares, [item])
+    packing.pack_matrix(b.itemsize, shares, *item)
     assert (packed[size:] == GUARD).all()
     return packed
 
