@@ -6,6 +6,7 @@ import os
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Literal, get_args
 from weakref import WeakKeyDictionary
 
@@ -50,11 +51,11 @@ _calls: WeakKeyDictionary[Any, dict[Any, _Call]] = WeakKeyDictionary()
 _MOST = 1000  # calls that are known for a step
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Loop:
     """What the record of a loop knows besides its arrays."""
 
-    step: Step
+    name: str
     traced: TracedStep
     names: tuple[str, ...]
     wanted: tuple[int, ...]
@@ -68,7 +69,7 @@ class Loop:
         return self.traced.backward(self.wanted) if self.wanted else None
 
     def __repr__(self) -> str:
-        return f"step {name_of(self.step)!r}"
+        return f"step {self.name!r}"
 
 
 def scan(
@@ -184,7 +185,7 @@ def scan(
             nothing = 0 in (steps, count) or (rows is not None and rows.nobody)
             if not nothing:
                 program = call.program(step, wanted, rows is not None, compile == "require")
-        loop = Loop(step, call.traced(step), call.names, wanted, reverse, rows, program)
+        loop = Loop(name_of(step), call.traced(step), call.names, wanted, reverse, rows, program)
         results = dispatch.apply(_SCAN, arguments, {"loop": loop})
     finals = tuple(results[1 : 1 + len(states)])
     return results[0], finals[0] if isinstance(state, Tensor) else finals
@@ -206,7 +207,10 @@ def _rule(m: Any, g: Any, y: Any, *arguments: Any, loop: Loop) -> tuple[Any, ...
         return _replayed(g, arguments, loop)
     m = by_type[type(arguments[0])].namespace
     shown = y[: 1 + len(loop.traced.states)]  # nothing comes to what is kept
-    g = [m.zeros_like(r) if part is None else part for r, part in zip(shown, g, strict=False)]
+    g = [
+        m.zeros(r.shape, dtype=r.dtype) if part is None else part
+        for r, part in zip(shown, g, strict=False)
+    ]
     rows = loop.rows and loop.rows.as_arrays()
     if loop.program is not None:
         target = _numba()
@@ -218,6 +222,7 @@ def _rule(m: Any, g: Any, y: Any, *arguments: Any, loop: Loop) -> tuple[Any, ...
     return tuple(found.get(i) for i in range(len(arguments)))
 
 
+@cache
 def _numba() -> Any:
     from minigrad.kernels.targets import numba_cpu  # Numba is loaded when it is needed
 

@@ -5,14 +5,19 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
+from operator import is_
 from types import CodeType, FunctionType
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from minigrad.op import Composite, Op
 
 Surroundings = tuple[Any, ...]
 # what could change unseen and what reads it, when somebody asks
 _unknown: ContextVar[list[tuple[Any, tuple[Any, ...]]] | None] = ContextVar("unknown", default=None)
+_glances: WeakKeyDictionary[FunctionType, _Glance] = WeakKeyDictionary()
+_NOWHERE = object()
+_PLAIN = (bool, int, float, str, type(None))
 LIBRARIES = ("builtins", "minigrad", "numpy", "math")  # what they define does not change
 
 
@@ -33,15 +38,21 @@ def surroundings_of(value: Any, above: tuple[Any, ...] = ()) -> Surroundings | N
     tuple or None
         Equal as long as the step computes the same. None if something could change unseen.
     """
-    if isinstance(value, (bool, int, float, str, type(None))):
+    if type(value) is FunctionType:
+        glance = _glances.get(value)
+        if glance is not None and glance.is_same(value):
+            return glance.surroundings
+    elif hasattr(type(value), "surroundings"):
+        if above and any(value is outer for outer in above):
+            return ()
+        own: Surroundings | None = value.surroundings(above)
+        return own
+    if isinstance(value, _PLAIN):
         return (repr(value),)
     if inspect.ismodule(value):  # modules may answer to any name, after a search
         return () if _is_of_library(value.__name__) else _ask(value, above)
     if any(value is outer for outer in above) or _is_fixed(value):
         return ()
-    if hasattr(value, "surroundings") and not inspect.isclass(value):
-        own: Surroundings | None = value.surroundings(above)
-        return own
     if not inspect.isfunction(value):
         return _ask(value, above)
     found: list[Any] = [value.__code__]
@@ -50,7 +61,52 @@ def surroundings_of(value: Any, above: tuple[Any, ...] = ()) -> Surroundings | N
         if seen is None:
             return None
         found.append((name, seen))
+    if type(value) is FunctionType:
+        _remember(value, tuple(found))
     return tuple(found)
+
+
+class _Glance:
+    """What a function read when it was looked through, if only the places can change, not the values.
+
+    Nothing in it leads back to the function, which would live for ever.
+    """
+
+    def __init__(self, function: FunctionType, surroundings: Surroundings) -> None:
+        self.surroundings = surroundings
+        self._code, self._defaults = function.__code__, function.__defaults__
+        names = dict.fromkeys(name for code in _codes(self._code) for name in code.co_names)
+        self._names = tuple(names)
+        self._values = self._read(function)
+
+    def _read(self, function: FunctionType) -> list[Any]:
+        outside = function.__globals__
+        values = [outside.get(name, _NOWHERE) for name in self._names]
+        named = function.__kwdefaults__
+        return [*values, *named, *named.values()] if named else values
+
+    def is_same(self, function: FunctionType) -> bool:
+        """Say whether the function reads the same as then."""
+        if function.__code__ is not self._code or function.__defaults__ is not self._defaults:
+            return False
+        values = self._read(function)
+        return (
+            not function.__dict__
+            and len(values) == len(self._values)
+            and all(map(is_, values, self._values))
+        )
+
+
+def _remember(function: FunctionType, surroundings: Surroundings) -> None:
+    """Note what a function reads, unless a value may change, or lead back to the function."""
+    if function.__closure__ or function.__dict__:
+        return
+    if all(_is_settled(value) for _, value in _read_from_outside(function)):
+        _glances[function] = _Glance(function, surroundings)
+
+
+def _is_settled(value: Any) -> bool:
+    return type(value) in _PLAIN or inspect.ismodule(value) or _is_fixed(value)
 
 
 def _ask(value: Any, above: tuple[Any, ...]) -> Surroundings | None:

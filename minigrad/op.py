@@ -214,6 +214,8 @@ class Op:
         more = len(args) - arity
         if self.variadic or not 0 <= more <= len(names):
             return None
+        if not given and more == len(names):
+            return args[:arity], dict(zip(names, map(_unchangeable, args[arity:]), strict=True))
         attrs = {**self.usual, **dict(zip(names, args[arity:], strict=False)), **given}
         if attrs.keys() != self.known or (more and not given.keys().isdisjoint(names[:more])):
             return None

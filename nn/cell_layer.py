@@ -51,7 +51,7 @@ class CellLayer(Stateful):
             self.cell = cell
             if cell.params is not None:
                 self._check_options(cell.__name__, cell.options)
-            self._names: dict[str, tuple[str, ...]] = {}
+            self._names: dict[str, dict[str, str]] = {}  # by the ending, those of attributes
             self._widths = cell.state_widths(hidden_size, **options)
         elif isinstance(cell, type) and issubclass(cell, ModuleCell):
             self._kind = cell
@@ -92,7 +92,7 @@ class CellLayer(Stateful):
                 self.cell, self._widths = made.cell, made._widths
             return
         starts = self._initial_parameters(width)
-        self._names[ending] = tuple(starts)
+        self._names[ending] = {name: name + ending for name in starts}
         for name, start in starts.items():
             shape = start.shape if isinstance(start, Tensor) else start
             setattr(self, name + ending, Parameter(zeros(shape, dtype=dtype, device=device)))
@@ -139,7 +139,8 @@ class CellLayer(Stateful):
         if self._kind is not None:
             step: ModuleStep = getattr(self, ending.removeprefix("_")).cell
             return step, step.tensors()
-        return self.cell, {name: getattr(self, name + ending) for name in self._names[ending]}
+        names = self._names[ending]
+        return self.cell, {name: getattr(self, attribute) for name, attribute in names.items()}
 
     def _one_step(self, ending: str, x: Tensor, states: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """Take a step of the cell with this ending, and return its new states."""
@@ -153,7 +154,7 @@ class CellLayer(Stateful):
     def _weights(self) -> Iterable[Parameter]:
         if self._kind is not None:
             return self.parameters()
-        return [getattr(self, n + e) for e, names in self._names.items() for n in names]
+        return [getattr(self, name) for names in self._names.values() for name in names.values()]
 
     def extra_repr(self) -> str:
         """Return the sizes, and what differs from the usual, in PyTorch's order."""

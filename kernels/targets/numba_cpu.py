@@ -195,7 +195,9 @@ class _Loop:
         kind = self.dtype
         frame = self.frame(layout, reverse, backward)
         working = borrow(frame.bytes)
-        kept, address = reused_array((frame.kept.elements,), kind)
+        kept, address = None, 0
+        if frame.kept.elements:
+            kept, address = reused_array((frame.kept.elements,), kind)
         arguments = self.arguments(frame, address, working)
         used = self.give(arguments, frame, values, keep)
         given_away, sums = {}, {}

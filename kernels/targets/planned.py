@@ -258,8 +258,10 @@ def _behind(m: Any, program: Program, values: Arrays, layout: Layout) -> dict[Va
     """Return what is made behind the loop. What stands in absent rows is not used for it."""
     assert program.backward is not None
     nodes, rows, size, there = program.backward.after, program.rows, layout.size, None
+    if not nodes:
+        return {}
     given = dict(values)
-    if layout.present is not None and nodes:
+    if layout.present is not None:
         there = m.nonzero(layout.present)[0]
         size = len(there)
         given = {v: a[there] if v.shape[:1] == (rows,) else a for v, a in given.items()}
