@@ -185,6 +185,8 @@ class LoopPlan:
         What of ``stored`` leaves the loop for good, and needs memory of its own.
     sums : tuple of PlacedSum
         Over the rows of all steps.
+    compiled : dict
+        Where targets keep what they have made of the plan.
     """
 
     phases: tuple[Phase, ...]
@@ -198,6 +200,7 @@ class LoopPlan:
     broken: bool
     given_away: frozenset[Var]
     sums: tuple[PlacedSum, ...]
+    compiled: dict[str, Any] = field(default_factory=dict)
 
 
 def plan_loop(

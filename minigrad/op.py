@@ -268,9 +268,13 @@ class Op:
 
 def _unchangeable(value: Any) -> Any:
     """Return an attribute that its giver cannot change: the backward pass will read it again."""
-    if isinstance(value, (list, tuple)):
-        return tuple(map(_unchangeable, value))
-    return value.copy() if isinstance(value, numpy.ndarray) else value
+    try:
+        hash(value)  # soon done for a shape
+    except TypeError:
+        if isinstance(value, (list, tuple)):
+            return tuple(map(_unchangeable, value))
+        return value.copy() if isinstance(value, numpy.ndarray) else value
+    return value
 
 
 class EachArgument:

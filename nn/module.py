@@ -524,6 +524,8 @@ def _followed(value: Any, name: str, above: tuple[int, ...]) -> Iterator[tuple[s
     if isinstance(value, _MEMBERS):
         yield name, value
     elif isinstance(value, (list, tuple, dict)) and id(value) not in above:
+        if _PLAIN.issuperset(map(type, value.values() if isinstance(value, dict) else value)):
+            return
         for key, item in value.items() if isinstance(value, dict) else enumerate(value):
             if type(item) not in _PLAIN:
                 yield from _followed(item, f"{name}.{key}", (*above, id(value)))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
-from weakref import WeakKeyDictionary
 
 import numpy
 
@@ -45,7 +44,6 @@ _MEETING, _SCRATCH, _PACKING = 10, 13, 15  # among the numbers of `numba_source`
 # The engine's own products, those of a Linear for instance, are as fast from now on.
 use_product(matmul)
 namespace = backend_named("numpy").namespace
-_loops: WeakKeyDictionary[LoopPlan, _Loop] = WeakKeyDictionary()
 _kept_matrices = KeptMatrices()
 
 
@@ -80,9 +78,9 @@ def kept_rows(plan: LoopPlan, layout: Layout, kept: Any, buffer: Buffer) -> Any:
 
 def loop_of(plan: LoopPlan) -> _Loop:
     """Return the compiled loop of a plan; the second time it is at hand."""
-    loop = _loops.get(plan)
+    loop: _Loop | None = plan.compiled.get(__name__)
     if loop is None:
-        loop = _loops[plan] = _Loop(plan)
+        loop = plan.compiled[__name__] = _Loop(plan)
     return loop
 
 
