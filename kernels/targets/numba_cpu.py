@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 import numpy
 
 from minigrad.backends import backend_named
-from minigrad.backends.numpy_ import use_product
+from minigrad.backends.numpy_ import use_threads
 from minigrad.graph import Var
 from minigrad.kernels.cache import load_source
 from minigrad.kernels.cpu.lanes import DOUBLE, SINGLE
-from minigrad.kernels.cpu.rows import take_rows
+from minigrad.kernels.cpu.rows import joined_rows, take_rows
 from minigrad.kernels.cpu.team import run_team, threads_for
 from minigrad.kernels.cpu.weight_gradients import is_narrow, scratch_size
 from minigrad.kernels.cpu.wide import matmul
@@ -42,7 +42,7 @@ _SWEEP_COST = 20
 _MEETING, _SCRATCH, _PACKING = 10, 13, 15  # among the numbers of `numba_source`
 
 # The engine's own products, those of a Linear for instance, are as fast from now on.
-use_product(matmul)
+use_threads(matmul, joined_rows)
 namespace = backend_named("numpy").namespace
 _kept_matrices = KeptMatrices()
 

@@ -63,13 +63,28 @@ def _concat(arrays: Any, axis: int | None = 0) -> Any:
         return numpy.concatenate(arrays, axis=axis)
     shape = list(arrays[0].shape)
     shape[axis] = sum(array.shape[axis] for array in arrays)
+    if axis in (-1, len(shape) - 1) and _joined_rows is not None:
+        return _joined_rows(arrays)
     joined, _ = reused_array(tuple(shape), arrays[0].dtype)
     return numpy.concatenate(arrays, axis=axis, out=joined)
 
 
-def use_product(matmul: Callable[[Any, Any], Any]) -> None:
-    """Compute products by this function, which does what `numpy.matmul` does, from now on."""
+_joined_rows: Callable[[Any], Any] | None = None
+
+
+def use_threads(matmul: Callable[[Any, Any], Any], joined_rows: Callable[[Any], Any]) -> None:
+    """Compute products, and join large arrays along their last axis, by these functions from now on.
+
+    Parameters
+    ----------
+    matmul : callable
+        Does what `numpy.matmul` does.
+    joined_rows : callable
+        Takes arrays of one dtype that differ in their last axis alone.
+    """
+    global _joined_rows
     backend_named("numpy").namespace.matmul = matmul
+    _joined_rows = joined_rows
 
 
 def load() -> Backend:
