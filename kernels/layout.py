@@ -22,7 +22,7 @@ Take = Callable[[Any, Any], Any]
 def taken(rows: Any, index: Any) -> Any:
     """Return ``rows[index]``, with zeros where the index is negative."""
     if not len(rows):
-        return numpy.zeros((len(index), *rows.shape[1:]), rows.dtype)
+        return numpy.zeros((*index.shape, *rows.shape[1:]), rows.dtype)
     found = rows[index]
     found[index < 0] = 0
     return found
@@ -69,7 +69,7 @@ class Layout:
     def over_time(self, rows: Any, take: Take = taken) -> Any:
         """Return an array (T, N, ...) of rows (size, ...); zeros behind the lengths."""
         if self.place is not None:
-            rows = take(rows, self.place)
+            return take(rows, self.place)
         return rows.reshape(self.steps, self.count, *rows.shape[1:])
 
     @cached_property
@@ -82,12 +82,12 @@ class Layout:
 
     @cached_property
     def place(self) -> Any:
-        """Where each of the T * N rows lies, -1 for nowhere; None if each is where it was."""
+        """Shape (T, N): where each row lies, -1 for nowhere; None if each is where it was."""
         if self.index is None:
             return None
         places = numpy.full(self.steps * self.count, -1)
         places[self.index] = numpy.arange(self.size)
-        return places
+        return places.reshape(self.steps, self.count)
 
     def ordered(self, state: Any) -> Any:
         """Return a state (N, ...) block by block."""

@@ -36,13 +36,13 @@ def take_rows(rows: Any, index: Any) -> Any:
     rows : numpy.ndarray
         Shape (any number, ...).
     index : numpy.ndarray of int64
-        Shape (some number,).
+        Any shape.
     """
     size = rows[:1].nbytes
     if not rows.flags.c_contiguous or size % _WORD or not len(rows):
         return taken(rows, index)
-    found, address = reused_array((len(index), *rows.shape[1:]), rows.dtype)
-    numbers = [len(index), address_of(rows), address_of(index), address, size // _WORD]
+    found, address = reused_array((*index.shape, *rows.shape[1:]), rows.dtype)
+    numbers = [index.size, address_of(rows), address_of(index), address, size // _WORD]
     threads = threads_for(_COST * found.nbytes / _WORD)
     run_team(_take.address, threads, numpy.array(numbers, numpy.int64))
     return found

@@ -51,7 +51,7 @@ class Target(Protocol):
         """Return into how many blocks the sequences are divided."""
 
     def take_rows(self, rows: Any, index: Any) -> Any:
-        """Return ``rows[index]``, with zeros where the index is negative."""
+        """Return ``rows[index]``, with zeros where the index, of any shape, is negative."""
 
     def run_loop(
         self,

@@ -33,7 +33,7 @@ class ByNumPy:
         return max(1, min(self.number, count))
 
     def take_rows(self, rows, index):
-        found, there = np.zeros((len(index), *rows.shape[1:]), rows.dtype), index >= 0
+        found, there = np.zeros((*index.shape, *rows.shape[1:]), rows.dtype), index >= 0
         found[there] = rows[index[there]]
         return found
 
