@@ -134,7 +134,14 @@ def _measure(doing: str, tensors: list[Tensor], norm_type: float, strict: bool) 
     if not power:
         raise ArgumentError(f"{doing}: norm_type must be above 0, not {norm_type!r}")
     with no_grad(), numpy.errstate(all="ignore"):
-        wide = [t.astype(float64 if t.dtype == float64 else float32) for t in tensors]
+        wide = [t.detach().astype(float64 if t.dtype == float64 else float32) for t in tensors]
+        dtype = float64 if any(t.dtype == float64 for t in wide) else float32
+        device = tensors[0].device if tensors else None
+        if power == 2:
+            squares = _together([(t * t).sum() for t in wide], 1)
+            if _SAFE[0] < squares < _SAFE[1]:
+                root = math.sqrt(squares)
+                return _Measured(wide, 1.0, root, full((), root, dtype=dtype, device=device))
         largest = _together([elementwise.abs(t).max() for t in wide if t.size], math.inf)
         if strict and not math.isfinite(largest):
             raise GradientError(
@@ -149,10 +156,12 @@ def _measure(doing: str, tensors: list[Tensor], norm_type: float, strict: bool) 
             root = largest / scale
         else:
             root = _together([_powers(part, power).sum() for part in parts], 1) ** (1 / power)
-        dtype = float64 if any(t.dtype == float64 for t in wide) else float32
-        device = tensors[0].device if tensors else None
         norm = full((), scale * root, dtype=dtype, device=device)
     return _Measured(parts, scale, root, norm)
+
+
+# Between these, a sum of squares in float32 has lost nothing to overflow or to underflow.
+_SAFE = 1e-20, 1e30
 
 
 def _powers(x: Tensor, power: float) -> Any:
