@@ -8,7 +8,7 @@ the first ones of those of the step before it, and its rows are packed behind th
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
 
@@ -47,8 +47,6 @@ class Layout:
         Shape (N,): the sequences, block by block. None: in their order.
     present, fresh : numpy.ndarray of int64, optional
         Shape (size,). None: all rows are present, none is fresh.
-    frames : dict
-        Where a target keeps what it has found out about loops with these rows.
     """
 
     steps: int
@@ -59,7 +57,6 @@ class Layout:
     order: Any = None
     present: Any = None
     fresh: Any = None
-    frames: dict[Any, Any] = field(default_factory=dict)
 
     def rows_of(self, array: Any, take: Take = taken) -> Any:
         """Return the rows (size, ...) of an array (T, N, ...); zeros where a row is absent."""
@@ -164,16 +161,18 @@ def _packed(lengths: Any, steps: int, blocks: int) -> tuple[Any, Any, Any]:
     do not depend on it. A block is a range of that order, with its share of all rows.
     """
     count = len(lengths)
-    order = numpy.argsort(-lengths, kind="stable")
-    work = numpy.cumsum(lengths[order])
+    order = (-lengths).argsort(kind="stable")
+    lengths = lengths[order]
+    work = lengths.cumsum()
     # a sequence goes where its middle is
     shares = work[-1] * numpy.arange(1, blocks) / blocks
-    bounds = numpy.array([0, *numpy.searchsorted(work - lengths[order] / 2, shares), count])
-    there = numpy.arange(steps)[:, None] < lengths[order]
-    at, which = numpy.nonzero(there)
-    active = there.sum(axis=1)
+    bounds = numpy.array([0, *(work - lengths / 2).searchsorted(shares), count])
+    first, last = bounds[:-1, None], bounds[1:, None]
+    time = numpy.arange(steps)
+    active = count - lengths[::-1].searchsorted(time, "right")
     tables = numpy.empty((blocks, 1 + 2 * steps), numpy.int64)
     tables[:, 0] = bounds[:-1]
-    tables[:, 1::2] = numpy.cumsum(active) - active + bounds[:-1, None]
-    tables[:, 2::2] = numpy.clip(active, bounds[:-1, None], bounds[1:, None]) - bounds[:-1, None]
-    return order, tables, at * count + order[which]
+    tables[:, 1::2] = active.cumsum() - active + first
+    tables[:, 2::2] = numpy.minimum(numpy.maximum(active, first), last) - first
+    time = time[:, None]
+    return order, tables, (time * count + order)[time < lengths]

@@ -222,7 +222,10 @@ def rows_of(
 
 
 def _lengths(where: str, steps: int, count: int, lengths: Any) -> Any:
-    values = on_host(lengths)
+    if isinstance(lengths, (list, tuple)) and {*map(type, lengths)} == {int}:
+        values = numpy.array(lengths)  # as `on_host` does, but sooner
+    else:
+        values = on_host(lengths)
     if values.shape != (count,):
         raise ShapeError(
             f"{where}: lengths have shape {values.shape}; there must be one length for each of the "
@@ -236,7 +239,7 @@ def _lengths(where: str, steps: int, count: int, lengths: Any) -> Any:
             f"{where}: the length of row {wrong[0]} is {values[wrong[0]]}, but the input has {steps} "
             f"steps; lengths go from 0 to {steps}"
         )
-    return values
+    return values.astype(numpy.int64, copy=False)
 
 
 def _flags(where: str, name: str, steps: int, count: int, flags: Any) -> Any:

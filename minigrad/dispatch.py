@@ -38,7 +38,7 @@ def restore(token: Token[Any]) -> None:
     _current.reset(token)
 
 
-class interpreting(Generic[_I]):  # noqa: N801 (it is used as a function)
+class interpreting(Generic[_I]):
     """Interpret every op inside the ``with`` block by ``interpreter``.
 
     A class, since a generator takes three times as long, and every backward pass begins here.

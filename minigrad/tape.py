@@ -307,7 +307,7 @@ def is_grad_enabled() -> bool:
     return bool(getattr(dispatch.current(), "tracking", False))
 
 
-class set_grad_enabled(ContextDecorator):  # noqa: N801 (it is used as a function)
+class set_grad_enabled(ContextDecorator):
     """Record, or do not record, inside the ``with`` block. Also works as a decorator.
 
     Raises

@@ -9,11 +9,11 @@ import numpy
 
 from minigrad.evaluate import run
 from minigrad.kernels.cpu.rows import joined_rows
-from minigrad.kernels.cpu.team import run_team
+from minigrad.kernels.cpu.team import run_team, threads_for
 from minigrad.kernels.cpu.workspaces import new_workspace
 from minigrad.kernels.layout import whole_layout
 from minigrad.kernels.program import Program
-from minigrad.kernels.targets.numba_cpu import blocks, loop_of, namespace, places_of
+from minigrad.kernels.targets.numba_cpu import blocks, code_of, give, namespace
 from minigrad.reuse import address_of, reused_array
 
 __all__ = ["Runner", "joined_rows"]
@@ -38,26 +38,29 @@ class Runner:
         self, program: Program, parameters: Sequence[Any], steps: int, count: int, reverse: bool
     ) -> None:
         plan = program.loop
-        loop = loop_of(plan)
+        self.code = code_of(plan)
         values = run(
             program.once, dict(zip(program.parameters, parameters, strict=True)), namespace
         )
         self.inputs = [numpy.zeros((count, v.shape[1]), plan.dtype) for v in program.inputs]
         values.update(zip(program.inputs, self.inputs, strict=True))
         layout = whole_layout(steps, count, blocks(plan, count))
-        frame = loop.frame(layout, reverse, False)
-        self.loop, self.frame, self.reverse = loop, frame, reverse
-        self.working = new_workspace(frame.bytes)
-        kept, self.address = reused_array((frame.kept.elements,), plan.dtype)
-        self.arguments = loop.arguments(frame, self.address, self.working)
-        self.used = [layout, *loop.give(self.arguments, frame, values, True)]
-        self.starts, self.ends, _ = places_of(frame, plan.dtype, kept, self.working)
+        self.frame = frame = self.code.frame(layout, reverse, False)
+        self.reverse = reverse
+        self.threads = threads_for(layout.size * self.code.row_cost)
+        self.working = new_workspace(frame.working_bytes(layout))
+        self.elements = frame.kept_bytes(layout) // plan.dtype.itemsize
+        kept, self.address = reused_array((self.elements,), plan.dtype)
+        self.arguments = frame.arguments_for(layout, self.address, self.working)
+        self.used = [layout, *give(self.code, frame, self.arguments, values, True)]
+        self.starts, self.ends, _ = frame.places(plan.dtype, kept, self.working)
         if steps > 1:  # each run has memory of its own for what it keeps
             self.starts = [self._carried(i, place) for i, place in enumerate(self.starts)]
             self.ends = [self._carried(i, place) for i, place in enumerate(self.ends)]
-        self.at, self.shape = frame.kept.places[plan.states[0]]
+        self.at = frame.kept_at(layout, plan.states[0])
+        self.shape = steps + 1, count, plan.states[0].width
         self.positions = [
-            loop.positions[plan.read[v]] if v in plan.read else None for v in program.inputs
+            self.code.positions[plan.read[v]] if v in plan.read else None for v in program.inputs
         ]
 
     def _carried(self, number: int, place: Any) -> Any:
@@ -73,8 +76,8 @@ class Runner:
         states : sequence of array
             Shape (N, width).
         """
-        kind, frame = self.loop.dtype, self.frame
-        kept, address = reused_array((frame.kept.elements,), kind)
+        kind, frame = self.code.dtype, self.frame
+        kept, address = reused_array((self.elements,), kind)
         arguments = self.arguments + frame.in_kept * (address - self.address)
         used = []
         for position, array in zip(self.positions, inputs, strict=True):
@@ -88,7 +91,7 @@ class Runner:
                 ends[i] = numpy.ndarray(state.shape, kind, kept, state.end)
         for start, array in zip(starts, states, strict=True):
             start[...] = array
-        run_team(self.loop.entry, frame.threads, arguments)
+        run_team(self.code.entry, self.threads, arguments)
         history = numpy.ndarray(self.shape, kind, kept, self.at)
         return [history[:-1] if self.reverse else history[1:], *(end.copy() for end in ends)]
 
@@ -104,5 +107,5 @@ class Runner:
             place[...] = array
         for start, array in zip(self.starts, states, strict=True):
             start[...] = array
-        run_team(self.loop.entry, 1, self.arguments)
+        run_team(self.code.entry, 1, self.arguments)
         return [end.copy() for end in self.ends]

@@ -1,0 +1,285 @@
+"""What the runs of a compiled loop have in common: its code, and where its buffers lie in memory.
+
+Sequences of other lengths have another number of rows, in each batch. So places are linear in that
+number, and a frame fits all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy
+
+from minigrad.kernels.cache import load_source
+from minigrad.kernels.cpu.lanes import DOUBLE, SINGLE
+from minigrad.kernels.cpu.weight_gradients import is_narrow, scratch_size
+from minigrad.kernels.cpu.workspaces import Workspace
+from minigrad.kernels.emit.numba_source import FIRST, argument_order, multiplied, numba_source
+from minigrad.kernels.layout import Layout
+from minigrad.kernels.plan import Buffer, LoopPlan
+from minigrad.reuse import address_of
+from minigrad.threads import get_num_threads
+
+_REALS = {numpy.dtype("float32"): numpy.float32, numpy.dtype("float64"): numpy.float64}
+_LANES = {numpy.dtype("float32"): SINGLE.lanes, numpy.dtype("float64"): DOUBLE.lanes}
+
+_LINE = 64  # bytes: vectors that lie across two cache lines are slow
+_LINE_ROWS = 16  # so many rows of any width, of float32, end with a line
+_GAP = 9  # lines
+# What is computed for all rows of a chunk reads its matrix once for so many rows. Results do depend on
+# this number, since sums over rows are taken chunk by chunk.
+_CHUNK_ROWS = 256
+# About how many multiplications take as long as an element of a sweep.
+_SWEEP_COST = 20
+_MOST = 64  # frames that are kept
+# among the numbers of `numba_source`
+_TABLES, _PRESENT, _FRESH, _MEETING, _SIZE, _SCRATCH = 7, 8, 9, 10, 12, 13
+PACKING = 15
+
+# A number of bytes: a constant, and how many there are for each row.
+Linear = tuple[int, int]
+
+
+class State(NamedTuple):
+    """Where a state begins and ends, in bytes, and the initial one of fresh rows, if there are any."""
+
+    is_history: bool
+    shape: tuple[int, int]
+    start: int
+    end: int
+    first: int | None
+
+
+class Code:
+    """The compiled loop of a plan, and the positions of its arguments.
+
+    Attributes
+    ----------
+    entry : int
+        The address of the function.
+    positions : dict
+        Of the addresses of buffers and sums, by these; of strides by ``("stride", variable)``; of where
+        a matrix is and of its strides by ``("from", buffer)`` and the next two.
+    read, vectors : list of tuple
+        The variables, with the position of the address, and of the row stride if there is one.
+    sums : list of tuple
+        The results, with the position, the shape, and whether they are to be transposed then.
+    row_cost : int
+        About how many multiplications a row of a step takes as long as.
+    """
+
+    def __init__(self, plan: LoopPlan) -> None:
+        self.plan, self.dtype = plan, plan.dtype
+        source = numba_source(plan, _LANES[plan.dtype])
+        self.entry: int = load_source(source.text, "loop").loop.address
+        self.widths, self.order = source.widths, argument_order(plan)
+        self.matrices = multiplied(plan)
+        names = [*self.order, *plan.sums, *(("stride", v) for v in plan.read)]
+        names += [(name, b) for b in self.matrices for name in ("from", "down", "along")]
+        self.positions = {b: FIRST + len(self.widths) + i for i, b in enumerate(names)}
+        self.read = [
+            (v, self.positions[b], self.positions["stride", v]) for v, b in plan.read.items()
+        ]
+        self.vectors = [(v, self.positions[b]) for v, b in plan.fixed.items() if b.kind == "vector"]
+        self.sums = []
+        for s in plan.sums:
+            turned = s.inner > 1 and is_narrow(s.inner)
+            shape = (s.inner, s.outer) if turned else s.result.shape
+            self.sums.append((s.result, self.positions[s], shape, turned))
+        products = [p for phase in plan.phases for p in phase.products]
+        self.in_chunks = bool(plan.sums) or any(p.ahead or p.behind for p in products)
+        self.row_cost = (
+            sum(p.inner * p.width for p in products)
+            + sum(s.outer * s.inner for s in plan.sums)
+            + sum(_SWEEP_COST * s.width for phase in plan.phases for s in phase.sweeps.values())
+        )
+        self._frames: dict[Any, Frame] = {}
+
+    def frame(self, layout: Layout, reverse: bool, backward: bool) -> Frame:
+        """Return what runs with layouts like this have in common; the second time it is at hand."""
+        key = (
+            layout.steps,
+            layout.count,
+            len(layout.tables),
+            layout.index is None,
+            layout.fresh is None,
+            reverse,
+            backward,
+            get_num_threads(),
+        )
+        frame = self._frames.get(key)
+        if frame is None:
+            if len(self._frames) >= _MOST:
+                self._frames.clear()
+            frame = self._frames[key] = Frame(self, layout, reverse, backward)
+        return frame
+
+
+class Frame:
+    """What runs over so many steps and sequences have in common.
+
+    Attributes
+    ----------
+    arguments, per_row : numpy.ndarray
+        Those of the compiled function, with offsets in the place of addresses; and what there is to be
+        added for each row, unless all rows are present.
+    in_kept, in_working : numpy.ndarray
+        1 for an offset in what is kept, and in the memory that is borrowed for the run; else 0.
+    kept : dict
+        Where the buffers lie that are kept for the backward pass.
+    states : list of State
+    shares : int
+    matrices : list of tuple
+        Of each matrix: its variable, the positions of its address and of its source among the arguments,
+        how many bytes it has, and into how many parts it is divided.
+    given_away : list of tuple
+        Of each array with memory of its own: its variable, its position and its width.
+    """
+
+    def __init__(self, code: Code, layout: Layout, reverse: bool, backward: bool) -> None:
+        plan, item, steps, count = code.plan, code.dtype.itemsize, layout.steps, layout.count
+        whole, fresh = layout.index is None, layout.fresh is not None
+        blocks, threads = len(layout.tables), get_num_threads()
+        self.shares = threads if blocks == 1 and plan.columns is not None else 1
+        rows = _CHUNK_ROWS if code.in_chunks else steps * count
+        chunk = min(steps, max(1, rows // max(count, 1))) if whole else 1
+
+        stored = {
+            b: (0, b.width * item)
+            for v, b in plan.stored.items()
+            if b.kind == "stored" and v not in plan.given_away
+        }
+        histories = {
+            b: ((steps + 1) * count * b.width * item, 0) for b in plan.states if b.kind == "history"
+        }
+        self.kept, self._kept_bytes = _side_by_side({**histories, **stored})
+
+        inner: dict[Any, Linear] = {}
+        real = _REALS[code.dtype]
+        scratch = max((scratch_size(real, s.inner) for s in plan.sums), default=0) * item
+        scratch = -(-scratch // _LINE) * _LINE
+        inner["sums"] = (threads * scratch, 0)
+        for buffer in plan.scratch:
+            there = count * (chunk if buffer.kind == "ahead" else 1)
+            inner[buffer] = (there * buffer.width * item, 0)
+        for buffer in plan.states:
+            if buffer.kind == "state":
+                inner[buffer] = ((4 if fresh else 3) * count * buffer.width * item, 0)
+        parts = {}
+        line = _LINE // item
+        for buffer, product in code.matrices.items():
+            # the columns of each part are rounded up to whole vectors
+            parts[buffer] = plan.columns.parts(product) if plan.columns and self.shares > 1 else 1
+            widest = plan.columns.parts(product) if plan.columns else 1
+            width = widest * (-(-buffer.width // widest // line) * line)
+            inner[buffer] = (product.inner * width * item, 0)
+        for buffer in plan.stored.values():
+            if buffer.kind == "passing":
+                size = buffer.width * item
+                inner[buffer] = (chunk * count * size, 0) if whole else (0, size)
+        working, self._working_bytes = _side_by_side(inner)
+
+        numbers = [0] * (FIRST + len(code.widths) + len(code.positions))
+        # what differs between the layouts, and the barrier of a workspace, come with a run
+        head = [steps, count, reverse, backward, blocks, self.shares, chunk, 0, 0, 0, 0, whole]
+        head += [0, working["sums"][0], scratch, 0, *code.widths]
+        numbers[: len(head)] = head
+        self.arguments = numpy.array(numbers, numpy.int64)
+        self.per_row = numpy.zeros_like(self.arguments)
+        self.in_kept, self.in_working = self.per_row.copy(), self.per_row.copy()
+        self.in_working[_SCRATCH] = 1
+        for buffer in code.order:
+            at = code.positions[buffer]
+            if buffer in self.kept:
+                self.arguments[at], self.per_row[at] = self.kept[buffer]
+                self.in_kept[at] = 1
+            elif buffer in working:
+                self.arguments[at], self.per_row[at] = working[buffer]
+                self.in_working[at] = 1
+        if whole:  # there is only one number of rows
+            self.arguments += self.per_row * _whole_lines(layout.size)
+        self.states = []
+        for buffer in plan.states:
+            shape = count, buffer.width
+            size = count * buffer.width * item
+            if buffer.kind == "history":
+                start = self.kept[buffer][0]
+                first, last = (steps, 0) if reverse else (0, steps)
+                self.states.append(
+                    State(True, shape, start + first * size, start + last * size, None)
+                )
+            else:
+                start = working[buffer][0]
+                parked, begun = start + 2 * size, start + 3 * size if fresh else None
+                self.states.append(State(False, shape, parked, parked, begun))
+        self.matrices = [
+            (v, code.positions[b], code.positions["from", b], inner[b][0], parts[b])
+            for v, b in plan.fixed.items()
+            if b.kind == "matrix"
+        ]
+        self.given_away = [
+            (v, code.positions[b], b.width) for v, b in plan.stored.items() if v in plan.given_away
+        ]
+
+    def kept_bytes(self, layout: Layout) -> int:
+        """Return how many bytes are kept."""
+        return _at(self._kept_bytes, layout)
+
+    def working_bytes(self, layout: Layout) -> int:
+        """Return how many bytes a run borrows."""
+        return _at(self._working_bytes, layout)
+
+    def kept_at(self, layout: Layout, buffer: Buffer) -> int:
+        """Return where a buffer begins in what is kept, in bytes."""
+        return _at(self.kept[buffer], layout)
+
+    def arguments_for(self, layout: Layout, kept: int, working: Workspace) -> Any:
+        """Return the arguments of a run, for what is kept at an address."""
+        arguments = self.arguments + self.in_kept * kept + self.in_working * working.address
+        if layout.index is not None:
+            arguments += self.per_row * _whole_lines(layout.size)
+        arguments[_TABLES] = address_of(layout.tables)
+        arguments[_SIZE] = layout.size
+        arguments[_MEETING] = working.meeting
+        if layout.present is not None:
+            arguments[_PRESENT] = address_of(layout.present)
+        if layout.fresh is not None:
+            arguments[_FRESH] = address_of(layout.fresh)
+        return arguments
+
+    def places(
+        self, kind: Any, kept: Any, working: Workspace
+    ) -> tuple[list[Any], list[Any], list[Any]]:
+        """Return where states begin and end, and what fresh rows begin with, or hand over backwards."""
+        starts, ends, firsts = [], [], []
+        for state in self.states:
+            memory, skipped = (kept, 0) if state.is_history else (working.memory, working.skipped)
+            starts.append(numpy.ndarray(state.shape, kind, memory, skipped + state.start))
+            ends.append(numpy.ndarray(state.shape, kind, memory, skipped + state.end))
+            if state.first is not None:
+                firsts.append(numpy.ndarray(state.shape, kind, memory, skipped + state.first))
+        return starts, ends, firsts
+
+
+def _whole_lines(rows: int) -> int:
+    """Return a number of rows that, however wide they are, end with a cache line."""
+    return -(-rows // _LINE_ROWS) * _LINE_ROWS
+
+
+def _at(place: Linear, layout: Layout) -> int:
+    return place[0] + place[1] * _whole_lines(layout.size)
+
+
+def _side_by_side(sizes: Mapping[Any, Linear]) -> tuple[dict[Any, Linear], Linear]:
+    """Return where buffers of so many bytes begin, each on a cache line, and how many there are.
+
+    Between them some lines are left free: buffers whose distance is a multiple of a page get into each
+    other's way in the first-level cache.
+    """
+    total, per_row, starts = 0, 0, {}
+    for name, (size, row) in sizes.items():
+        starts[name] = (total, per_row)
+        total += (-(-size // _LINE) + _GAP) * _LINE
+        per_row += row
+    return starts, (total, per_row)
