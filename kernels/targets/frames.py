@@ -65,6 +65,8 @@ class Code:
         The variables, with the position of the address, and of the row stride if there is one.
     sums : list of tuple
         The results, with the position, the shape, and whether they are to be transposed then.
+    matrix_bytes : int
+        Of all matrices together.
     row_cost : int
         About how many multiplications a row of a step takes as long as.
     """
@@ -89,6 +91,7 @@ class Code:
             self.sums.append((s.result, self.positions[s], shape, turned))
         products = [p for phase in plan.phases for p in phase.products]
         self.in_chunks = bool(plan.sums) or any(p.ahead or p.behind for p in products)
+        self.matrix_bytes = sum(p.inner * p.width for p in products) * self.dtype.itemsize
         self.row_cost = (
             sum(p.inner * p.width for p in products)
             + sum(s.outer * s.inner for s in plan.sums)

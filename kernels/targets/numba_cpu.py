@@ -24,8 +24,10 @@ from minigrad.threads import get_num_threads
 
 __all__ = ["blocks", "code_of", "give", "kept_rows", "namespace", "run_loop", "take_rows"]
 
-# Fewer rows than this for each thread: threads share columns, so that a product has more rows.
-_FEW_ROWS = 8
+# Fewer rows than this for each thread: threads share columns, so that a product has more rows. Matrices
+# that do not fit into a core's own cache are worth it for more rows, since each thread reads only a part.
+_FEW_ROWS, _FEW_ROWS_OF_LARGE = 8, 12
+_LARGE = 1 << 21  # bytes
 
 # The engine's own products, those of a Linear for instance, are as fast from now on.
 use_threads(matmul, joined_rows)
@@ -36,8 +38,10 @@ _kept_matrices = KeptMatrices()
 def blocks(plan: LoopPlan, count: int) -> int:
     """Return into how many blocks the sequences are divided: 1 if the threads share columns."""
     threads = get_num_threads()
-    if plan.columns is not None and count < _FEW_ROWS * threads:
-        return 1
+    if plan.columns is not None:
+        is_large = code_of(plan).matrix_bytes > _LARGE
+        if count < (_FEW_ROWS_OF_LARGE if is_large else _FEW_ROWS) * threads:
+            return 1
     return max(1, min(threads, count))
 
 
