@@ -70,6 +70,12 @@ class Layout:
         return rows.reshape(self.steps, self.count, *rows.shape[1:])
 
     @cached_property
+    def kind(self) -> tuple[int, int, int, bool, bool]:
+        """T, N, the number of blocks, whether all rows are there, and whether some are fresh."""
+        whole, fresh = self.index is None, self.fresh is not None
+        return self.steps, self.count, len(self.tables), whole, fresh
+
+    @cached_property
     def source(self) -> Any:
         """Which of the T * N rows lies at each place, -1 for none; None if each is where it was."""
         if self.present is None:

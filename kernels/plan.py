@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal
 
 from minigrad.dtypes import bool_
@@ -201,6 +202,15 @@ class LoopPlan:
     given_away: frozenset[Var]
     sums: tuple[PlacedSum, ...]
     compiled: dict[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def kept(self) -> tuple[Buffer, ...]:
+        """The histories of states, and what is stored and not given away."""
+        stored = (b for v, b in self.stored.items() if v not in self.given_away)
+        return (
+            *(b for b in self.states if b.kind == "history"),
+            *(b for b in stored if b.kind == "stored"),
+        )
 
 
 def plan_loop(

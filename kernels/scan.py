@@ -179,7 +179,7 @@ def scan(
         results = _eager_loop(step, names, len(inputs), len(states), arguments, reverse, rows)
     else:
         tracked = getattr(interpreter, "tracking", False)
-        wanted = tuple(i for i, t in enumerate(arguments) if tracked and t._tracked)
+        wanted = tuple([i for i, t in enumerate(arguments) if tracked and t._tracked])
         program = None
         if compile == "require" or os.environ.get("MINIGRAD_COMPILE") != "0":
             nothing = 0 in (steps, count) or (rows is not None and rows.nobody)

@@ -153,11 +153,8 @@ class Recurrent(CellLayer):
             ``checkpoint_every`` is not positive or given with ``reset``.
         """
         streams = None
-        if (
-            is_plain()
-            and not self.batch_first
-            and not any(option is not None for option in (lengths, mask, reset, checkpoint_every))
-        ):
+        whole = lengths is None and mask is None and reset is None and checkpoint_every is None
+        if whole and not self.batch_first and is_plain():
             streams = _streams_of(self)
             found = streams.run(self, input, hx, whole=True)
             if found is not None:
@@ -170,21 +167,23 @@ class Recurrent(CellLayer):
                 f"{name}: lengths are for a batch, and the input is a single sequence of shape "
                 f"{input.shape}; cut it instead: input[:length]"
             )
-        given = {"mask": mask, "reset": reset}
-        flags = {key: asarray(flag) for key, flag in given.items() if flag is not None}
-        for key, flag in flags.items():
-            if flag.shape != input.shape[:-1]:
-                raise ShapeError(
-                    f"{name}: {key} has shape {flag.shape}; it must be {input.shape[:-1]}, one flag "
-                    "for each step of the input"
-                )
 
         def time_first(t: Tensor) -> Tensor:
             first: Tensor = self._swapped(t) if batched else expand_dims(t, 1)
             return first
 
+        flags = {}
+        for key, given in () if whole else (("mask", mask), ("reset", reset)):
+            if given is None:
+                continue
+            flag = asarray(given)
+            if flag.shape != input.shape[:-1]:
+                raise ShapeError(
+                    f"{name}: {key} has shape {flag.shape}; it must be {input.shape[:-1]}, one flag "
+                    "for each step of the input"
+                )
+            flags[key] = time_first(flag)
         x = time_first(input)
-        flags = {key: time_first(flag) for key, flag in flags.items()}
         runs = self.num_layers * len(self._directions)
         leading = (runs, x.shape[1]) if batched else (runs,)
         starts: Iterator[Sequence[Tensor]]

@@ -101,16 +101,7 @@ class Code:
 
     def frame(self, layout: Layout, reverse: bool, backward: bool) -> Frame:
         """Return what runs with layouts like this have in common; the second time it is at hand."""
-        key = (
-            layout.steps,
-            layout.count,
-            len(layout.tables),
-            layout.index is None,
-            layout.fresh is None,
-            reverse,
-            backward,
-            get_num_threads(),
-        )
+        key = layout.kind, reverse, backward, get_num_threads()
         frame = self._frames.get(key)
         if frame is None:
             if len(self._frames) >= _MOST:
@@ -148,15 +139,13 @@ class Frame:
         rows = _CHUNK_ROWS if code.in_chunks else steps * count
         chunk = min(steps, max(1, rows // max(count, 1))) if whole else 1
 
-        stored = {
-            b: (0, b.width * item)
-            for v, b in plan.stored.items()
-            if b.kind == "stored" and v not in plan.given_away
-        }
-        histories = {
-            b: ((steps + 1) * count * b.width * item, 0) for b in plan.states if b.kind == "history"
-        }
-        self.kept, self._kept_bytes = _side_by_side({**histories, **stored})
+        before = (steps + 1) * count
+        self.kept, self._kept_bytes = _side_by_side(
+            {
+                b: (before * b.width * item, 0) if b.kind == "history" else (0, b.width * item)
+                for b in plan.kept
+            }
+        )
 
         inner: dict[Any, Linear] = {}
         real = _REALS[code.dtype]
@@ -200,8 +189,10 @@ class Frame:
             elif buffer in working:
                 self.arguments[at], self.per_row[at] = working[buffer]
                 self.in_working[at] = 1
-        if whole:  # there is only one number of rows
+        self.tables = layout.tables
+        if whole:  # there is only one number of rows, and one table
             self.arguments += self.per_row * _whole_lines(layout.size)
+            self.arguments[_TABLES], self.arguments[_SIZE] = address_of(self.tables), layout.size
         self.states = []
         for buffer in plan.states:
             shape = count, buffer.width
@@ -242,8 +233,7 @@ class Frame:
         arguments = self.arguments + self.in_kept * kept + self.in_working * working.address
         if layout.index is not None:
             arguments += self.per_row * _whole_lines(layout.size)
-        arguments[_TABLES] = address_of(layout.tables)
-        arguments[_SIZE] = layout.size
+            arguments[_TABLES], arguments[_SIZE] = address_of(layout.tables), layout.size
         arguments[_MEETING] = working.meeting
         if layout.present is not None:
             arguments[_PRESENT] = address_of(layout.present)

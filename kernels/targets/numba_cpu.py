@@ -139,9 +139,14 @@ def give(code: Code, frame: Frame, arguments: Any, values: Mapping[Var, Any], ke
     return used
 
 
-def kept_rows(plan: LoopPlan, layout: Layout, kept: Any, buffer: Buffer) -> Any:
-    """Return what was kept of a buffer; see `minigrad.kernels.targets.planned.Target`."""
-    code = code_of(plan)
-    rows = (layout.steps + 1, layout.count) if buffer.kind == "history" else (layout.size,)
-    at = code.frame(layout, False, False).kept_at(layout, buffer)
-    return numpy.ndarray((*rows, buffer.width), code.dtype, kept, at)
+def kept_rows(
+    plan: LoopPlan, layout: Layout, kept: Any, buffers: Sequence[Buffer]
+) -> dict[Buffer, Any]:
+    """Return what was kept of buffers; see `minigrad.kernels.targets.planned.Target`."""
+    code, steps, size = code_of(plan), (layout.steps + 1, layout.count), (layout.size,)
+    frame, found = code.frame(layout, False, False), {}
+    for buffer in buffers:
+        shape = *(steps if buffer.kind == "history" else size), buffer.width
+        at = frame.kept_at(layout, buffer)
+        found[buffer] = numpy.ndarray(shape, code.dtype, kept, at)
+    return found

@@ -84,8 +84,10 @@ class Target(Protocol):
             Whether to keep for another run what is made of vectors and matrices.
         """
 
-    def kept_rows(self, plan: LoopPlan, layout: Layout, kept: Any, buffer: Buffer) -> Any:
-        """Return what a run has kept of a buffer.
+    def kept_rows(
+        self, plan: LoopPlan, layout: Layout, kept: Any, buffers: Sequence[Buffer]
+    ) -> Mapping[Buffer, Any]:
+        """Return what a run has kept of buffers.
 
         Parameters
         ----------
@@ -93,7 +95,7 @@ class Target(Protocol):
             Those of the run.
         kept
             From it.
-        buffer : Buffer
+        buffers : sequence of Buffer
             Of a state with a history: (T + 1, N, width), in the order of time. Of what is stored and not
             given away: (size, width), zero in absent rows.
         """
@@ -139,10 +141,12 @@ def forward(
         keep=program.backward is None,
     )
     if program.broken:
-        rows = target.kept_rows(plan, layout, found.kept, plan.stored[program.outputs[0]])
+        stored = plan.stored[program.outputs[0]]
+        rows = target.kept_rows(plan, layout, found.kept, [stored])[stored]
         output = layout.over_time(rows, target.take_rows)
     else:
-        history = target.kept_rows(plan, layout, found.kept, plan.states[0])
+        first = plan.states[0]
+        history = target.kept_rows(plan, layout, found.kept, [first])[first]
         output = history[:-1] if reverse else history[1:]
     finals = [layout.unordered(f) for f in found.finals]
     return (output, *finals, found.kept)
@@ -195,7 +199,8 @@ def adjoint(
     whole = layout.index is None
     for var, array in found.given_away.items():
         values[var] = array.reshape(layout.size, -1) if whole else array
-    values.update(_stored(target, plan, layout, found.kept))
+    if plan.kept:
+        values.update(_stored(plan, target.kept_rows(plan, layout, found.kept, plan.kept)))
     values.update(found.sums)
     values.update(_behind(m, program, values, layout))
     wanted = {}
@@ -285,10 +290,11 @@ def _kept(
 ) -> dict[Var, Any]:
     """Return what the loop has kept, by variable."""
     plan = program.loop
-    values = _stored(target, plan, layout, kept)
+    found = target.kept_rows(plan, layout, kept, plan.kept)
+    values = _stored(plan, found)
     for k, state in enumerate(plan.states):
-        if state.kind == "history":
-            history = target.kept_rows(plan, layout, kept, state)
+        if state in found:
+            history = found[state]
             low, high = layout.rows_of(history[:-1]), layout.rows_of(history[1:])
             values[program.states[k]], values[program.outputs[k]] = (
                 (high, low) if reverse else (low, high)
@@ -296,14 +302,13 @@ def _kept(
     return values
 
 
-def _stored(target: Target, plan: LoopPlan, layout: Layout, kept: Any) -> dict[Var, Any]:
-    """Return what a loop has stored and not given away, by variable."""
-    values = {}
-    for var, buffer in plan.stored.items():
-        if buffer.kind == "stored" and var not in plan.given_away:
-            array = target.kept_rows(plan, layout, kept, buffer)
-            values[var] = array != 0 if var.dtype == bool_ else array
-    return values
+def _stored(plan: LoopPlan, found: Mapping[Buffer, Any]) -> dict[Var, Any]:
+    """Return what a loop has stored and kept, by variable."""
+    return {
+        v: found[b] != 0 if v.dtype == bool_ else found[b]
+        for v, b in plan.stored.items()
+        if b in found
+    }
 
 
 def _for_rows(nodes: Sequence[Node], traced: int, rows: int) -> list[Node]:

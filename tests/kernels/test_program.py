@@ -37,8 +37,8 @@ class ByNumPy:
         found[there] = rows[index[there]]
         return found
 
-    def kept_rows(self, plan, layout, kept, buffer):
-        return kept[buffer]
+    def kept_rows(self, plan, layout, kept, buffers):
+        return kept
 
     def run_loop(self, plan, layout, values, initial, *, reverse, backward, keep):
         self.kept.append((backward, keep))
