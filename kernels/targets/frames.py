@@ -6,13 +6,14 @@ number, and a frame fits all of them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, TypeVar
 
 import numpy
 
 from minigrad.kernels.cache import load_source
 from minigrad.kernels.cpu.lanes import DOUBLE, SINGLE
+from minigrad.kernels.cpu.pace import Pace
 from minigrad.kernels.cpu.weight_gradients import is_narrow, scratch_size
 from minigrad.kernels.cpu.workspaces import Workspace
 from minigrad.kernels.emit.numba_source import FIRST, argument_order, multiplied, numba_source
@@ -37,6 +38,7 @@ _MOST = 64  # frames that are kept
 _TABLES, _PRESENT, _FRESH, _MEETING, _SIZE, _SCRATCH = 7, 8, 9, 10, 12, 13
 PACKING = 15
 
+_T = TypeVar("_T")
 # A number of bytes: a constant, and how many there are for each row.
 Linear = tuple[int, int]
 
@@ -98,16 +100,44 @@ class Code:
             + sum(_SWEEP_COST * s.width for phase in plan.phases for s in phase.sweeps.values())
         )
         self._frames: dict[Any, Frame] = {}
+        self._paces: dict[Any, Pace] = {}
+        self._kept: dict[Any, tuple[dict[Buffer, Linear], Linear]] = {}
 
-    def frame(self, layout: Layout, reverse: bool, backward: bool) -> Frame:
+    def kept(self, layout: Layout) -> tuple[dict[Buffer, Linear], Linear]:
+        """Return where the buffers lie that are kept for the backward pass, and how large it all is."""
+        before, item = (layout.steps + 1) * layout.count, self.dtype.itemsize
+
+        def places() -> tuple[dict[Buffer, Linear], Linear]:
+            return _side_by_side(
+                {
+                    b: (before * b.width * item, 0) if b.kind == "history" else (0, b.width * item)
+                    for b in self.plan.kept
+                }
+            )
+
+        return _remembered(self._kept, before, places)
+
+    def pace(self, layout: Layout, reverse: bool) -> Pace:
+        """Return how fast runs with layouts like this have been."""
+        return _remembered(self._paces, (layout.kind, reverse, get_num_threads()), Pace)
+
+    def frame(self, layout: Layout, reverse: bool, backward: bool, threads: int) -> Frame:
         """Return what runs with layouts like this have in common; the second time it is at hand."""
-        key = layout.kind, reverse, backward, get_num_threads()
-        frame = self._frames.get(key)
-        if frame is None:
-            if len(self._frames) >= _MOST:
-                self._frames.clear()
-            frame = self._frames[key] = Frame(self, layout, reverse, backward)
-        return frame
+        return _remembered(
+            self._frames,
+            (layout.kind, reverse, backward, threads),
+            lambda: Frame(self, layout, reverse, backward, threads),
+        )
+
+
+def _remembered(known: dict[Any, _T], key: Any, make: Callable[[], _T]) -> _T:
+    """Return what is known by a key; it is made if it is not there."""
+    found = known.get(key)
+    if found is None:
+        if len(known) >= _MOST:
+            known.clear()
+        found = known[key] = make()
+    return found
 
 
 class Frame:
@@ -131,22 +161,17 @@ class Frame:
         Of each array with memory of its own: its variable, its position and its width.
     """
 
-    def __init__(self, code: Code, layout: Layout, reverse: bool, backward: bool) -> None:
+    def __init__(
+        self, code: Code, layout: Layout, reverse: bool, backward: bool, threads: int
+    ) -> None:
         plan, item, steps, count = code.plan, code.dtype.itemsize, layout.steps, layout.count
         whole, fresh = layout.index is None, layout.fresh is not None
-        blocks, threads = len(layout.tables), get_num_threads()
+        blocks = len(layout.tables)
         self.shares = threads if blocks == 1 and plan.columns is not None else 1
         rows = _CHUNK_ROWS if code.in_chunks else steps * count
         chunk = min(steps, max(1, rows // max(count, 1))) if whole else 1
 
-        before = (steps + 1) * count
-        self.kept, self._kept_bytes = _side_by_side(
-            {
-                b: (before * b.width * item, 0) if b.kind == "history" else (0, b.width * item)
-                for b in plan.kept
-            }
-        )
-
+        self.kept, self._kept_bytes = code.kept(layout)
         inner: dict[Any, Linear] = {}
         real = _REALS[code.dtype]
         scratch = max((scratch_size(real, s.inner) for s in plan.sums), default=0) * item
@@ -218,15 +243,11 @@ class Frame:
 
     def kept_bytes(self, layout: Layout) -> int:
         """Return how many bytes are kept."""
-        return _at(self._kept_bytes, layout)
+        return bytes_at(self._kept_bytes, layout)
 
     def working_bytes(self, layout: Layout) -> int:
         """Return how many bytes a run borrows."""
-        return _at(self._working_bytes, layout)
-
-    def kept_at(self, layout: Layout, buffer: Buffer) -> int:
-        """Return where a buffer begins in what is kept, in bytes."""
-        return _at(self.kept[buffer], layout)
+        return bytes_at(self._working_bytes, layout)
 
     def arguments_for(self, layout: Layout, kept: int, working: Workspace) -> Any:
         """Return the arguments of a run, for what is kept at an address."""
@@ -260,7 +281,8 @@ def _whole_lines(rows: int) -> int:
     return -(-rows // _LINE_ROWS) * _LINE_ROWS
 
 
-def _at(place: Linear, layout: Layout) -> int:
+def bytes_at(place: Linear, layout: Layout) -> int:
+    """Return a number of bytes, for the rows of a layout."""
     return place[0] + place[1] * _whole_lines(layout.size)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from time import perf_counter
 from typing import Any
 
 import numpy
@@ -16,7 +17,7 @@ from minigrad.kernels.cpu.wide import matmul
 from minigrad.kernels.cpu.workspaces import borrow, give_back
 from minigrad.kernels.layout import Layout
 from minigrad.kernels.plan import Buffer, LoopPlan
-from minigrad.kernels.targets.frames import PACKING, Code, Frame
+from minigrad.kernels.targets.frames import PACKING, Code, Frame, bytes_at
 from minigrad.kernels.targets.matrices import KeptMatrices
 from minigrad.kernels.targets.planned import Run
 from minigrad.reuse import address_of, reused_array
@@ -65,7 +66,10 @@ def run_loop(
 ) -> Run:
     """Run the loop; see `minigrad.kernels.targets.planned.Target`."""
     code = code_of(plan)
-    kind, frame = code.dtype, code.frame(layout, reverse, backward)
+    kind, rows = code.dtype, layout.size
+    threads, pace = threads_for(rows * code.row_cost), code.pace(layout, reverse)
+    alone = threads == 1 or pace.goes_alone(rows)
+    frame = code.frame(layout, reverse, backward, 1 if alone else threads)
     working = borrow(frame.working_bytes(layout))
     kept, address = None, 0
     if frame.kept:
@@ -73,9 +77,9 @@ def run_loop(
     arguments = frame.arguments_for(layout, address, working)
     used = give(code, frame, arguments, values, keep)
     given_away, sums = {}, {}
-    rows = (layout.steps, layout.count) if layout.index is None else (layout.size,)
+    leading = (layout.steps, layout.count) if layout.index is None else (rows,)
     for var, position, width in frame.given_away:
-        given_away[var], arguments[position] = reused_array((*rows, width), kind)
+        given_away[var], arguments[position] = reused_array((*leading, width), kind)
     for var, position, shape, turned in code.sums:
         array, arguments[position] = reused_array(shape, kind)
         sums[var] = array.T if turned else array
@@ -84,7 +88,10 @@ def run_loop(
         start[...] = state
     for first, state in zip(firsts, initial, strict=False):
         first[...] = 0 if backward else state
-    run_team(code.entry, threads_for(layout.size * code.row_cost), arguments)
+    start = perf_counter()
+    run_team(code.entry, 1 if alone else threads, arguments)
+    if threads > 1:
+        pace.note(alone, rows, perf_counter() - start)
     del used
     finals = [end.copy() for end in ends]
     released = [first.copy() for first in firsts] if backward else []
@@ -144,9 +151,9 @@ def kept_rows(
 ) -> dict[Buffer, Any]:
     """Return what was kept of buffers; see `minigrad.kernels.targets.planned.Target`."""
     code, steps, size = code_of(plan), (layout.steps + 1, layout.count), (layout.size,)
-    frame, found = code.frame(layout, False, False), {}
+    (places, _), found = code.kept(layout), {}
     for buffer in buffers:
         shape = *(steps if buffer.kind == "history" else size), buffer.width
-        at = frame.kept_at(layout, buffer)
+        at = bytes_at(places[buffer], layout)
         found[buffer] = numpy.ndarray(shape, code.dtype, kept, at)
     return found

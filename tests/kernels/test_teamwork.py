@@ -9,6 +9,7 @@ import minigrad as mg
 from minigrad import nn, reuse
 from minigrad.kernels import scan
 from minigrad.kernels.cpu import pack, packing, product, team, weight_gradients, wide, workspaces
+from minigrad.kernels.cpu.pace import Pace
 from minigrad.kernels.targets import numba_cpu
 
 GUARD = 12345
@@ -22,6 +23,7 @@ def threads(monkeypatch):
     """Use a team for any piece of work, however small."""
     for module in (packing, numba_cpu):
         monkeypatch.setattr(module, "threads_for", lambda operations: mg.get_num_threads())
+    monkeypatch.setattr(Pace, "goes_alone", lambda pace, rows: False)
     before = mg.get_num_threads()
     yield mg.set_num_threads
     mg.set_num_threads(before)
