@@ -140,7 +140,7 @@ class Module:
                 continue
             if isinstance(value, _MEMBERS):
                 yield name, value
-            elif isinstance(value, (list, tuple, dict)):
+            elif isinstance(value, (list, tuple, dict)) and not _holds_nothing(value):
                 for inner, member in _followed(value, name, ()):
                     if named is None:
                         named = {id(value) for _, value in attributes}
@@ -339,9 +339,10 @@ class Module:
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients of all parameters, or replace them by zeros."""
-        for parameter in self.parameters():
-            if parameter.grad is not None:
-                parameter.grad = None if set_to_none else zeros_like(parameter.grad)
+        for _, _, members in _walk(self, "", set(), ()):
+            for _, member in members:
+                if isinstance(member, Parameter) and member.grad is not None:
+                    member.grad = None if set_to_none else zeros_like(member.grad)
 
     def apply(self, fn: Callable[[Module], Any]) -> Self:
         """Call ``fn`` on every module inside, then on this one, and return this module.
@@ -524,11 +525,14 @@ def _followed(value: Any, name: str, above: tuple[int, ...]) -> Iterator[tuple[s
     if isinstance(value, _MEMBERS):
         yield name, value
     elif isinstance(value, (list, tuple, dict)) and id(value) not in above:
-        if _PLAIN.issuperset(map(type, value.values() if isinstance(value, dict) else value)):
-            return
         for key, item in value.items() if isinstance(value, dict) else enumerate(value):
             if type(item) not in _PLAIN:
                 yield from _followed(item, f"{name}.{key}", (*above, id(value)))
+
+
+def _holds_nothing(value: Any) -> bool:
+    """Say whether all that a list, tuple or dict holds is plain. It is soon said, and often so."""
+    return _PLAIN.issuperset(map(type, value.values() if isinstance(value, dict) else value))
 
 
 def _walk(
