@@ -116,6 +116,26 @@ def test_results_do_not_depend_on_the_number_of_threads():
     assert found[0] == found[1] == found[2]
 
 
+@pytest.mark.parametrize("options", [{}, {"lengths": [4, 9, 0, 7, 2]}, {"reverse": True}])
+def test_what_is_read_may_be_a_slice_of_columns(options):
+    """So are the gradients of outputs that are concatenated. Here, no slice begins on a cache line."""
+    params = {
+        name: mg.randn(*shape, dtype="float64", requires_grad=True)
+        for name, shape in nn.cells.gru.initial_parameters(3, 21).items()
+    }
+    whole = mg.randn(9, 5, 8, dtype="float64", requires_grad=True)
+    h, weight = mg.randn(5, 21, dtype="float64"), mg.randn(9, 5, 50, dtype="float64")
+    found = []
+    for way in ("require", "never"):
+        one, _ = scan(nn.cells.gru, whole[..., 1:4], h, params, compile=way, **options)
+        two, _ = scan(nn.cells.gru, whole[..., 5:], h, params, compile=way, **options)
+        joined = mg.concat([whole, one, two], axis=-1)
+        gradients = mg.grad(mg.sum(joined * weight), [whole, *params.values()])
+        found.append([joined.detach().numpy(), *(g.numpy() for g in gradients)])
+    for a, b in zip(*found, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
+
+
 def test_results_with_lengths_do_not_depend_on_the_number_of_threads():
     params = {
         name: mg.randn(*shape, dtype="float64", requires_grad=True)

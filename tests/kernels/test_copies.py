@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 
 import minigrad as mg
 from minigrad.kernels.cpu import rows
+from minigrad.kernels.cpu.team import run_team
 from minigrad.kernels.layout import taken
+from minigrad.kernels.targets import numba_cpu
 
 kinds = st.sampled_from(["float16", "float32", "float64"])
 widths = st.one_of(st.integers(0, 40), st.just(131))
@@ -45,6 +47,21 @@ def test_arrays_are_joined_side_by_side(kind, steps, count, columns):
     rng = np.random.default_rng(0)
     parts = [rng.normal(size=(steps, count, width)).astype(kind) for width in columns]
     np.testing.assert_array_equal(rows.joined_rows(parts), np.concatenate(parts, axis=-1))
+
+
+def test_the_engine_joins_large_arrays_on_the_team(monkeypatch):
+    assert numba_cpu.joined_rows is rows.joined_rows  # which it is from the first loop on
+    calls = []
+    monkeypatch.setattr(rows, "run_team", lambda *given: calls.append(run_team(*given)))
+    a, b = (mg.randn(300, 7, width, requires_grad=True) for width in (128, 64))
+    joined = mg.concat([a, b], axis=-1)
+    assert len(calls) == 1
+    expected = np.concatenate([a.detach().numpy(), b.detach().numpy()], axis=-1)
+    np.testing.assert_array_equal(joined.detach().numpy(), expected)
+    weight = mg.randn(*joined.shape)
+    (joined * weight).sum().backward()
+    np.testing.assert_array_equal(a.grad.numpy(), weight.numpy()[..., :128])
+    np.testing.assert_array_equal(b.grad.numpy(), weight.numpy()[..., 128:])
 
 
 def test_rows_that_do_not_lie_in_one_piece():

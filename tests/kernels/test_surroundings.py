@@ -91,6 +91,38 @@ def test_closures_defaults_and_attributes_are_seen():
     assert None not in seen
 
 
+def by_default(x, h, *, by=1.0, depth=2):
+    return h + sum(x * by * SCALE for _ in range(depth))
+
+
+def other(x, h, *, by=1.0, depth=2):
+    return h * by * SCALE * depth
+
+
+def test_what_is_remembered_of_a_function_of_a_module_is_looked_at_again(monkeypatch):
+    """Such a function is walked through only if one of these has changed."""
+    seen = [surroundings_of(by_default)]
+    assert surroundings_of(by_default) == seen[0] is not None
+    monkeypatch.setitem(globals(), "SCALE", 2.0)
+    seen.append(surroundings_of(by_default))
+    monkeypatch.setitem(globals(), "range", lambda depth: ())  # hides the one of Python
+    seen.append(surroundings_of(by_default))
+    monkeypatch.delitem(globals(), "range")
+    monkeypatch.setitem(by_default.__kwdefaults__, "by", 2.0)
+    seen.append(surroundings_of(by_default))
+    monkeypatch.setitem(by_default.__kwdefaults__, "more", 2.0)
+    seen.append(surroundings_of(by_default))
+    monkeypatch.setattr(by_default, "__code__", other.__code__)
+    seen.append(surroundings_of(by_default))
+    monkeypatch.setattr(by_default, "note", 1, raising=False)
+    seen.append(surroundings_of(by_default))
+    monkeypatch.setitem(globals(), "SCALE", [2.0])
+    assert surroundings_of(by_default) is None
+    assert len(set(seen)) == len(seen)
+    monkeypatch.undo()
+    assert surroundings_of(by_default) == seen[0]
+
+
 def reading(value):
     return lambda x, h: h + sum(x * value for _ in range(2))
 
