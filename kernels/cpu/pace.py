@@ -20,7 +20,6 @@ class Pace:
 
     def __init__(self) -> None:
         self._runs = 0
-        self._was_alone = False
         self._seconds: list[float | None] = [None, None]  # for each row: on a team, alone
 
     def goes_alone(self, rows: int) -> bool:
@@ -41,12 +40,10 @@ class Pace:
     def note(self, alone: bool, rows: int, seconds: float) -> None:
         """Remember how long a run took.
 
-        The first one that is done another way does not count, since its data came from the cache of
-        another core; one that is long counts for little, since something else may have run.
+        A longer one than before counts for little: something else may have run, or its data have come
+        from the cache of another core, as of the first run that is done another way.
         """
-        if alone == self._was_alone:
-            found, known = seconds / max(rows, 1), self._seconds[alone]
-            if known is not None and found > known:
-                found = (3 * known + found) / 4
-            self._seconds[alone] = found
-        self._was_alone = alone
+        found, known = seconds / max(rows, 1), self._seconds[alone]
+        if known is not None and found > known:
+            found = (3 * known + found) / 4
+        self._seconds[alone] = found
