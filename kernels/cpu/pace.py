@@ -45,5 +45,5 @@ class Pace:
         """
         found, known = seconds / max(rows, 1), self._seconds[alone]
         if known is not None and found > known:
-            found = (3 * known + found) / 4
+            found = (15 * known + found) / 16
         self._seconds[alone] = found

@@ -46,7 +46,7 @@ def test_a_change_is_noticed_within_some_periods():
 def test_a_single_long_run_changes_nothing():
     known = pace.Pace()
     choices(known, PERIOD, on_team=100, alone=150)
-    known.note(False, ROWS, 250e-6)
+    known.note(False, ROWS, 800e-6)
     assert not known.goes_alone(ROWS)
 
 
