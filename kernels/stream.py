@@ -12,8 +12,11 @@ from minigrad.dtypes import get_default_dtype
 from minigrad.kernels.cell import Step
 from minigrad.kernels.compile import program_of
 from minigrad.kernels.normalize import Refusal
+from minigrad.kernels.rows import Rows
 from minigrad.kernels.scan import traced_step
 from minigrad.kernels.surroundings import surroundings_of
+from minigrad.kernels.targets import planned
+from minigrad.kernels.trace import name_of
 from minigrad.tensor import Tensor
 from minigrad.threads import get_num_threads
 
@@ -40,6 +43,8 @@ class Stream:
     steps : int, optional
     reverse : bool
         Go through time backwards.
+    broken : bool
+        Whether sequences may have lengths.
 
     Raises
     ------
@@ -56,6 +61,7 @@ class Stream:
         parameters: Mapping[str, Tensor],
         steps: int | None,
         reverse: bool = False,
+        broken: bool = False,
     ) -> None:
         if inputs[0].device != "cpu":
             raise Refusal("its arrays are not on the CPU")
@@ -63,11 +69,12 @@ class Stream:
         xs = [(t.shape[first:], t.dtype) for t in inputs]
         ss = [(t.shape, t.dtype) for t in states]
         specs = {name: (p.shape, p.dtype) for name, p in parameters.items()}
+        self.where = f"scan of step {name_of(step)!r}"  # what messages begin with
         self._surroundings = surroundings_of(step)
         if self._surroundings is None:
             raise Refusal("its step may change unseen")
         self._dtype = get_default_dtype()
-        self._program = program_of(step, traced_step(step, xs, ss, specs), None, False)
+        self._program = program_of(step, traced_step(step, xs, ss, specs), None, broken)
         if self._program.before or 0 in (steps, states[0].shape[0]):
             raise Refusal("something is computed before the loop, or nothing at all")
         self._steps, self._count, self._reverse = steps, states[0].shape[0], reverse
@@ -85,11 +92,18 @@ class Stream:
 
         self._time, self._threads = memory.latest_write, get_num_threads()
         self._parameters = parameters
+        if self._program.broken:  # its target looks by itself whether the parameters have changed
+            return
         sizes = self._steps or 1, self._count
         self._runner = Runner(self._program, parameters, *sizes, self._reverse)
 
     def take(
-        self, step: Step, inputs: Sequence[Any], states: Sequence[Any], parameters: list[Any]
+        self,
+        step: Step,
+        inputs: Sequence[Any],
+        states: Sequence[Any],
+        parameters: list[Any],
+        rows: Rows | None = None,
     ) -> list[Any] | None:
         """Return arrays: the outputs, unless it is a single step, and the new states.
 
@@ -99,6 +113,8 @@ class Stream:
             The one that the stream was made for.
         inputs, states, parameters : sequence of array
             Of the shapes and dtypes that the stream was made for.
+        rows : Rows, optional
+            Which rows take part in which step, as arrays; None if all do.
 
         Returns
         -------
@@ -110,6 +126,8 @@ class Stream:
         try:
             if self._is_changed(step):
                 return None
+            if self._program.broken:
+                return self._run_broken([*inputs, *states, *parameters], rows)
             if (
                 self._time != memory.latest_write
                 or self._threads != get_num_threads()
@@ -120,6 +138,12 @@ class Stream:
             return take(inputs, states)
         finally:
             self._lock.release()
+
+    def _run_broken(self, arrays: Sequence[Any], rows: Rows | None) -> list[Any]:
+        from minigrad.kernels.targets import numba_cpu
+
+        results = planned.forward(numba_cpu, self._program, arrays, self._reverse, rows)
+        return list(results[: 1 + len(self._program.states)])
 
     def _renew(self, parameters: list[Any]) -> None:
         """Pack the parameters again if they, or the number of threads, have changed."""

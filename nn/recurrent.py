@@ -153,10 +153,10 @@ class Recurrent(CellLayer):
             ``checkpoint_every`` is not positive or given with ``reset``.
         """
         streams = None
-        whole = lengths is None and mask is None and reset is None and checkpoint_every is None
-        if whole and not self.batch_first and is_plain():
+        flagged = mask is not None or reset is not None
+        if not (flagged or self.batch_first or checkpoint_every is not None) and is_plain():
             streams = _streams_of(self)
-            found = streams.run(self, input, hx, whole=True)
+            found = streams.run(self, input, hx, whole=True, lengths=lengths)
             if found is not None:
                 return found
         name = type(self).__name__
@@ -173,7 +173,7 @@ class Recurrent(CellLayer):
             return first
 
         flags = {}
-        for key, given in () if whole else (("mask", mask), ("reset", reset)):
+        for key, given in (("mask", mask), ("reset", reset)) if flagged else ():
             if given is None:
                 continue
             flag = asarray(given)
@@ -197,7 +197,7 @@ class Recurrent(CellLayer):
         if batched:
             if streams is not None:
                 like = self._checked_states(hx, x, leading)
-                streams.add(self, x, like, whole=True)
+                streams.add(self, x, like, whole=True, broken=lengths is not None)
             output, finals = self._run(x, starts, lengths, checkpoint_every, **flags)
             output = self._swapped(output)
         else:

@@ -11,12 +11,13 @@ import numpy
 from minigrad import dispatch
 from minigrad.errors import KernelError
 from minigrad.kernels.cell import Cell
+from minigrad.kernels.rows import rows_of
 from minigrad.kernels.stream import Stream, side_by_side
 from minigrad.tensor import Tensor, make
 
 _MOST = 8  # streams of a layer
-# of the input: whether it is a whole sequence, its shape and its dtype
-Kind = tuple[bool, tuple[int, ...], Any]
+# of the input: whether it is a whole sequence, whether there are lengths, its shape and its dtype
+Kind = tuple[bool, bool, tuple[int, ...], Any]
 
 
 class Layered(Protocol):
@@ -42,10 +43,12 @@ class LayerStream:
         Shape (num_layers * directions, N, width), or without N.
     whole : bool
         Whether the input has T.
+    broken : bool
+        Whether sequences have lengths.
     """
 
     def __init__(
-        self, layer: Layered, input: Tensor, states: Sequence[Tensor], whole: bool
+        self, layer: Layered, input: Tensor, states: Sequence[Tensor], whole: bool, broken: bool
     ) -> None:
         self._states = [(state.shape, state._array.dtype) for state in states]
         rows = input.shape[:-1] if input.ndim > 1 else (1,)
@@ -63,27 +66,37 @@ class LayerStream:
             for direction in directions:
                 ending = f"_l{number}{direction}"
                 cell, parameters = layer._run_of(ending)
-                stream = Stream(cell, [x], ends, parameters, steps, bool(direction))
+                stream = Stream(cell, [x], ends, parameters, steps, bool(direction), broken)
                 self._layers[-1].append((ending, stream))
             width = ends[0].shape[-1] * len(directions)
             x = make(numpy.broadcast_to(x._array[..., :1], (*rows, width)), None)
 
-    def run(self, layer: Layered, input: Tensor, hx: Any) -> tuple[Tensor, Any] | None:
+    def run(
+        self, layer: Layered, input: Tensor, hx: Any, lengths: Any
+    ) -> tuple[Tensor, Any] | None:
         """Run the layer, see `Recurrent`; None if the states are of another kind, or wrong ones."""
-        x = input._array
+        x, there = input._array, None
         arrays = self._zeros
         if hx is not None:
             given = hx if isinstance(hx, tuple) else (hx,)
             arrays = [s._array for s in given if type(s) is Tensor]
             if [(array.shape, array.dtype) for array in arrays] != self._states:
                 return None
+        if lengths is not None:
+            steps, count, _ = x.shape
+            there = rows_of(self._layers[0][0][1].where, steps, count, "cpu", lengths, None, None)
+            if there is not None:
+                if there.nobody:
+                    return None
+                there = there.as_arrays()
         rows: list[Any] = []
         for streams in self._layers:
             outputs = []
             for ending, stream in streams:
                 cell, parameters = layer._run_of(ending)
                 starts = [array[len(rows)] for array in arrays]
-                new = stream.take(cell, [x], starts, [p._array for p in parameters.values()])
+                arrays_of = [p._array for p in parameters.values()]
+                new = stream.take(cell, [x], starts, arrays_of, there)
                 if new is None:
                     return None
                 outputs.append(new[0])
@@ -112,17 +125,26 @@ class LayerStreams:
     def __init__(self) -> None:
         self._streams: dict[Kind, LayerStream | None] = {}
 
-    def run(self, layer: Layered, input: Any, hx: Any, whole: bool) -> tuple[Tensor, Any] | None:
+    def run(
+        self, layer: Layered, input: Any, hx: Any, whole: bool, lengths: Any = None
+    ) -> tuple[Tensor, Any] | None:
         """Run the layer; None if no stream can do it, or there is none yet."""
         if type(input) is not Tensor or _drops(layer):
             return None
         array = input._array
-        stream = self._streams.get((whole, array.shape, array.dtype))
-        return None if stream is None else stream.run(layer, input, hx)
+        stream = self._streams.get((whole, lengths is not None, array.shape, array.dtype))
+        return None if stream is None else stream.run(layer, input, hx, lengths)
 
-    def add(self, layer: Layered, input: Tensor, states: Sequence[Tensor], whole: bool) -> None:
+    def add(
+        self,
+        layer: Layered,
+        input: Tensor,
+        states: Sequence[Tensor],
+        whole: bool,
+        broken: bool = False,
+    ) -> None:
         """Note an input like this; make a stream for it the second time, if there can be one."""
-        kind = whole, input.shape, input._array.dtype
+        kind = whole, broken, input.shape, input._array.dtype
         if _drops(layer):
             return
         if len(self._streams) >= _MOST:
@@ -131,7 +153,7 @@ class LayerStreams:
             self._streams[kind] = None
             return
         try:
-            self._streams[kind] = LayerStream(layer, input, states, whole)
+            self._streams[kind] = LayerStream(layer, input, states, whole, broken)
         except KernelError:
             self._streams[kind] = None
 

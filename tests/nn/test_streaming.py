@@ -154,6 +154,42 @@ def test_sequences_without_gradients_are_those_with_them(kind, layers, bidirecti
         mg.set_num_threads(before)
 
 
+@every_kind
+@pytest.mark.parametrize("layers", [1, 2])
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_sequences_with_lengths_and_without_gradients_are_those_with_them(
+    kind, layers, bidirectional
+):
+    """To the last bit, other lengths each time, also if all are whole, or nobody is there."""
+    layer = KINDS[kind](D, H, num_layers=layers, bidirectional=bidirectional)
+    for rows in (1, 40):
+        start = random_state_of(layer, rows)
+        for number in range(6):
+            x, lengths = mg.randn(T, rows, D), [(7 * i + number) % (T + 1) for i in range(rows)]
+            lengths = {3: [T] * rows, 4: [0] * rows}.get(number, lengths)
+            for state in (None, start):
+                expected = flat(layer(x, state, lengths=lengths))
+                with mg.no_grad():
+                    assert_equal(flat(layer(x, state, lengths=lengths)), expected)
+                    given = mg.tensor(lengths)
+                    assert_equal(flat(layer(x, state, lengths=given)), expected)
+
+
+def test_wrong_lengths_are_refused_each_time():
+    layer, x = nn.LSTM(D, H), mg.randn(T, N, D)
+    for _ in range(4):
+        with mg.no_grad():
+            layer(x, lengths=[T, 1])
+            with pytest.raises(
+                ArgumentError, match="scan of step 'lstm': the length of row 1 is 7"
+            ):
+                layer(x, lengths=[T, T + 1])
+            with pytest.raises(ShapeError, match="scan of step 'lstm': lengths have shape"):
+                layer(x, lengths=[T])
+            with pytest.raises(DtypeError, match="scan of step 'lstm': lengths must be integers"):
+                layer(x, lengths=[1.0, 2.0])
+
+
 def random_state_of(layer, rows):
     runs = layer.num_layers * (1 + layer.bidirectional)
     found = tuple(mg.randn(runs, rows, width) for width in layer._widths)
