@@ -9,7 +9,7 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test parity bench lint types clean
+.PHONY: help demo test nightly parity bench lint types clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -21,6 +21,10 @@ demo: $(VENV)/.installed-examples ## train a character language model on English
 test: $(VENV)/.installed-test ## run the whole test suite, except the comparisons with other libraries
 	@echo "== test: the suite, on every core"
 	@$(BIN)/pytest -n auto --parity=skip $(ARGS)
+
+nightly: $(VENV)/.installed-test ## look for counter-examples with a thousand cases for each property (hours)
+	@echo "== nightly: the suite, with new cases, and without a limit of time for a test"
+	@$(BIN)/pytest -n auto --parity=skip --hypothesis-profile nightly -o faulthandler_timeout=0 $(ARGS)
 
 parity: $(VENV)/.installed-parity ## compare with PyTorch and onnxruntime (installs them: large)
 	@echo "== parity: the comparisons with other libraries"

@@ -9,7 +9,7 @@ import pytest
 import minigrad
 
 # dev is quick. ci draws the same cases every time, so that a failure belongs to the change.
-# nightly looks for new ones: pytest --hypothesis-profile nightly
+# nightly looks for new ones: make nightly
 hypothesis.settings.register_profile("dev", max_examples=25, deadline=None, print_blob=True)
 hypothesis.settings.register_profile(
     "ci", max_examples=50, deadline=None, print_blob=True, derandomize=True
