@@ -10,6 +10,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import llvmlite.binding as llvm
+import numpy as np
+from numba import cfunc, types
+
 from minigrad.kernels.cpu.compiled import compiled, inlined, instructions
 from minigrad.kernels.cpu.microkernel import item_size, lanes, tile_columns
 from minigrad.kernels.cpu.vector_instructions import INT64, VectorBuilder
@@ -101,50 +105,6 @@ def share_start(real: Any, width: int, share: int, shares: int) -> int:
     """Return the first of the columns of a share; for ``share = shares`` it is ``width``."""
     vectors = -(-width // lanes(real))
     return min(width, vectors * share // shares * lanes(real))
-
-
-@compiled
-def shared_pack(
-    real: Any,
-    thread: int,
-    threads: int,
-    parts: int,
-    shares: int,
-    inner: int,
-    columns: int,
-    matrix: int,
-    row_stride: int,
-    column_stride: int,
-    packed: int,
-) -> None:
-    """Pack this thread's part of a matrix for products that threads share by columns.
-
-    The columns of each share of each part are packed as a matrix of their own, share by share.
-
-    Parameters
-    ----------
-    real : type
-        np.float32 or np.float64.
-    thread, threads : int
-    parts, shares : int
-        The parts are of equal width; each is divided into shares.
-    inner, columns : int
-        Rows and columns of the matrix.
-    matrix, row_stride, column_stride
-        As for `pack_panels`.
-    packed : int
-        The address of ``parts * packed_size(real, inner, columns // parts)`` elements.
-    """
-    size, width = item_size(real), columns // parts
-    for share in range(shares):
-        start = share_start(real, width, share, shares)
-        length = share_start(real, width, share + 1, shares) - start
-        panels = panel_count(real, length)
-        first, last = panels * thread // threads, panels * (thread + 1) // threads
-        for part in range(parts):
-            source = matrix + (part * width + start) * column_stride * size
-            pack_panels(real, first, last, inner, length, source, row_stride, column_stride, packed)
-            packed += inner * whole_vectors(real, length) * size
 
 
 @compiled
@@ -279,3 +239,101 @@ def _transposed(vector: VectorBuilder, rows: list[Any]) -> list[Any]:
                 rows[i], rows[i + distance] = vector.pick(*pair, low), vector.pick(*pair, high)
         distance //= 2
     return rows
+
+
+@inlined
+def _shared_pack(
+    real: Any,
+    thread: int,
+    threads: int,
+    parts: int,
+    shares: int,
+    inner: int,
+    columns: int,
+    matrix: int,
+    row_stride: int,
+    column_stride: int,
+    packed: int,
+) -> None:
+    size, width = item_size(real), columns // parts
+    for share in range(shares):
+        start = share_start(real, width, share, shares)
+        length = share_start(real, width, share + 1, shares) - start
+        panels = panel_count(real, length)
+        first, last = panels * thread // threads, panels * (thread + 1) // threads
+        for part in range(parts):
+            source = matrix + (part * width + start) * column_stride * size
+            pack_panels(real, first, last, inner, length, source, row_stride, column_stride, packed)
+            packed += inner * whole_vectors(real, length) * size
+
+
+_SIGNATURE = types.void(*[types.int64] * 11)
+
+
+@cfunc(_SIGNATURE, cache=True, error_model="numpy")
+def _entry(
+    size: int,
+    thread: int,
+    threads: int,
+    parts: int,
+    shares: int,
+    inner: int,
+    columns: int,
+    matrix: int,
+    row_stride: int,
+    column_stride: int,
+    packed: int,
+) -> None:
+    if size == 4:
+        _shared_pack(
+            np.float32, thread, threads, parts, shares, inner, columns,
+            matrix, row_stride, column_stride, packed,
+        )  # fmt: skip
+    else:
+        _shared_pack(
+            np.float64, thread, threads, parts, shares, inner, columns,
+            matrix, row_stride, column_stride, packed,
+        )  # fmt: skip
+
+
+# As in `minigrad.kernels.cpu.product`: each loop calls it by name, instead of having it compiled again.
+llvm.add_symbol("minigrad_pack", _entry.address)
+_external = types.ExternalFunction("minigrad_pack", _SIGNATURE)
+
+
+@compiled
+def shared_pack(
+    real: Any,
+    thread: int,
+    threads: int,
+    parts: int,
+    shares: int,
+    inner: int,
+    columns: int,
+    matrix: int,
+    row_stride: int,
+    column_stride: int,
+    packed: int,
+) -> None:
+    """Pack this thread's part of a matrix for products that threads share by columns.
+
+    The columns of each share of each part are packed as a matrix of their own, share by share.
+
+    Parameters
+    ----------
+    real : type
+        np.float32 or np.float64.
+    thread, threads : int
+    parts, shares : int
+        The parts are of equal width; each is divided into shares.
+    inner, columns : int
+        Rows and columns of the matrix.
+    matrix, row_stride, column_stride
+        As for `pack_panels`.
+    packed : int
+        The address of ``parts * packed_size(real, inner, columns // parts)`` elements.
+    """
+    _external(
+        item_size(real), thread, threads, parts, shares, inner, columns,
+        matrix, row_stride, column_stride, packed,
+    )  # fmt: skip
