@@ -17,6 +17,8 @@ import numpy
 from minigrad.kernels.rows import Rows
 
 Take = Callable[[Any, Any], Any]
+# from lengths, T and the number of blocks to an order, tables and an index
+Pack = Callable[[Any, int, int], tuple[Any, Any, Any]]
 
 
 def taken(rows: Any, index: Any) -> Any:
@@ -116,7 +118,7 @@ def whole_layout(steps: int, count: int, blocks: int) -> Layout:
     return Layout(steps, count, steps * count, tables)
 
 
-def layout_of(steps: int, count: int, blocks: int, rows: Rows | None) -> Layout:
+def layout_of(steps: int, count: int, blocks: int, rows: Rows | None, pack: Pack) -> Layout:
     """Return the layout of a loop, for so many blocks; of the same rows always the same.
 
     Parameters
@@ -125,16 +127,18 @@ def layout_of(steps: int, count: int, blocks: int, rows: Rows | None) -> Layout:
     blocks : int
     rows : Rows, optional
         Which rows take part in which step, as arrays; None if all do.
+    pack : callable
+        `minigrad.kernels.cpu.packed_rows.packed_rows`.
     """
     if rows is None:
         return whole_layout(steps, count, blocks)
     if not rows.layouts:
-        rows.layouts.append(_broken_layout(steps, count, blocks, rows))
+        rows.layouts.append(_broken_layout(steps, count, blocks, rows, pack))
     found: Layout = rows.layouts[0]
     return found
 
 
-def _broken_layout(steps: int, count: int, blocks: int, rows: Rows) -> Layout:
+def _broken_layout(steps: int, count: int, blocks: int, rows: Rows, pack: Pack) -> Layout:
     lengths, present, fresh = rows.lengths, None, None
     if rows.has_flags:
         present, fresh = rows.host_present, rows.host_fresh
@@ -145,7 +149,7 @@ def _broken_layout(steps: int, count: int, blocks: int, rows: Rows) -> Layout:
         whole = whole_layout(steps, count, blocks)
         size, tables = whole.size, whole.tables
     else:
-        order, tables, index = _packed(lengths, steps, blocks)
+        order, tables, index = pack(lengths, steps, blocks)
         size = len(index)
 
     def placed(flags: Any) -> Any:
@@ -158,27 +162,3 @@ def _broken_layout(steps: int, count: int, blocks: int, rows: Rows) -> Layout:
         steps, count, size, tables, index, order,
         at if absent else None, placed(fresh) if begun else None,
     )  # fmt: skip
-
-
-def _packed(lengths: Any, steps: int, blocks: int) -> tuple[Any, Any, Any]:
-    """Return the order of sequences, the tables, and the index of the rows.
-
-    The rows of a step lie in the order of the lengths, whatever the number of blocks: so sums over rows
-    do not depend on it. A block is a range of that order, with its share of all rows.
-    """
-    count = len(lengths)
-    order = (-lengths).argsort(kind="stable")
-    lengths = lengths[order]
-    work = lengths.cumsum()
-    # a sequence goes where its middle is
-    shares = work[-1] * numpy.arange(1, blocks) / blocks
-    bounds = numpy.array([0, *(work - lengths / 2).searchsorted(shares), count])
-    first, last = bounds[:-1, None], bounds[1:, None]
-    time = numpy.arange(steps)
-    active = count - lengths[::-1].searchsorted(time, "right")
-    tables = numpy.empty((blocks, 1 + 2 * steps), numpy.int64)
-    tables[:, 0] = bounds[:-1]
-    tables[:, 1::2] = active.cumsum() - active + first
-    tables[:, 2::2] = numpy.minimum(numpy.maximum(active, first), last) - first
-    time = time[:, None]
-    return order, tables, (time * count + order)[time < lengths]

@@ -150,10 +150,15 @@ class Frame:
         added for each row, unless all rows are present.
     in_kept, in_working : numpy.ndarray
         1 for an offset in what is kept, and in the memory that is borrowed for the run; else 0.
-    kept : dict
-        Where the buffers lie that are kept for the backward pass.
+    kept, working : dict
+        Where the buffers lie that are kept for the backward pass, and those that are borrowed.
+    tables : numpy.ndarray
+        Of the layout; the address is among the arguments.
     states : list of State
-    shares : int
+    shares, chunk : int
+        Of columns; of time steps.
+    scratch_bytes : int
+        Scratch memory of a thread for sums.
     matrices : list of tuple
         Of each matrix: its variable, the positions of its address and of its source among the arguments,
         how many bytes it has, and into how many parts it is divided.
@@ -164,82 +169,92 @@ class Frame:
     def __init__(
         self, code: Code, layout: Layout, reverse: bool, backward: bool, threads: int
     ) -> None:
-        plan, item, steps, count = code.plan, code.dtype.itemsize, layout.steps, layout.count
-        whole, fresh = layout.index is None, layout.fresh is not None
-        blocks = len(layout.tables)
-        self.shares = threads if blocks == 1 and plan.columns is not None else 1
+        plan, steps, count = code.plan, layout.steps, layout.count
+        self.shares = threads if len(layout.tables) == 1 and plan.columns is not None else 1
         rows = _CHUNK_ROWS if code.in_chunks else steps * count
-        chunk = min(steps, max(1, rows // max(count, 1))) if whole else 1
+        whole = layout.index is None
+        self.chunk = min(steps, max(1, rows // max(count, 1))) if whole else 1
+        real = _REALS[code.dtype]
+        scratch = max((scratch_size(real, s.inner) for s in plan.sums), default=0)
+        self.scratch_bytes = -(-scratch * code.dtype.itemsize // _LINE) * _LINE  # of a thread
 
         self.kept, self._kept_bytes = code.kept(layout)
-        inner: dict[Any, Linear] = {}
-        real = _REALS[code.dtype]
-        scratch = max((scratch_size(real, s.inner) for s in plan.sums), default=0) * item
-        scratch = -(-scratch // _LINE) * _LINE
-        inner["sums"] = (threads * scratch, 0)
-        for buffer in plan.scratch:
-            there = count * (chunk if buffer.kind == "ahead" else 1)
-            inner[buffer] = (there * buffer.width * item, 0)
-        for buffer in plan.states:
-            if buffer.kind == "state":
-                inner[buffer] = ((4 if fresh else 3) * count * buffer.width * item, 0)
-        parts = {}
-        line = _LINE // item
-        for buffer, product in code.matrices.items():
-            # the columns of each part are rounded up to whole vectors
-            parts[buffer] = plan.columns.parts(product) if plan.columns and self.shares > 1 else 1
-            widest = plan.columns.parts(product) if plan.columns else 1
-            width = widest * (-(-buffer.width // widest // line) * line)
-            inner[buffer] = (product.inner * width * item, 0)
-        for buffer in plan.stored.values():
-            if buffer.kind == "passing":
-                size = buffer.width * item
-                inner[buffer] = (chunk * count * size, 0) if whole else (0, size)
-        working, self._working_bytes = _side_by_side(inner)
-
-        numbers = [0] * (FIRST + len(code.widths) + len(code.positions))
-        # what differs between the layouts, and the barrier of a workspace, come with a run
-        head = [steps, count, reverse, backward, blocks, self.shares, chunk, 0, 0, 0, 0, whole]
-        head += [0, working["sums"][0], scratch, 0, *code.widths]
-        numbers[: len(head)] = head
-        self.arguments = numpy.array(numbers, numpy.int64)
-        self.per_row = numpy.zeros_like(self.arguments)
-        self.in_kept, self.in_working = self.per_row.copy(), self.per_row.copy()
-        self.in_working[_SCRATCH] = 1
-        for buffer in code.order:
-            at = code.positions[buffer]
-            if buffer in self.kept:
-                self.arguments[at], self.per_row[at] = self.kept[buffer]
-                self.in_kept[at] = 1
-            elif buffer in working:
-                self.arguments[at], self.per_row[at] = working[buffer]
-                self.in_working[at] = 1
-        self.tables = layout.tables
-        if whole:  # there is only one number of rows, and one table
-            self.arguments += self.per_row * _whole_lines(layout.size)
-            self.arguments[_TABLES], self.arguments[_SIZE] = address_of(self.tables), layout.size
-        self.states = []
-        for buffer in plan.states:
-            shape = count, buffer.width
-            size = count * buffer.width * item
-            if buffer.kind == "history":
-                start = self.kept[buffer][0]
-                first, last = (steps, 0) if reverse else (0, steps)
-                self.states.append(
-                    State(True, shape, start + first * size, start + last * size, None)
-                )
-            else:
-                start = working[buffer][0]
-                parked, begun = start + 2 * size, start + 3 * size if fresh else None
-                self.states.append(State(False, shape, parked, parked, begun))
+        sizes = self._sizes(code, layout, threads)
+        self.working, self._working_bytes = _side_by_side(sizes)
+        self._set_arguments(code, layout, reverse, backward)
+        self.states = [self._state(code, layout, reverse, buffer) for buffer in plan.states]
         self.matrices = [
-            (v, code.positions[b], code.positions["from", b], inner[b][0], parts[b])
+            (v, code.positions[b], code.positions["from", b], sizes[b][0], self._parts(code, b))
             for v, b in plan.fixed.items()
             if b.kind == "matrix"
         ]
         self.given_away = [
             (v, code.positions[b], b.width) for v, b in plan.stored.items() if v in plan.given_away
         ]
+
+    def _parts(self, code: Code, matrix: Buffer) -> int:
+        """Return into how many parts the columns of a matrix fall: one, unless threads share them."""
+        columns = code.plan.columns
+        return columns.parts(code.matrices[matrix]) if columns and self.shares > 1 else 1
+
+    def _sizes(self, code: Code, layout: Layout, threads: int) -> dict[Any, Linear]:
+        """Return how many bytes there are of each buffer in the memory that is borrowed."""
+        plan, item, count = code.plan, code.dtype.itemsize, layout.count
+        sizes: dict[Any, Linear] = {"sums": (threads * self.scratch_bytes, 0)}
+        for buffer in plan.scratch:
+            there = count * (self.chunk if buffer.kind == "ahead" else 1)
+            sizes[buffer] = (there * buffer.width * item, 0)
+        for buffer in plan.states:
+            if buffer.kind == "state":
+                copies = 3 if layout.fresh is None else 4
+                sizes[buffer] = (copies * count * buffer.width * item, 0)
+        line = _LINE // item
+        for buffer, product in code.matrices.items():
+            # the columns of each part are rounded up to whole vectors, however many share them
+            parts = plan.columns.parts(product) if plan.columns else 1
+            width = parts * (-(-buffer.width // parts // line) * line)
+            sizes[buffer] = (product.inner * width * item, 0)
+        for buffer in plan.stored.values():
+            if buffer.kind == "passing":
+                size = buffer.width * item
+                whole = layout.index is None
+                sizes[buffer] = (self.chunk * count * size, 0) if whole else (0, size)
+        return sizes
+
+    def _set_arguments(self, code: Code, layout: Layout, reverse: bool, backward: bool) -> None:
+        """Set the numbers of `minigrad.kernels.emit.numba_source`, as far as they stay."""
+        whole, blocks = layout.index is None, len(layout.tables)
+        numbers = [0] * (FIRST + len(code.widths) + len(code.positions))
+        # what differs between the layouts, and the barrier of a workspace, come with a run
+        head = [layout.steps, layout.count, reverse, backward, blocks, self.shares, self.chunk]
+        head += [0, 0, 0, 0, whole, 0, self.working["sums"][0], self.scratch_bytes, 0, *code.widths]
+        numbers[: len(head)] = head
+        self.arguments = numpy.array(numbers, numpy.int64)
+        self.per_row = numpy.zeros_like(self.arguments)
+        self.in_kept, self.in_working = self.per_row.copy(), self.per_row.copy()
+        self.in_working[_SCRATCH] = 1
+        for places, inside in ((self.kept, self.in_kept), (self.working, self.in_working)):
+            for buffer in code.order:
+                if buffer in places:
+                    at = code.positions[buffer]
+                    self.arguments[at], self.per_row[at] = places[buffer]
+                    inside[at] = 1
+        self.tables = layout.tables
+        if whole:  # there is only one number of rows, and one table
+            self.arguments += self.per_row * _whole_lines(layout.size)
+            self.arguments[_TABLES], self.arguments[_SIZE] = address_of(self.tables), layout.size
+
+    def _state(self, code: Code, layout: Layout, reverse: bool, buffer: Buffer) -> State:
+        """Return where a state lies: before the loop, and behind it."""
+        shape = layout.count, buffer.width
+        size = layout.count * buffer.width * code.dtype.itemsize
+        if buffer.kind == "history":
+            start = self.kept[buffer][0]
+            first, last = (layout.steps, 0) if reverse else (0, layout.steps)
+            return State(True, shape, start + first * size, start + last * size, None)
+        start = self.working[buffer][0]
+        parked, begun = start + 2 * size, start + 3 * size
+        return State(False, shape, parked, parked, None if layout.fresh is None else begun)
 
     def kept_bytes(self, layout: Layout) -> int:
         """Return how many bytes are kept."""

@@ -11,6 +11,7 @@ import numpy
 from minigrad.backends import backend_named
 from minigrad.backends.numpy_ import use_threads
 from minigrad.graph import Var
+from minigrad.kernels.cpu.packed_rows import packed_rows
 from minigrad.kernels.cpu.rows import joined_rows, take_rows
 from minigrad.kernels.cpu.team import run_team, threads_for
 from minigrad.kernels.cpu.wide import matmul
@@ -23,7 +24,16 @@ from minigrad.kernels.targets.planned import Run
 from minigrad.reuse import address_of, reused_array
 from minigrad.threads import get_num_threads
 
-__all__ = ["blocks", "code_of", "give", "kept_rows", "namespace", "run_loop", "take_rows"]
+__all__ = [
+    "blocks",
+    "code_of",
+    "give",
+    "kept_rows",
+    "namespace",
+    "packed_rows",
+    "run_loop",
+    "take_rows",
+]
 
 # Fewer rows than this for each thread: threads share columns, so that a product has more rows. Matrices
 # that do not fit into a core's own cache are worth it for more rows, since each thread reads only a part.
@@ -88,10 +98,10 @@ def run_loop(
         start[...] = state
     for first, state in zip(firsts, initial, strict=False):
         first[...] = 0 if backward else state
-    start = perf_counter()
+    begin = perf_counter()
     run_team(code.entry, 1 if alone else threads, arguments)
     if threads > 1:
-        pace.note(alone, rows, perf_counter() - start)
+        pace.note(alone, rows, perf_counter() - begin)
     del used
     finals = [end.copy() for end in ends]
     released = [first.copy() for first in firsts] if backward else []

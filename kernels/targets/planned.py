@@ -50,6 +50,9 @@ class Target(Protocol):
     def blocks(self, plan: LoopPlan, count: int) -> int:
         """Return into how many blocks the sequences are divided."""
 
+    def packed_rows(self, lengths: Any, steps: int, blocks: int) -> tuple[Any, Any, Any]:
+        """Return how sequences are divided; see `minigrad.kernels.layout.layout_of`."""
+
     def take_rows(self, rows: Any, index: Any) -> Any:
         """Return ``rows[index]``, with zeros where the index, of any shape, is negative."""
 
@@ -222,7 +225,7 @@ def adjoint(
 
 def _layout(target: Target, plan: LoopPlan, inputs: Sequence[Any], rows: Rows | None) -> Layout:
     steps, count = inputs[0].shape[:2]
-    return layout_of(steps, count, target.blocks(plan, count), rows)
+    return layout_of(steps, count, target.blocks(plan, count), rows, target.packed_rows)
 
 
 def _split(program: Program, arrays: Sequence[Any]) -> tuple[Any, Any, Any]:

@@ -1,11 +1,15 @@
 """Where rows lie: packed by tables and back, the longest sequences first."""
 
+from itertools import combinations_with_replacement, pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minigrad.kernels.layout import layout_of, whole_layout
+from minigrad.kernels import layout as layouts
+from minigrad.kernels.cpu.packed_rows import packed_rows
+from minigrad.kernels.layout import whole_layout
 from minigrad.kernels.rows import rows_of
 
 sizes = st.tuples(st.integers(1, 7), st.integers(1, 7), st.integers(1, 4))
@@ -15,6 +19,10 @@ seeds = st.integers(0, 999)
 def rows_from(steps, count, **options):
     found = rows_of("test", steps, count, "cpu", *map(options.get, ("lengths", "mask", "reset")))
     return found and found.as_arrays()
+
+
+def layout_of(steps, count, blocks, rows):
+    return layouts.layout_of(steps, count, blocks, rows, packed_rows)
 
 
 def positions(layout, block):
@@ -66,11 +74,18 @@ def test_the_longest_sequence_comes_first():
     assert layout.fresh is None
 
 
-@pytest.mark.parametrize("lengths", [[5, 5], [4, 5], [5, 4, 1, 0], [2, 2, 2, 2]])
-def test_blocks_have_nearly_equal_shares_of_all_rows(lengths):
-    layout = layout_of(6, len(lengths), 2, rows_from(6, len(lengths), lengths=lengths))
-    first, second = layout.tables[:, 2::2].sum(axis=1)
-    assert abs(first - second) <= 1
+@given(st.lists(st.integers(0, 6), min_size=1, max_size=8), st.integers(1, 4))
+def test_the_last_block_is_over_as_soon_as_possible(lengths, blocks):
+    """A block takes as long as its rows and two more for each step of its longest sequence."""
+    _, tables, _ = packed_rows(np.array(lengths), 6, blocks)
+    longest_first = sorted(lengths, reverse=True)
+
+    def time(borders):
+        parts = [longest_first[a:b] for a, b in pairwise((0, *borders, len(lengths)))]
+        return max(sum(part) + 2 * max(part, default=0) for part in parts)
+
+    possible = combinations_with_replacement(range(len(lengths) + 1), blocks - 1)
+    assert time(tables[1:, 0]) == min(map(time, possible))
 
 
 def test_holes_are_flagged_and_filled_with_zeros():
