@@ -161,6 +161,8 @@ class Columns:
 
     def parts(self, product: Product) -> int:
         """Return into how many parts of equal width a product is divided before it is shared."""
+        if product.behind:  # no thread goes on with the columns that it has computed
+            return 1
         return product.width // self.width if product.width % self.width == 0 else 1
 
 

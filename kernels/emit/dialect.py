@@ -48,7 +48,7 @@ def lowered(sweep: Sweep) -> LoweredSweep:
     """
     tracer = Tracer()
     names = {var: f"x{i}" for i, var in enumerate(sweep.loads)}
-    stretches = {var: (var.shape or (1,))[-1] == 1 for var in sweep.loads}
+    stretches = {var: (var.shape or (1,))[-1] < sweep.width for var in sweep.loads}
     for node in sweep.nodes:
         tracer.lower(node, names)
     return LoweredSweep(

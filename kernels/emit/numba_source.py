@@ -10,6 +10,7 @@ from typing import Any
 from minigrad.dtypes import bool_
 from minigrad.graph import Var
 from minigrad.kernels.emit.dialect import INFIX, lowered, number
+from minigrad.kernels.emit.widths import Widths
 from minigrad.kernels.plan import Buffer, LoopPlan, Place, PlacedSum, Product, Sweep
 from minigrad.kernels.scalar import FUNCTIONS, Call
 
@@ -138,7 +139,7 @@ def numba_source(plan: LoopPlan, lanes: int) -> NumbaSource:
     """
     writer = _Writer(plan, lanes)
     text = writer.text()
-    return NumbaSource(text, tuple(writer.widths))
+    return NumbaSource(text, tuple(writer.widths.values.values()))
 
 
 class _Writer:
@@ -146,7 +147,7 @@ class _Writer:
         self.plan = plan
         self.lanes = lanes
         self.size = plan.dtype.itemsize
-        self.widths: dict[int, str] = {}
+        self.widths = Widths(plan)
         self.carried_states = [state for state in plan.states if state.kind == "state"]
 
     def text(self) -> str:
@@ -178,7 +179,7 @@ class _Writer:
         }
         # all widths have their names now
         given = [
-            *self.widths.values(),
+            *self.widths.values,
             *(buffer.name for buffer in order),
             *(s.name for s in self.plan.sums),
             *(f"{buffer.name}_stride" for buffer in self.plan.read.values()),
@@ -199,19 +200,9 @@ class _Writer:
 
     # memory
 
-    def elements(self, count: int) -> str:
-        """Return the name of a width or an offset."""
-        return (
-            self.widths.setdefault(count, f"width{len(self.widths)}") if count > 1 else str(count)
-        )
-
-    def bytes(self, count: int) -> str:
-        """Return how many bytes so many elements have."""
-        return f"{self.elements(count)} * {self.size}"
-
     def stride(self, buffer: Buffer) -> str:
         """Return the distance of the rows of a buffer in elements. What is read may be a part of rows."""
-        return f"{buffer.name}_stride" if buffer.kind == "read" else self.elements(buffer.width)
+        return f"{buffer.name}_stride" if buffer.kind == "read" else self.widths.of(buffer)
 
     def row_bytes(self, buffer: Buffer) -> str:
         """Return the distance of the rows of a buffer in bytes."""
@@ -227,8 +218,8 @@ class _Writer:
         """Return the call that packs the matrix of a product."""
         name = p.matrix.name
         return (
-            f"pack(real, thread, threads, {self.parts(p)}, shares, {self.elements(p.inner)}, "
-            f"{self.elements(p.width)}, {name}_from, {name}_down, {name}_along, {name})"
+            f"pack(real, thread, threads, {self.parts(p)}, shares, {self.widths.inner(p)}, "
+            f"{self.widths.of(p.matrix)}, {name}_from, {name}_down, {name}_along, {name})"
         )
 
     def parts(self, p: Product) -> str:
@@ -240,10 +231,9 @@ class _Writer:
         """Return lines that set where the thread's columns of each width begin and end, in bytes."""
         sweeps = (s for phase in self.plan.phases for s in phase.sweeps.values())
         buffers = (*self.plan.states, *self.plan.stored.values())
-        widths = {s.width: None for s in sweeps}
-        widths.update((b.width, None) for b in buffers)
+        widths = [*map(self.widths.of_sweep, sweeps), *map(self.widths.of, buffers)]
         lines = []
-        for width in map(self.elements, widths):
+        for width in dict.fromkeys(widths):
             for name, share in (("from", "first_share"), ("to", "last_share")):
                 start = f"share_start(real, {width}, {share}, shares)"
                 lines.append(f"{name}_{width} = {start} * {self.size}")
@@ -279,10 +269,12 @@ class _Writer:
     def sum(self, s: PlacedSum) -> str:
         """Return the call of a sum over the rows of a chunk."""
         more = "1 if whole and first > 0 else 0"
-        right = "0, 0" if s.right is None else self.rows_of(s.right)
+        right = "0, 0, 1"
+        if s.right is not None:
+            right = f"{self.rows_of(s.right)}, {self.widths.of(s.right)}"
         return (
             f"gradient(real, thread, threads, count, {self.rows_of(s.left)}, "
-            f"{self.elements(s.outer)}, {right}, {self.elements(s.inner)}, {s.name}, {more}, own)"
+            f"{self.widths.of(s.left)}, {right}, {s.name}, {more}, own)"
         )
 
     def rows_of(self, buffer: Buffer) -> str:
@@ -318,7 +310,7 @@ class _Writer:
         name = place.buffer.name
         if place.buffer.kind != "vector":
             name += f"_next_{row}" if place.next else f"_{row}"
-        return f"{name} + {self.bytes(place.offset)}" if place.offset else name
+        return f"{name} + {self.widths.offset(place)} * {self.size}" if place.offset else name
 
     # products
 
@@ -329,7 +321,7 @@ class _Writer:
             start = self.base(p.start, row)
             if p.start.buffer.kind != "vector":
                 start_stride = self.stride(p.start.buffer)
-        inner, width = self.elements(p.inner), self.elements(p.width)
+        inner, width = self.widths.inner(p), self.widths.of(p.matrix)
         source, target = self.stride(p.source.buffer), self.stride(p.target.buffer)
         return (
             f"product(real, first_share, last_share, shares, {self.parts(p)}, "
@@ -357,7 +349,7 @@ class _Writer:
         if self.plan.broken:
             carried = self.copies("row", "next_row")
             for buffer in self.plan.stored.values():
-                carried += self.columns(buffer.width, _zeros(self.current(buffer, "row")))
+                carried += self.columns(buffer, _zeros(self.current(buffer, "row")))
             blocks.append(self.where("present != 0", "present", "==", carried))
             blocks.append(self.where("fresh != 0 and backward", "fresh", "!=", self.released()))
         if self.carried_states:
@@ -369,8 +361,8 @@ class _Writer:
         lines = []
         for buffer in self.carried_states:
             later, first = (self.current(buffer, part) for part in ("next_row", "first_row"))
-            lines += self.columns(buffer.width, _sum(first, later))
-            lines += self.columns(buffer.width, _zeros(later))
+            lines += self.columns(buffer, _sum(first, later))
+            lines += self.columns(buffer, _zeros(later))
         return lines
 
     def moved(self, first: str, last: str, source: str, target: str) -> str:
@@ -383,12 +375,12 @@ class _Writer:
         lines = []
         for buffer in self.carried_states:
             copy = _copy(self.current(buffer, source), self.current(buffer, target))
-            lines += self.columns(buffer.width, copy)
+            lines += self.columns(buffer, copy)
         return lines
 
     def current(self, buffer: Buffer, part: str) -> str:
         """Return the address of the current row in a part of a buffer."""
-        return f"{buffer.name}_{part} + row * {self.bytes(buffer.width)}"
+        return f"{buffer.name}_{part} + row * {self.row_bytes(buffer)}"
 
     def where(self, condition: str, flags: str, comparison: str, lines: list[str]) -> str:
         """Return a loop that, under a condition, runs ``lines`` for rows whose flag is zero or not."""
@@ -396,21 +388,20 @@ class _Writer:
         head = [f"if {condition}:", "    for row in range(n):", f"        if {test}:"]
         return "\n".join([*head, *(f"            {line}" for line in lines)])
 
-    def head(self, width: int) -> list[str]:
+    def head(self, width: str, masked: bool) -> list[str]:
         """Return the head of a loop over the thread's columns of a width."""
         step = self.lanes * self.size
-        name = self.elements(width)
-        lines = [f"for column in range(from_{name}, to_{name}, {step}):"]
-        if width % self.lanes:
-            lines.append(f"    mask = first_lanes({name} - column // {self.size})")
+        lines = [f"for column in range(from_{width}, to_{width}, {step}):"]
+        if masked:
+            lines.append(f"    mask = first_lanes({width} - column // {self.size})")
         return lines
 
-    def columns(self, width: int, make: Store) -> list[str]:
-        """Return lines that store vectors in the thread's columns of the current row."""
-        masked = width % self.lanes != 0
+    def columns(self, buffer: Buffer, make: Store) -> list[str]:
+        """Return lines that store vectors in the thread's columns of the current row of a buffer."""
+        masked = buffer.width % self.lanes != 0
         at, value = make("column", "load_masked({}, mask)".format if masked else "load({})".format)
         end = f"store_masked({at}, {value}, mask)" if masked else f"store({at}, {value})"
-        return [*self.head(width), f"    {end}"]
+        return [*self.head(self.widths.of(buffer), masked), f"    {end}"]
 
     # sweeps
 
@@ -436,7 +427,8 @@ class _Writer:
             body.append(self.accumulated(i, node.op.name, names[node.inputs[0]], masked))
         for value, place in sweep.stores:
             body.append(self.stored(value, names, self.address(place, "column"), masked))
-        lines += [*self.head(sweep.width), *(f"    {line}" for line in body)]
+        lines += self.head(self.widths.of_sweep(sweep), masked)
+        lines += [f"    {line}" for line in body]
         for i, (node, place) in enumerate(sweep.reductions):
             _, sign = _REDUCTIONS[node.op.name]
             total = "sum_lanes" if node.op.name == "sum" else "max_lanes"

@@ -10,6 +10,7 @@ from minigrad import nn
 from minigrad.backends import backend_named
 from minigrad.graph import Var
 from minigrad.kernels import scan
+from minigrad.kernels.cpu.packed_rows import packed_rows
 from minigrad.kernels.program import make_program
 from minigrad.kernels.rows import rows_of
 from minigrad.kernels.targets import planned
@@ -24,6 +25,7 @@ class ByNumPy:
     """What a plan means: a target that runs it block by block, and row by row in the layout's order."""
 
     namespace = M
+    packed_rows = staticmethod(packed_rows)
 
     def __init__(self, blocks):
         self.number = blocks
