@@ -225,7 +225,7 @@ def _lengths(where: str, steps: int, count: int, lengths: Any) -> Any:
     if isinstance(lengths, (list, tuple)) and {*map(type, lengths)} == {int}:
         values = numpy.array(lengths)  # as `on_host` does, but sooner
     else:
-        values = on_host(lengths).copy()  # what is given may be written to later
+        values = on_host(lengths)
     if values.shape != (count,):
         raise ShapeError(
             f"{where}: lengths have shape {values.shape}; there must be one length for each of the "

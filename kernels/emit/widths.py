@@ -32,7 +32,7 @@ class Widths:
                     self._join(p.start, p.matrix, p.width)
             for sweep in phase.sweeps.values():
                 for place in (*sweep.loads.values(), *(place for _, place in sweep.stores)):
-                    self._join(place, id(sweep), sweep.width)
+                    self._join(place, _whole(sweep), sweep.width)
 
     def of(self, buffer: Buffer) -> str:
         """Return the name of the width of a buffer, or of a matrix."""
@@ -44,11 +44,11 @@ class Widths:
 
     def of_sweep(self, sweep: Sweep) -> str:
         """Return the name of the width of a sweep."""
-        return self._name(self._first(id(sweep)), sweep.width)
+        return self._name(self._first(_whole(sweep)), sweep.width)
 
     def offset(self, place: Place) -> str:
         """Return the name of where a place begins in its rows."""
-        return self._name(place.offset, place.offset, "offset")
+        return self._name(("offset", place.offset), place.offset, "offset")
 
     def _name(self, key: Any, value: int, kind: str = "width") -> str:
         if key not in self._names:
@@ -73,3 +73,7 @@ class Widths:
 
 def _inner(product: Product) -> tuple[str, Buffer]:
     return "inner", product.matrix
+
+
+def _whole(sweep: Sweep) -> tuple[str, int]:
+    return "sweep", id(sweep)

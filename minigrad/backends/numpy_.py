@@ -90,7 +90,7 @@ def use_threads(matmul: Callable[[Any, Any], Any], joined_rows: Callable[[Any], 
 def load() -> Backend:
     """Return the backend record."""
     # those that are there: to ask for the others would import submodules, which takes a while
-    public = {name: value for name, value in vars(numpy).items() if name in numpy.__all__}
+    public = {name: vars(numpy)[name] for name in numpy.__all__ if name in vars(numpy)}
     # the function of NumPy is ten times slower than the attribute
     own = {"concat": _concat, "matrix_transpose": operator.attrgetter("mT")}
     namespace = SimpleNamespace(

@@ -59,6 +59,24 @@ def test_a_layer_hands_it_on():
         np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.parametrize("every", [None, 3])
+@pytest.mark.parametrize(
+    "options", [{"lengths": [7, 2, 5]}, {"mask": np.random.default_rng(1).random((T, N)) < 0.6}]
+)
+def test_flags_may_be_written_to_before_the_backward_pass(options, every):
+    layer = nn.GRU(D, H, dtype="float64")
+    x, found = mg.randn(T, N, D, dtype="float64"), []
+    for written in (False, True):
+        flags = {name: mg.tensor(given) for name, given in options.items()}
+        outputs, _ = layer(x, **flags, checkpoint_every=every)
+        if written:
+            for flag in flags.values():
+                flag.copy_(mg.zeros_like(flag))
+        found.append(mg.grad(mg.sum(outputs**2), list(layer.parameters())))
+    for a, b in zip(*found, strict=True):
+        np.testing.assert_array_equal(a.numpy(), b.numpy())
+
+
 def test_less_is_kept(interpreted):
     layer, x = nn.LSTM(8, 64), mg.randn(64, 16, 8)
     kept = []
