@@ -8,9 +8,14 @@ machine we measured 1.5 and, minutes later, 2.9 microseconds for a step that one
 from __future__ import annotations
 
 _SHORT = 1e-3  # seconds: what takes longer on a team gains by it
-# Of so many runs some are done the other way. The first ones of all take longer, however they are done;
-# and so do the first ones of a trial, since a core that had nothing to do needs milliseconds to wake up.
-_PERIOD, _TRIALS = 256, range(16, 24)
+# Seconds between two trials of the other way, by the clock, so that there is one after each longer pause:
+# much may have changed. And never more than a sixteenth of the time goes into trials.
+_BETWEEN, _SHARE = 0.04, 16
+# Of a trial. The first ones say little: the data are in the cache of another core, and a core that had
+# nothing to do needs milliseconds to wake up.
+_RUNS = 8
+# A trial of one thread is over when a run takes so many times as long as on a team: it wakes nobody up.
+_HOPELESS = 1.25
 
 
 class Pace:
@@ -20,23 +25,33 @@ class Pace:
     """
 
     def __init__(self) -> None:
-        self._runs = 0
         self._seconds: list[float | None] = [None, None]  # for each row: on a team, alone
+        self._due: float | None = None
+        self._begun, self._left, self._tried = 0.0, 0, False  # the trial
 
-    def goes_alone(self, rows: int) -> bool:
+    def goes_alone(self, rows: int, now: float) -> bool:
         """Say whether the next run is to be done by one thread.
 
         Parameters
         ----------
         rows : int
             How much there is to do.
+        now : float
+            Seconds of a clock.
         """
         on_team, alone = self._seconds
         if on_team is None or on_team * rows > _SHORT:
             return False
-        self._runs += 1
         is_better = alone is not None and alone < on_team
-        return is_better != (self._runs % _PERIOD in _TRIALS)
+        if self._due is None:
+            self._due = now + _BETWEEN  # the first runs of all take longer, however they are done
+        elif self._left <= 0 and now >= self._due:
+            self._begun, self._left, self._tried = now, _RUNS, not is_better
+        if self._left <= 0:
+            return is_better
+        self._left -= 1
+        self._due = now + max(_BETWEEN, _SHARE * (now - self._begun))
+        return self._tried
 
     def note(self, alone: bool, rows: int, seconds: float) -> None:
         """Remember how long a run took.
@@ -44,7 +59,9 @@ class Pace:
         A longer one than before counts for little: something else may have run, or its data have come
         from the cache of another core, as of the first run that is done another way.
         """
-        found, known = seconds / max(rows, 1), self._seconds[alone]
+        found, known, on_team = seconds / max(rows, 1), self._seconds[alone], self._seconds[False]
+        if alone and 0 < self._left < _RUNS - 1 and on_team and found > _HOPELESS * on_team:
+            self._left = 0
         if known is not None and found > known:
             found = (15 * known + found) / 16
         self._seconds[alone] = found

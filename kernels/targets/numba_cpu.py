@@ -78,7 +78,7 @@ def run_loop(
     code = code_of(plan)
     kind, rows = code.dtype, layout.size
     threads, pace = threads_for(rows * code.row_cost), code.pace(layout, reverse)
-    alone = threads == 1 or pace.goes_alone(rows)
+    alone = threads == 1 or pace.goes_alone(rows, perf_counter())
     frame = code.frame(layout, reverse, backward, 1 if alone else threads)
     working = borrow(frame.working_bytes(layout))
     kept, address = None, 0

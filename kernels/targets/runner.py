@@ -74,7 +74,7 @@ class Runner:
             Shape (N, width).
         """
         kind, rows = self.code.dtype, self.layout.size
-        alone = self.threads == 1 or self.pace.goes_alone(rows)
+        alone = self.threads == 1 or self.pace.goes_alone(rows, perf_counter())
         threads = 1 if alone else self.threads
         way = self.way(threads)
         kept, address = reused_array((way.elements,), kind)

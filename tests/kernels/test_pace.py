@@ -10,49 +10,65 @@ from minigrad import nn
 from minigrad.kernels.cpu import pace
 from minigrad.kernels.targets import numba_cpu, runner
 
-PERIOD = 256
 ROWS = 100
 
 
-def choices(known, runs, on_team, alone):
-    """Return of each run whether it is done alone, if runs take so many microseconds.
+class Runs:
+    """Runs of a loop that take so many microseconds, on a clock that stands still otherwise.
 
-    The first four runs after one that was done the other way take twice as long.
+    After one that was done the other way, four runs on a team take twice as long, and one run alone.
     """
-    found, before = [], 4
-    for _ in range(runs):
-        found.append(known.goes_alone(ROWS))
-        before = before + 1 if found[-2:-1] != [not found[-1]] else 0
-        longer = 2 if before < 4 else 1
-        known.note(found[-1], ROWS, 1e-6 * longer * (alone if found[-1] else on_team))
-    return found
+
+    def __init__(self):
+        self.known, self.now, self.same, self.before = pace.Pace(), 0.0, 4, None
+
+    def choices(self, seconds, on_team, alone):
+        """Return for each run, for so many seconds, whether it is done alone."""
+        found, end = [], self.now + seconds
+        while self.now < end:
+            way = self.known.goes_alone(ROWS, self.now)
+            self.same = self.same + 1 if way == self.before else 0
+            self.before = way
+            taken = 1e-6 * (alone if way else on_team) * (2 if self.same < (1 if way else 4) else 1)
+            self.now += taken
+            self.known.note(way, ROWS, taken)
+            found.append(way)
+        return found
 
 
-def test_the_faster_way_is_found_and_the_other_one_tried_now_and_then():
-    for on_team, alone in ((100, 150), (150, 100)):
-        found = choices(pace.Pace(), 10 * PERIOD, on_team, alone)
-        assert not any(found[:16])
-        settled = found[PERIOD:]
-        assert np.mean([way == (alone < on_team) for way in settled]) > 0.95
-        assert set(settled) == {True, False}
+@pytest.mark.parametrize(("on_team", "alone"), [(100, 150), (150, 100), (900, 950), (900, 700)])
+def test_the_faster_way_is_found_and_the_other_one_tried_now_and_then(on_team, alone):
+    runs = Runs()
+    assert not any(runs.choices(0.02, on_team, alone))
+    runs.choices(0.2, on_team, alone)
+    settled = runs.choices(2, on_team, alone)
+    assert np.mean([way == (alone < on_team) for way in settled]) > 0.9
+    assert set(settled) == {True, False}
 
 
-def test_a_change_is_noticed_within_some_periods():
-    known = pace.Pace()
-    choices(known, 2 * PERIOD, on_team=100, alone=150)
-    assert all(choices(known, 4 * PERIOD, on_team=300, alone=150)[-100:])
-    assert not any(choices(known, 12 * PERIOD, on_team=100, alone=150)[-100:])
+def test_a_change_is_noticed_soon():
+    runs = Runs()
+    runs.choices(0.1, on_team=100, alone=150)
+    assert np.mean(runs.choices(0.2, on_team=300, alone=150)[-200:]) > 0.9
+    assert np.mean(runs.choices(0.2, on_team=100, alone=150)[-200:]) < 0.1
+
+
+def test_after_a_pause_the_other_way_is_tried_at_once():
+    runs = Runs()
+    assert np.mean(runs.choices(0.2, on_team=300, alone=150)[-200:]) > 0.9
+    runs.now += 1
+    assert not any(runs.choices(0.02, on_team=100, alone=150)[-100:])
 
 
 def test_a_single_long_run_changes_nothing():
-    known = pace.Pace()
-    choices(known, PERIOD, on_team=100, alone=150)
-    known.note(False, ROWS, 800e-6)
-    assert not known.goes_alone(ROWS)
+    runs = Runs()
+    runs.choices(0.1, on_team=100, alone=150)
+    runs.known.note(False, ROWS, 800e-6)
+    assert not runs.known.goes_alone(ROWS, runs.now)
 
 
 def test_long_loops_always_have_a_team():
-    assert not any(choices(pace.Pace(), 3 * PERIOD, on_team=2000, alone=100))
+    assert not any(Runs().choices(1, on_team=2000, alone=100))
 
 
 @pytest.mark.parametrize("kind", [nn.RNN, nn.GRU, nn.LSTM])
@@ -64,7 +80,7 @@ def test_results_do_not_depend_on_the_way(monkeypatch, kind):
     try:
         layer, x = kind(5, 24), mg.randn(7, 3, 5)
         turns = itertools.cycle([True, False])
-        monkeypatch.setattr(pace.Pace, "goes_alone", lambda known, rows: next(turns))
+        monkeypatch.setattr(pace.Pace, "goes_alone", lambda *_: next(turns))
         results = []
         for _ in range(4):
             layer.zero_grad()

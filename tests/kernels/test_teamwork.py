@@ -23,7 +23,7 @@ def threads(monkeypatch):
     """Use a team for any piece of work, however small."""
     for module in (packing, numba_cpu):
         monkeypatch.setattr(module, "threads_for", lambda operations: mg.get_num_threads())
-    monkeypatch.setattr(Pace, "goes_alone", lambda pace, rows: False)
+    monkeypatch.setattr(Pace, "goes_alone", lambda *_: False)
     before = mg.get_num_threads()
     yield mg.set_num_threads
     mg.set_num_threads(before)
