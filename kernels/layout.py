@@ -60,6 +60,16 @@ class Layout:
     present: Any = None
     fresh: Any = None
 
+    @property
+    def is_moved(self) -> bool:
+        """Whether the loop does not find its rows as they are in the batch."""
+        return self.index is not None or self.present is not None
+
+    @cached_property
+    def sequences(self) -> Any:
+        """Shape (N,): the order, also if it is that of the batch."""
+        return numpy.arange(self.count) if self.order is None else self.order
+
     def rows_of(self, array: Any, take: Take = taken) -> Any:
         """Return the rows (size, ...) of an array (T, N, ...); zeros where a row is absent."""
         rows = array.reshape(self.steps * self.count, *array.shape[2:])
@@ -72,10 +82,10 @@ class Layout:
         return rows.reshape(self.steps, self.count, *rows.shape[1:])
 
     @cached_property
-    def kind(self) -> tuple[int, int, int, bool, bool]:
-        """T, N, the number of blocks, whether all rows are there, and whether some are fresh."""
+    def kind(self) -> tuple[int, int, int, bool, bool, bool]:
+        """T, N, the number of blocks; whether all rows are there, are moved, and whether some are fresh."""
         whole, fresh = self.index is None, self.fresh is not None
-        return self.steps, self.count, len(self.tables), whole, fresh
+        return self.steps, self.count, len(self.tables), whole, self.is_moved, fresh
 
     @cached_property
     def source(self) -> Any:

@@ -186,6 +186,8 @@ class LoopPlan:
         Whether rows may be absent or begin anew.
     given_away : frozenset of Var
         What of ``stored`` leaves the loop for good, and needs memory of its own.
+    spread : frozenset of Var
+        What of ``stored`` is also wanted in the order of the batch, should rows lie in another one.
     sums : tuple of PlacedSum
         Over the rows of all steps.
     compiled : dict
@@ -202,6 +204,7 @@ class LoopPlan:
     columns: Columns | None
     broken: bool
     given_away: frozenset[Var]
+    spread: frozenset[Var]
     sums: tuple[PlacedSum, ...]
     compiled: dict[str, Any] = field(default_factory=dict)
 
@@ -224,6 +227,7 @@ def plan_loop(
     histories: Sequence[int],
     broken: bool,
     given_away: frozenset[Var] = frozenset(),
+    spread: frozenset[Var] = frozenset(),
     passing: frozenset[Var] = frozenset(),
     sums: Sequence[RowSum] = (),
 ) -> LoopPlan:
@@ -245,6 +249,8 @@ def plan_loop(
         Whether rows may be absent or begin anew.
     given_away : frozenset of Var
         What of ``stored`` leaves the loop for good.
+    spread : frozenset of Var
+        What of ``stored`` is also wanted in the order of the batch.
     passing : frozenset of Var
         What of ``stored`` nobody reads but ``sums``.
     sums : sequence of RowSum
@@ -261,7 +267,7 @@ def plan_loop(
         except Refusal as refusal:
             refusal.line = node.line
             raise
-    return planner.finish(new_states, broken, given_away, sums)
+    return planner.finish(new_states, broken, given_away, spread, sums)
 
 
 class _Planner:
@@ -486,6 +492,7 @@ class _Planner:
         new_states: Sequence[Any],
         broken: bool,
         given_away: frozenset[Var],
+        spread: frozenset[Var],
         sums: Sequence[RowSum],
     ) -> LoopPlan:
         """Store what goes to the next step and to the outside."""
@@ -517,6 +524,7 @@ class _Planner:
             None if broken else _columns(self.phases, self.state_buffers),
             broken,
             given_away,
+            spread,
             placed,
         )
 

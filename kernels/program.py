@@ -135,7 +135,10 @@ def make_program(
         cheap = set()
     stored = dict.fromkeys([news[0]] if broken else [])
     stored.update(dict.fromkeys(v for v in kept if v not in cheap))
-    forward = plan_loop(loop, olds, news, tuple(stored), fixed, histories, broken)
+    output = frozenset({news[0]} if broken else ())
+    forward = plan_loop(
+        loop, olds, news, tuple(stored), fixed, histories, broken, spread=output
+    )
     backward = None
     if derived is not None and wanted is not None:
         names = dict(zip(read, read_as, strict=True))
@@ -200,6 +203,9 @@ def _backward(
     looped = {*varying, *(output for node in loop for output in node.outputs)}
     stored = tuple(v for v in asked if v in looped)
     kept = frozenset(stored)
+    given_away = kept.intersection(others)
+    if broken:  # what is read behind the loop stays in the order that rows have in it
+        given_away = given_away.difference(i for node in after for i in node.inputs)
     plan = plan_loop(
         loop,
         varying,
@@ -208,7 +214,8 @@ def _backward(
         fixed,
         (),
         broken,
-        given_away=kept.intersection(others),
+        given_away=given_away,
+        spread=given_away if broken else frozenset(),
         passing=kept.difference(read_behind),
         sums=sums,
     )

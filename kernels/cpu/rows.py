@@ -9,23 +9,13 @@ from typing import Any
 import numpy
 from numba import cfunc
 
-from minigrad.kernels.cpu.compiled import compiled
+from minigrad.kernels.cpu.batch_order import WORD, clear_row, copy_row
 from minigrad.kernels.cpu.team import run_team, threads_for
-from minigrad.kernels.cpu.vector import (
-    LANES32,
-    first32,
-    load32,
-    load32_masked,
-    load_integer,
-    splat32,
-    store,
-    store_masked,
-)
+from minigrad.kernels.cpu.vector import load_integer
 from minigrad.kernels.layout import taken
 from minigrad.reuse import address_of, reused_array
 
 _COST = 4  # how many multiplications take as long as to copy four bytes
-_WORD = 4  # bytes
 
 
 def take_rows(rows: Any, index: Any) -> Any:
@@ -39,11 +29,11 @@ def take_rows(rows: Any, index: Any) -> Any:
         Any shape.
     """
     size = rows[:1].nbytes
-    if not rows.flags.c_contiguous or size % _WORD or not len(rows):
+    if not rows.flags.c_contiguous or size % WORD or not len(rows):
         return taken(rows, index)
     found, address = reused_array((*index.shape, *rows.shape[1:]), rows.dtype)
-    numbers = [index.size, address_of(rows), address_of(index), address, size // _WORD]
-    threads = threads_for(_COST * found.nbytes / _WORD)
+    numbers = [index.size, address_of(rows), address_of(index), address, size // WORD]
+    threads = threads_for(_COST * found.nbytes / WORD)
     run_team(_take.address, threads, numpy.array(numbers, numpy.int64))
     return found
 
@@ -58,43 +48,30 @@ def joined_rows(parts: Sequence[Any]) -> Any:
     """
     first = parts[0]
     widths = [part.shape[-1] * part.itemsize for part in parts]
-    if not all(part.flags.c_contiguous for part in parts) or any(w % _WORD for w in widths):
+    if not all(part.flags.c_contiguous for part in parts) or any(w % WORD for w in widths):
         return numpy.concatenate(parts, axis=-1)
     columns = sum(part.shape[-1] for part in parts)
     found, address = reused_array((*first.shape[:-1], columns), first.dtype)
     count, to = math.prod(first.shape[:-1]), address
     numbers = [count, len(parts), sum(widths)]
     for part, width in zip(parts, widths, strict=True):
-        numbers += [address_of(part), to, width // _WORD]
+        numbers += [address_of(part), to, width // WORD]
         to += width
-    threads = threads_for(_COST * found.nbytes / _WORD)
+    threads = threads_for(_COST * found.nbytes / WORD)
     run_team(_join.address, threads, numpy.array(numbers, numpy.int64))
     return found
-
-
-@compiled
-def _copy(source: int, target: int, size: int) -> None:
-    step = LANES32 * _WORD
-    whole = size - size % step
-    for column in range(0, whole, step):
-        store(target + column, load32(source + column))
-    rest = first32((size - whole) // _WORD)
-    store_masked(target + whole, load32_masked(source + whole, rest), rest)
 
 
 @cfunc("void(int64, int64, CPointer(int64))", cache=True, error_model="numpy")
 def _take(thread: int, threads: int, arguments: Any) -> None:
     count, rows, index, out = arguments[0], arguments[1], arguments[2], arguments[3]
-    size, step = arguments[4] * _WORD, LANES32 * _WORD
-    rest = first32(size % step // _WORD)
+    size = arguments[4] * WORD
     for row in range(count * thread // threads, count * (thread + 1) // threads):
         number, target = load_integer(index + 8 * row), out + row * size
         if number < 0:
-            for column in range(0, size - size % step, step):
-                store(target + column, splat32(0.0))
-            store_masked(target + size - size % step, splat32(0.0), rest)
+            clear_row(target, size)
         else:
-            _copy(rows + number * size, target, size)
+            copy_row(rows + number * size, target, size)
 
 
 @cfunc("void(int64, int64, CPointer(int64))", cache=True, error_model="numpy")
@@ -103,5 +80,5 @@ def _join(thread: int, threads: int, arguments: Any) -> None:
     for row in range(count * thread // threads, count * (thread + 1) // threads):
         for part in range(parts):
             source, target = arguments[3 + 3 * part], arguments[4 + 3 * part]
-            size = arguments[5 + 3 * part] * _WORD
-            _copy(source + row * size, target + row * stride, size)
+            size = arguments[5 + 3 * part] * WORD
+            copy_row(source + row * size, target + row * stride, size)

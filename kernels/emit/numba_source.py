@@ -23,6 +23,7 @@ from math import inf, nan
 from numba import cfunc, {real} as real
 
 from minigrad.kernels.cpu.barrier import barrier
+from minigrad.kernels.cpu.batch_order import collect, spread
 from minigrad.kernels.cpu.pack import share_start, shared_pack as pack
 from minigrad.kernels.cpu.product import shared_product as product
 from minigrad.kernels.cpu.weight_gradients import shared_gradient as gradient
@@ -42,6 +43,7 @@ def loop(thread, threads, arguments):
     blocks, shares, chunk, tables = arguments[4], arguments[5], arguments[6], arguments[7]
     present, fresh, meeting, whole = arguments[8], arguments[9], arguments[10], arguments[11]
     size, own, packing = arguments[12], arguments[13] + thread * arguments[14], arguments[15]
+    order = arguments[16]
 {addresses}
 {packs}
     first_share, last_share = 0, 1
@@ -61,6 +63,7 @@ def loop(thread, threads, arguments):
             groups, group_rows = (1, low_n * (high + 1 - low)) if blocks == 1 else (high + 1 - low, low_n)
             before = high + 1 if reverse else low - 1
             active = load_integer(table + before * 16 + 16) if first > 0 else 0
+{collected}
 {ahead}
             for step in range(first, last + 1):
                 t = steps - 1 - step if reverse else step
@@ -72,6 +75,7 @@ def loop(thread, threads, arguments):
 {body}
                 active = n
 {behind}
+{spread}
 {sums}
 """
 
@@ -79,7 +83,7 @@ def loop(thread, threads, arguments):
 # From the name of a column, and how to load from an address, to the address and the value to store.
 Store = Callable[[str, Callable[[str], str]], tuple[str, str]]
 
-FIRST = 16  # the numbers before widths and addresses, see `numba_source`
+FIRST = 17  # the numbers before widths and addresses, see `numba_source`
 
 
 @dataclass(frozen=True)
@@ -94,7 +98,8 @@ def argument_order(plan: LoopPlan) -> tuple[Buffer, ...]:
     """Return the buffers whose addresses the function takes, behind numbers and widths.
 
     Behind them come those of the results of sums, then the row strides of what is read, in elements, and
-    for each matrix where it is and its two strides.
+    for each matrix where it is and its two strides. If the plan is broken, there follow for all that is
+    read where it is in the batch, and its row stride there in elements; and where what is spread goes to.
     """
     return (
         *plan.read.values(),
@@ -103,6 +108,16 @@ def argument_order(plan: LoopPlan) -> tuple[Buffer, ...]:
         *plan.states,
         *plan.scratch,
     )
+
+
+def collected(plan: LoopPlan) -> list[Buffer]:
+    """Return what a loop can copy from the batch by itself."""
+    return list(plan.read.values()) if plan.broken else []
+
+
+def spread(plan: LoopPlan) -> dict[Var, Buffer]:
+    """Return what a loop can copy to the batch by itself."""
+    return {v: plan.stored[v] for v in plan.stored if v in plan.spread}
 
 
 def multiplied(plan: LoopPlan) -> dict[Buffer, Product]:
@@ -117,7 +132,8 @@ def numba_source(plan: LoopPlan, lanes: int) -> NumbaSource:
     number of blocks of rows, and of shares of columns; how many steps make a chunk; the address of the
     tables of a `minigrad.kernels.layout.Layout`; those of the flags of present and fresh rows, or 0;
     that of a barrier; whether the layout is whole; how many rows there are; the address of scratch memory
-    for sums, and how many bytes of it a thread has; whether matrices are to be packed; then the widths,
+    for sums, and how many bytes of it a thread has; whether matrices are to be packed; the address of the
+    order of the layout, or 0 if rows lie as in the batch; then the widths,
     and what `argument_order` says. Either blocks are divided between the threads,
     or, if there are several shares, the shares of the only block.
 
@@ -171,10 +187,12 @@ class _Writer:
         parts = {
             "packs": (self.packs(), 4),
             "columns": (self.bounds(), 4),
+            "collected": (self.collected(), 12),
             "ahead": (self.in_chunk(ahead), 12),
             "pointers": (self.pointers(), 16),
             "body": (body, 16),
             "behind": ([*waiting, *self.in_chunk(behind)], 12),
+            "spread": (self.spread(), 12),
             "sums": (self.sums(), 8),
         }
         # all widths have their names now
@@ -188,6 +206,8 @@ class _Writer:
                 for m in multiplied(self.plan)
                 for part in ("from", "down", "along")
             ),
+            *(f"{b.name}_{part}" for b in collected(self.plan) for part in ("batch", "batch_stride")),
+            *(f"{b.name}_batch" for b in spread(self.plan).values()),
         ]
         addresses = [f"{name} = arguments[{FIRST + i}]" for i, name in enumerate(given)]
         return _HEAD.format(
@@ -253,6 +273,23 @@ class _Writer:
             if buffer.kind in starts
         ]
         return [*lines, *(self.product(p, "chunk") for p in products)]
+
+    def collected(self) -> list[str]:
+        """Return lines that copy what is read in a chunk to where the loop has it."""
+        return [
+            f"collect(low, high + 1, table, rows, order, present, {b.name}_batch, "
+            f"{b.name}_batch_stride * {self.size}, {b.name}, {self.row_bytes(b)})"
+            for b in collected(self.plan)
+        ]
+
+    def spread(self) -> list[str]:
+        """Return lines that copy what a chunk has made to where it is in the batch."""
+        lines = [
+            f"spread(low, high + 1, table, end, rows, order, {b.name}, {self.row_bytes(b)}, {b.name}_batch)"
+            for b in spread(self.plan).values()
+        ]
+        following = "load_integer(table + (1 + 2 * steps) * 8) if block + 1 < blocks else rows"
+        return [f"end = {following}", *lines] if lines else []
 
     def sums(self) -> list[str]:
         """Return lines that take the sums over the rows of a chunk, or of all of them at the end."""

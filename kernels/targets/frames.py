@@ -16,7 +16,14 @@ from minigrad.kernels.cpu.lanes import DOUBLE, SINGLE
 from minigrad.kernels.cpu.pace import Pace
 from minigrad.kernels.cpu.weight_gradients import is_narrow, scratch_size
 from minigrad.kernels.cpu.workspaces import Workspace
-from minigrad.kernels.emit.numba_source import FIRST, argument_order, multiplied, numba_source
+from minigrad.kernels.emit.numba_source import (
+    FIRST,
+    argument_order,
+    collected,
+    multiplied,
+    numba_source,
+    spread,
+)
 from minigrad.kernels.layout import Layout
 from minigrad.kernels.plan import Buffer, LoopPlan
 from minigrad.reuse import address_of
@@ -36,7 +43,7 @@ _SWEEP_COST = 20
 _MOST = 64  # frames that are kept
 # among the numbers of `numba_source`
 _TABLES, _PRESENT, _FRESH, _MEETING, _SIZE, _SCRATCH = 7, 8, 9, 10, 12, 13
-PACKING = 15
+PACKING, _ORDER = 15, 16
 
 _T = TypeVar("_T")
 # A number of bytes: a constant, and how many there are for each row.
@@ -62,9 +69,14 @@ class Code:
         The address of the function.
     positions : dict
         Of the addresses of buffers and sums, by these; of strides by ``("stride", variable)``; of where
-        a matrix is and of its strides by ``("from", buffer)`` and the next two.
+        a matrix is and of its strides by ``("from", buffer)`` and the next two; of what is in the batch by
+        ``("batch", buffer)`` and ``("batch stride", buffer)``.
     read, vectors : list of tuple
         The variables, with the position of the address, and of the row stride if there is one.
+    batch : dict
+        The positions of the address and the row stride in the batch, by what is read there.
+    spread : list of tuple
+        The variables that the loop copies to the batch, with the position of the address and the width.
     sums : list of tuple
         The results, with the position, the shape, and whether they are to be transposed then.
     matrix_bytes : int
@@ -81,11 +93,21 @@ class Code:
         self.matrices = multiplied(plan)
         names = [*self.order, *plan.sums, *(("stride", v) for v in plan.read)]
         names += [(name, b) for b in self.matrices for name in ("from", "down", "along")]
+        names += [(name, b) for b in collected(plan) for name in ("batch", "batch stride")]
+        names += [("batch", b) for b in spread(plan).values()]
         self.positions = {b: FIRST + len(self.widths) + i for i, b in enumerate(names)}
         self.read = [
             (v, self.positions[b], self.positions["stride", v]) for v, b in plan.read.items()
         ]
         self.vectors = [(v, self.positions[b]) for v, b in plan.fixed.items() if b.kind == "vector"]
+        self.batch = {
+            v: (self.positions["batch", b], self.positions["batch stride", b])
+            for v, b in plan.read.items()
+            if plan.broken
+        }
+        self.spread = [
+            (v, self.positions["batch", b], b.width) for v, b in spread(plan).items()
+        ]
         self.sums = []
         for s in plan.sums:
             turned = s.inner > 1 and is_narrow(s.inner)
@@ -162,8 +184,12 @@ class Frame:
     matrices : list of tuple
         Of each matrix: its variable, the positions of its address and of its source among the arguments,
         how many bytes it has, and into how many parts it is divided.
+    moved : dict
+        Those of `Code.batch` if the loop copies rows, else none.
     given_away : list of tuple
-        Of each array with memory of its own: its variable, its position and its width.
+        Of each array with memory of its own that the loop writes: its variable, its position and its width.
+    spread : list of tuple
+        The same of each array that the loop copies rows to.
     """
 
     def __init__(
@@ -191,6 +217,10 @@ class Frame:
         self.given_away = [
             (v, code.positions[b], b.width) for v, b in plan.stored.items() if v in plan.given_away
         ]
+        self.moved = {v: code.batch[v] for v in code.batch if layout.is_moved}
+        self.spread = []
+        if layout.index is not None:
+            self.given_away, self.spread = [], code.spread
 
     def _parts(self, code: Code, matrix: Buffer) -> int:
         """Return into how many parts the columns of a matrix fall: one, unless threads share them."""
@@ -214,8 +244,11 @@ class Frame:
             parts = plan.columns.parts(product) if plan.columns else 1
             width = parts * (-(-buffer.width // parts // line) * line)
             sizes[buffer] = (product.inner * width * item, 0)
-        for buffer in plan.stored.values():
-            if buffer.kind == "passing":
+        if layout.is_moved:
+            for buffer in collected(plan):
+                sizes[buffer] = (0, buffer.width * item)
+        for var, buffer in plan.stored.items():
+            if buffer.kind == "passing" or (var in plan.given_away and layout.index is not None):
                 size = buffer.width * item
                 whole = layout.index is None
                 sizes[buffer] = (self.chunk * count * size, 0) if whole else (0, size)
@@ -227,7 +260,7 @@ class Frame:
         numbers = [0] * (FIRST + len(code.widths) + len(code.positions))
         # what differs between the layouts, and the barrier of a workspace, come with a run
         head = [layout.steps, layout.count, reverse, backward, blocks, self.shares, self.chunk]
-        head += [0, 0, 0, 0, whole, 0, self.working["sums"][0], self.scratch_bytes, 0, *code.widths]
+        head += [0, 0, 0, 0, whole, 0, self.working["sums"][0], self.scratch_bytes, 0, 0, *code.widths]
         numbers[: len(head)] = head
         self.arguments = numpy.array(numbers, numpy.int64)
         self.per_row = numpy.zeros_like(self.arguments)
@@ -275,6 +308,8 @@ class Frame:
             arguments[_PRESENT] = address_of(layout.present)
         if layout.fresh is not None:
             arguments[_FRESH] = address_of(layout.fresh)
+        if layout.is_moved:
+            arguments[_ORDER] = address_of(layout.sequences)
         return arguments
 
     def places(

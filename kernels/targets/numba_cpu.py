@@ -87,9 +87,9 @@ def run_loop(
     arguments = frame.arguments_for(layout, address, working)
     used = give(code, frame, arguments, values, keep)
     given_away, sums = {}, {}
-    leading = (layout.steps, layout.count) if layout.index is None else (rows,)
-    for var, position, width in frame.given_away:
-        given_away[var], arguments[position] = reused_array((*leading, width), kind)
+    for var, position, width in (*frame.given_away, *frame.spread):
+        shape = layout.steps, layout.count, width
+        given_away[var], arguments[position] = reused_array(shape, kind)
     for var, position, shape, turned in code.sums:
         array, arguments[position] = reused_array(shape, kind)
         sums[var] = array.T if turned else array
@@ -122,7 +122,7 @@ def give(code: Code, frame: Frame, arguments: Any, values: Mapping[Var, Any], ke
         One of its.
     arguments : numpy.ndarray
     values : dict of array
-        What is read, (size, width), and the vectors and matrices.
+        What is read, and the vectors and matrices; see `minigrad.kernels.targets.planned.Target`.
     keep : bool
         Whether to keep packed copies of the matrices for another run.
     """
@@ -130,6 +130,11 @@ def give(code: Code, frame: Frame, arguments: Any, values: Mapping[Var, Any], ke
     used = []
     for var, position, stride_position in code.read:
         array = values[var]
+        if array.ndim == 3:  # in the order of the batch
+            array = array.reshape(-1, array.shape[-1])
+            if var in frame.moved:  # the loop copies it to where it has it
+                arguments[stride_position] = array.shape[-1]
+                position, stride_position = frame.moved[var]
         stride, step = array.strides
         if step != item or stride % item or array.dtype != kind:
             array = numpy.ascontiguousarray(array, kind)

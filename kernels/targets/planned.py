@@ -30,7 +30,8 @@ class Run:
     kept : Any
         Histories of states, and what the plan stores: see `Target.kept_rows`.
     given_away : dict of array
-        Of what the plan says so: (T, N, width) if the layout is whole, else (size, width).
+        Shape (T, N, width), in the order of the batch, zero behind the lengths: what the plan gives away;
+        and what it spreads, unless its rows lie in this order anyway.
     sums : dict of array
         The sums over the rows of all steps.
     """
@@ -75,7 +76,8 @@ class Target(Protocol):
         layout : Layout
             Where the rows of each step lie, and which of them are absent or fresh.
         values : dict of array
-            What is read, (size, width), and the vectors and matrices.
+            What is read, and the vectors and matrices. What is read has the shape (size, width), or
+            (T, N, width) in the order of the batch.
         initial : sequence of array
             Shape (N, width), in the order of the layout.
         reverse : bool
@@ -143,7 +145,9 @@ def forward(
         backward=False,
         keep=program.backward is None,
     )
-    if program.broken:
+    if program.outputs[0] in found.given_away:
+        output = found.given_away[program.outputs[0]]
+    elif program.broken:
         stored = plan.stored[program.outputs[0]]
         rows = target.kept_rows(plan, layout, found.kept, [stored])[stored]
         output = layout.over_time(rows, target.take_rows)
@@ -186,9 +190,10 @@ def adjoint(
     inputs, initial, _ = _split(program, arrays)
     first, number = len(inputs), len(initial)
     layout = _layout(target, plan, inputs, rows)
-    values = _outside(target, program, backward.prepare, arrays, layout)
+    read_behind = bool(backward.after)
+    values = _outside(target, program, backward.prepare, arrays, layout, read_behind)
     values.update(_kept(target, program, layout, results[1 + number], reverse))
-    values[backward.from_outputs] = layout.rows_of(cotangents[0], target.take_rows)
+    values[backward.from_outputs] = _rows(target, layout, cotangents[0], read_behind)
     run(backward.once, values, m)
     found = target.run_loop(
         plan,
@@ -200,8 +205,8 @@ def adjoint(
         keep=False,
     )
     whole = layout.index is None
-    for var, array in found.given_away.items():
-        values[var] = array.reshape(layout.size, -1) if whole else array
+    if whole:
+        values.update((v, layout.rows_of(a)) for v, a in found.given_away.items())
     if plan.kept:
         values.update(_stored(plan, target.kept_rows(plan, layout, found.kept, plan.kept)))
     values.update(found.sums)
@@ -211,7 +216,7 @@ def adjoint(
         if var is None:
             wanted[i] = m.zeros(arrays[i].shape, dtype=arrays[i].dtype)
         else:
-            g = found.given_away.get(var) if whole else None
+            g = found.given_away.get(var)
             if g is None:
                 g = layout.over_time(values[var], target.take_rows) if i < first else values[var]
             # a view is no memory of its own, and would be copied
@@ -234,15 +239,28 @@ def _split(program: Program, arrays: Sequence[Any]) -> tuple[Any, Any, Any]:
     return arrays[:first], arrays[first:second], arrays[second:]
 
 
+def _rows(target: Target, layout: Layout, array: Any, now: bool) -> Any:
+    """Return rows as a loop reads them: packed ``now``, or else, if it can do that by itself, as they are."""
+    if now or array.ndim != 3 or not layout.is_moved:
+        return layout.rows_of(array, target.take_rows)
+    return array
+
+
 def _outside(
-    target: Target, program: Program, once: Sequence[Node], arrays: Sequence[Any], layout: Layout
+    target: Target,
+    program: Program,
+    once: Sequence[Node],
+    arrays: Sequence[Any],
+    layout: Layout,
+    read_behind: bool = False,
 ) -> dict[Var, Any]:
     """Return parameters, inputs, and what is made of them before the loop, with time as rows."""
     m = target.namespace
     inputs, _, parameters = _split(program, arrays)
+    in_python = read_behind or bool(program.before)
     values = dict(zip(program.parameters, parameters, strict=True))
     run(once, values, m)
-    rows = [layout.rows_of(x, target.take_rows) for x in inputs]
+    rows = [_rows(target, layout, x, in_python) for x in inputs]
     values.update(zip(program.inputs, rows, strict=True))
     if program.before:
         values.update(_before(m, program, values, layout))

@@ -44,7 +44,12 @@ class ByNumPy:
 
     def run_loop(self, plan, layout, values, initial, *, reverse, backward, keep):
         self.kept.append((backward, keep))
-        sequences = {b: np.asarray(values[v], float) for v, b in plan.read.items()}
+        sequences = {}
+        for v, b in plan.read.items():
+            rows = values[v]
+            if rows.ndim == 3:
+                rows = layout.rows_of(rows, self.take_rows)
+            sequences[b] = np.asarray(rows, float)
         stored = {b: np.full((layout.size, b.width), np.nan) for b in plan.stored.values()}
         states = {b: np.array(s) for b, s in zip(plan.states, initial, strict=True)}
         histories = {
@@ -89,11 +94,9 @@ class ByNumPy:
             # what is passing is for the sums alone, and is gone when the loop has ended
             {**histories, **{b: a for b, a in stored.items() if b.kind == "stored"}},
             {
-                v: stored[b].reshape(layout.steps, layout.count, -1)
-                if layout.index is None
-                else stored[b]
+                v: layout.over_time(stored[b], self.take_rows)
                 for v, b in plan.stored.items()
-                if v in plan.given_away
+                if v in plan.given_away or (v in plan.spread and layout.index is not None)
             },
             {s.result: sum_by_numpy(s, {**sequences, **stored}) for s in plan.sums},
         )
