@@ -83,7 +83,7 @@ class Layout:
 
     @cached_property
     def kind(self) -> tuple[int, int, int, bool, bool, bool]:
-        """T, N, the number of blocks; whether all rows are there, are moved, and whether some are fresh."""
+        """T, N, the number of blocks; whether all rows are there, are moved, and if some are fresh."""
         whole, fresh = self.index is None, self.fresh is not None
         return self.steps, self.count, len(self.tables), whole, self.is_moved, fresh
 

@@ -136,9 +136,7 @@ def make_program(
     stored = dict.fromkeys([news[0]] if broken else [])
     stored.update(dict.fromkeys(v for v in kept if v not in cheap))
     output = frozenset({news[0]} if broken else ())
-    forward = plan_loop(
-        loop, olds, news, tuple(stored), fixed, histories, broken, spread=output
-    )
+    forward = plan_loop(loop, olds, news, tuple(stored), fixed, histories, broken, spread=output)
     backward = None
     if derived is not None and wanted is not None:
         names = dict(zip(read, read_as, strict=True))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal, get_args
@@ -235,25 +235,50 @@ _SCAN = Op("scan", _formula, _rule, domain=Domain(), joint=True, takes_none=True
 def _replayed(g: Sequence[Tensor], arguments: Sequence[Tensor], loop: Loop) -> tuple[Any, ...]:
     """Return the cotangents as tensors that can be differentiated again."""
     inputs, states, _ = loop.traced.split(arguments)
+    step, sizes = loop.traced.on_tensors, (len(inputs), len(states))
+
+    def again(own: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        return _eager_loop(step, loop.names, *sizes, own, loop.reverse, loop.rows)
+
+    return replayed(again, arguments, loop.wanted, g)
+
+
+def replayed(
+    run: Callable[[Sequence[Tensor]], Sequence[Tensor]],
+    arguments: Sequence[Tensor],
+    wanted: Sequence[int],
+    cotangents: Sequence[Any],
+) -> tuple[Any, ...]:
+    """Return cotangents of arguments, as tensors that can be differentiated again; None if not wanted.
+
+    Parameters
+    ----------
+    run : callable
+        Makes results of arguments, by operations that can be differentiated twice.
+    arguments : sequence of Tensor
+    wanted : sequence of int
+        Numbers of arguments.
+    cotangents : sequence of Tensor or None
+        Of the results.
+    """
     with enable_grad():
         # one node for each argument, also where the same tensor was given twice
-        own = [t.clone() if i in loop.wanted else t for i, t in enumerate(arguments)]
-        step, sizes = loop.traced.on_tensors, (len(inputs), len(states))
-        results = _eager_loop(step, loop.names, *sizes, own, loop.reverse, loop.rows)
+        own = [t.clone() if i in wanted else t for i, t in enumerate(arguments)]
+        results = run(own)
         pairs = [
-            (r, c) for r, c in zip(results, g, strict=False) if r.requires_grad and c is not None
+            (r, c)
+            for r, c in zip(results, cotangents, strict=False)
+            if r.requires_grad and c is not None
         ]
         found = backpropagate(
             [r for r, _ in pairs],
             [c for _, c in pairs],
-            wanted=[own[i] for i in loop.wanted],
+            wanted=[own[i] for i in wanted],
             retain_graph=True,
             create_graph=True,
             independent=True,
         )
-    return tuple(
-        found.get(node_key(t._node)) if i in loop.wanted else None for i, t in enumerate(own)
-    )
+    return tuple(found.get(node_key(t._node)) if i in wanted else None for i, t in enumerate(own))
 
 
 def _eager_loop(

@@ -1,4 +1,4 @@
-"""Runs of a compiled cell that no gradient flows through, as fast as they can be begun."""
+"""Runs of a compiled cell over arguments like those of before, as fast as they can be begun."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def side_by_side(outputs: Sequence[Any]) -> Any:
     return joined_rows(outputs)
 
 
-class Stream:
-    """A loop over arguments of certain shapes and dtypes, with all that it needs at hand.
+class KnownLoop:
+    """A loop over arguments of certain shapes and dtypes, whose step must not change unseen.
 
     Parameters
     ----------
@@ -41,8 +41,8 @@ class Stream:
         Shape (N, width).
     parameters : dict of Tensor
     steps : int, optional
-    reverse : bool
-        Go through time backwards.
+    wanted : sequence of int, optional
+        The arguments whose cotangents are wanted, beside the states; None for no backward pass.
     broken : bool
         Whether sequences may have lengths.
 
@@ -60,8 +60,8 @@ class Stream:
         states: Sequence[Tensor],
         parameters: Mapping[str, Tensor],
         steps: int | None,
-        reverse: bool = False,
-        broken: bool = False,
+        wanted: Sequence[int] | None,
+        broken: bool,
     ) -> None:
         if inputs[0].device != "cpu":
             raise Refusal("its arrays are not on the CPU")
@@ -74,18 +74,75 @@ class Stream:
         if self._surroundings is None:
             raise Refusal("its step may change unseen")
         self._dtype = get_default_dtype()
-        self._program = program_of(step, traced_step(step, xs, ss, specs), None, broken)
+        self._program = program_of(step, traced_step(step, xs, ss, specs), wanted, broken)
         if self._program.before or 0 in (steps, states[0].shape[0]):
             raise Refusal("something is computed before the loop, or nothing at all")
-        self._steps, self._count, self._reverse = steps, states[0].shape[0], reverse
-        self._lock = threading.Lock()
-        self._keep([p._array for p in parameters.values()])
+        self._steps, self._count = steps, states[0].shape[0]
 
-    def _is_changed(self, step: Step) -> bool:
+    def is_changed(self, step: Step) -> bool:
         """Say whether a trace of the step would differ. What reads nothing from outside is the same."""
         if self._dtype is not get_default_dtype():
             return True
         return self._surroundings != () and surroundings_of(step) != self._surroundings
+
+
+class Lesson(KnownLoop):
+    """A loop that is run forwards and backwards, with all that it needs at hand.
+
+    Parameters
+    ----------
+    step, inputs, states, parameters, wanted
+        As for `KnownLoop`.
+    reverse : bool
+        Go through time backwards.
+
+    Attributes
+    ----------
+    trainer : minigrad.kernels.targets.trainer.Trainer
+    """
+
+    def __init__(
+        self,
+        step: Step,
+        inputs: Sequence[Tensor],
+        states: Sequence[Tensor],
+        parameters: Mapping[str, Tensor],
+        wanted: Sequence[int],
+        reverse: bool,
+    ) -> None:
+        steps = inputs[0].shape[0]
+        super().__init__(step, inputs, states, parameters, steps, wanted, False)
+        from minigrad.kernels.targets.trainer import Trainer  # Numba is loaded when it is needed
+
+        self.trainer = Trainer(self._program, steps, self._count, reverse)
+
+
+class Stream(KnownLoop):
+    """A loop that no gradient flows through, with all that it needs at hand.
+
+    Parameters
+    ----------
+    step, inputs, states, parameters, steps
+        As for `KnownLoop`.
+    reverse : bool
+        Go through time backwards.
+    broken : bool
+        Whether sequences may have lengths.
+    """
+
+    def __init__(
+        self,
+        step: Step,
+        inputs: Sequence[Tensor],
+        states: Sequence[Tensor],
+        parameters: Mapping[str, Tensor],
+        steps: int | None,
+        reverse: bool = False,
+        broken: bool = False,
+    ) -> None:
+        super().__init__(step, inputs, states, parameters, steps, None, broken)
+        self._reverse, self._lock = reverse, threading.Lock()
+        self._keep([p._array for p in parameters.values()])
 
     def _keep(self, parameters: list[Any]) -> None:
         from minigrad.kernels.targets.runner import Runner  # Numba is loaded when it is needed
@@ -124,7 +181,7 @@ class Stream:
         if not self._lock.acquire(blocking=False):
             return None
         try:
-            if self._is_changed(step):
+            if self.is_changed(step):
                 return None
             if self._program.broken:
                 return self._run_broken([*inputs, *states, *parameters], rows)

@@ -15,7 +15,7 @@ from minigrad.nn.cell import Cell as ModuleCell
 from minigrad.nn.cell_layer import CellLayer
 from minigrad.nn.checks import check_counts, check_dropout, check_flags
 from minigrad.nn.dropout import Dropout
-from minigrad.nn.stream import LayerStreams, is_plain
+from minigrad.nn.stream import LayerStreams, is_recorded
 from minigrad.ops.shape import concat, expand_dims, reshape, squeeze, stack, swapaxes
 from minigrad.tensor import Tensor
 
@@ -152,11 +152,14 @@ class Recurrent(CellLayer):
             If there are more or fewer states than the cell has, a length is negative or beyond T, or
             ``checkpoint_every`` is not positive or given with ``reset``.
         """
-        streams = None
         flagged = mask is not None or reset is not None
-        if not (flagged or self.batch_first or checkpoint_every is not None) and is_plain():
-            streams = _streams_of(self)
-            found = streams.run(self, input, hx, whole=True, lengths=lengths)
+        recorded = None
+        if not (flagged or self.batch_first or checkpoint_every is not None):
+            recorded = is_recorded()
+        if recorded and lengths is not None:
+            recorded = None
+        if recorded is not None:
+            found = _streams_of(self).run(self, input, hx, recorded, True, lengths)
             if found is not None:
                 return found
         name = type(self).__name__
@@ -195,9 +198,9 @@ class Recurrent(CellLayer):
                 *(initial if batched else [expand_dims(s, 1) for s in initial]), strict=True
             )
         if batched:
-            if streams is not None:
+            if recorded is not None:
                 like = self._checked_states(hx, x, leading)
-                streams.add(self, x, like, whole=True, broken=lengths is not None)
+                _streams_of(self).add(self, x, like, recorded, True, lengths is not None)
             output, finals = self._run(x, starts, lengths, checkpoint_every, **flags)
             output = self._swapped(output)
         else:
@@ -232,9 +235,9 @@ class Recurrent(CellLayer):
         ShapeError, DtypeError
             As for `forward`.
         """
-        following = is_plain()
+        following = is_recorded() is False
         if following:
-            found = _streams_of(self).run(self, input, hx, whole=False)
+            found = _streams_of(self).run(self, input, hx, False, False)
             if found is not None:
                 return found
         if self.bidirectional:
@@ -246,7 +249,7 @@ class Recurrent(CellLayer):
         batched = input.ndim == 2
         states = self._checked_states(hx, input, (self.num_layers, *input.shape[:-1]))
         if following:
-            _streams_of(self).add(self, input, states, whole=False)
+            _streams_of(self).add(self, input, states, False, False)
         rows = input if batched else expand_dims(input, 0)
         starts = zip(*(states if batched else [expand_dims(s, 1) for s in states]), strict=True)
         output, finals = self._run(expand_dims(rows, 0), starts)

@@ -1,38 +1,28 @@
-"""Recurrent layers without gradients: sequences and single steps, as fast as they can be begun."""
+"""Recurrent layers over inputs like those of before: sequences and single steps, begun soon."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy
 
 from minigrad import dispatch
 from minigrad.errors import KernelError
-from minigrad.kernels.cell import Cell
 from minigrad.kernels.rows import rows_of
 from minigrad.kernels.stream import Stream, side_by_side
+from minigrad.nn.layer_training import Layered, LayerTraining
 from minigrad.tensor import Tensor, make
 
 _MOST = 8  # streams of a layer
-# of the input: whether it is a whole sequence, whether there are lengths, its shape and its dtype
-Kind = tuple[bool, bool, tuple[int, ...], Any]
-
-
-class Layered(Protocol):
-    """A layer that has a cell for each of its layers."""
-
-    num_layers: int
-    training: bool
-    dropout: float
-    bidirectional: bool
-
-    def _run_of(self, ending: str) -> tuple[Cell, dict[str, Any]]: ...
+# of the input: whether there is a record, and a gradient for it; whether it is a whole sequence, and has
+# lengths; its shape and its dtype
+Kind = tuple[bool, bool, bool, bool, tuple[int, ...], Any]
 
 
 class LayerStream:
-    """Runs a layer as it has been run before: on inputs and states of the same shapes and dtypes.
+    """Runs a layer without gradients as before: on inputs and states of the same shapes and dtypes.
 
     Parameters
     ----------
@@ -111,28 +101,33 @@ class LayerStream:
         return output, tuple(ends) if len(ends) > 1 else ends[0]
 
 
-def is_plain() -> bool:
-    """Say whether loops are run on plain arrays: no gradient is recorded, and nobody looks at each op."""
+def is_recorded() -> bool | None:
+    """Say whether loops are recorded; None if somebody looks at each op, or loops are interpreted."""
     interpreter = dispatch.current()
-    tracking = getattr(interpreter, "tracking", True)
-    checking = getattr(interpreter, "checking", True)
-    return not (tracking or checking) and os.environ.get("MINIGRAD_COMPILE") != "0"
+    if getattr(interpreter, "checking", True) or os.environ.get("MINIGRAD_COMPILE") == "0":
+        return None
+    return bool(getattr(interpreter, "tracking", True))
 
 
 class LayerStreams:
     """The streams of a layer, one for each kind of input that it has got twice."""
 
     def __init__(self) -> None:
-        self._streams: dict[Kind, LayerStream | None] = {}
+        self._streams: dict[Kind, LayerStream | LayerTraining | None] = {}
 
     def run(
-        self, layer: Layered, input: Any, hx: Any, whole: bool, lengths: Any = None
+        self,
+        layer: Layered,
+        input: Any,
+        hx: Any,
+        recorded: bool,
+        whole: bool,
+        lengths: Any = None,
     ) -> tuple[Tensor, Any] | None:
         """Run the layer; None if no stream can do it, or there is none yet."""
         if type(input) is not Tensor or _drops(layer):
             return None
-        array = input._array
-        stream = self._streams.get((whole, lengths is not None, array.shape, array.dtype))
+        stream = self._streams.get(_kind(input, recorded, whole, lengths is not None))
         return None if stream is None else stream.run(layer, input, hx, lengths)
 
     def add(
@@ -140,11 +135,12 @@ class LayerStreams:
         layer: Layered,
         input: Tensor,
         states: Sequence[Tensor],
+        recorded: bool,
         whole: bool,
         broken: bool = False,
     ) -> None:
         """Note an input like this; make a stream for it the second time, if there can be one."""
-        kind = whole, broken, input.shape, input._array.dtype
+        kind = _kind(input, recorded, whole, broken)
         if _drops(layer):
             return
         if len(self._streams) >= _MOST:
@@ -153,9 +149,17 @@ class LayerStreams:
             self._streams[kind] = None
             return
         try:
-            self._streams[kind] = LayerStream(layer, input, states, whole, broken)
+            if recorded:
+                self._streams[kind] = LayerTraining(layer, input, states)
+            else:
+                self._streams[kind] = LayerStream(layer, input, states, whole, broken)
         except KernelError:
             self._streams[kind] = None
+
+
+def _kind(input: Tensor, recorded: bool, whole: bool, broken: bool) -> Kind:
+    array = input._array
+    return recorded, recorded and input._tracked, whole, broken, array.shape, array.dtype
 
 
 def _drops(layer: Layered) -> bool:

@@ -120,8 +120,9 @@ def collect(
     first, last : int
         The time steps; ``last`` is excluded.
     table, order, present : int
-        Addresses of the block's table, of the order and of the flags of a `minigrad.kernels.layout.Layout`;
-        ``present`` may be 0. Nothing is done if ``order`` or ``batch`` is 0.
+        Addresses of the block's table, of the order and of the flags of a
+        `minigrad.kernels.layout.Layout`. Without flags ``present`` is 0. Nothing is done if ``order`` or
+        ``batch`` is 0.
     rows : int
         How many sequences there are.
     batch, packed : int

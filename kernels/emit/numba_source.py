@@ -206,7 +206,11 @@ class _Writer:
                 for m in multiplied(self.plan)
                 for part in ("from", "down", "along")
             ),
-            *(f"{b.name}_{part}" for b in collected(self.plan) for part in ("batch", "batch_stride")),
+            *(
+                f"{b.name}_{part}"
+                for b in collected(self.plan)
+                for part in ("batch", "batch_stride")
+            ),
             *(f"{b.name}_batch" for b in spread(self.plan).values()),
         ]
         addresses = [f"{name} = arguments[{FIRST + i}]" for i, name in enumerate(given)]
@@ -285,7 +289,8 @@ class _Writer:
     def spread(self) -> list[str]:
         """Return lines that copy what a chunk has made to where it is in the batch."""
         lines = [
-            f"spread(low, high + 1, table, end, rows, order, {b.name}, {self.row_bytes(b)}, {b.name}_batch)"
+            f"spread(low, high + 1, table, end, rows, order, {b.name}, {self.row_bytes(b)}, "
+            f"{b.name}_batch)"
             for b in spread(self.plan).values()
         ]
         following = "load_integer(table + (1 + 2 * steps) * 8) if block + 1 < blocks else rows"

@@ -13,7 +13,6 @@ import numpy
 
 from minigrad.kernels.cache import load_source
 from minigrad.kernels.cpu.lanes import DOUBLE, SINGLE
-from minigrad.kernels.cpu.pace import Pace
 from minigrad.kernels.cpu.weight_gradients import is_narrow, scratch_size
 from minigrad.kernels.cpu.workspaces import Workspace
 from minigrad.kernels.emit.numba_source import (
@@ -27,7 +26,6 @@ from minigrad.kernels.emit.numba_source import (
 from minigrad.kernels.layout import Layout
 from minigrad.kernels.plan import Buffer, LoopPlan
 from minigrad.reuse import address_of
-from minigrad.threads import get_num_threads
 
 _REALS = {numpy.dtype("float32"): numpy.float32, numpy.dtype("float64"): numpy.float64}
 _LANES = {numpy.dtype("float32"): SINGLE.lanes, numpy.dtype("float64"): DOUBLE.lanes}
@@ -42,8 +40,9 @@ _CHUNK_ROWS = 256
 _SWEEP_COST = 20
 _MOST = 64  # frames that are kept
 # among the numbers of `numba_source`
-_TABLES, _PRESENT, _FRESH, _MEETING, _SIZE, _SCRATCH = 7, 8, 9, 10, 12, 13
+_TABLES, _PRESENT, _FRESH, MEETING, _SIZE, _SCRATCH = 7, 8, 9, 10, 12, 13
 PACKING, _ORDER = 15, 16
+IN_KEPT, _IN_WORKING = 2, 3  # columns of `Frame.basis`
 
 _T = TypeVar("_T")
 # A number of bytes: a constant, and how many there are for each row.
@@ -69,8 +68,8 @@ class Code:
         The address of the function.
     positions : dict
         Of the addresses of buffers and sums, by these; of strides by ``("stride", variable)``; of where
-        a matrix is and of its strides by ``("from", buffer)`` and the next two; of what is in the batch by
-        ``("batch", buffer)`` and ``("batch stride", buffer)``.
+        a matrix is and of its strides by ``("from", buffer)`` and the next two; of what is in the batch
+        by ``("batch", buffer)`` and ``("batch stride", buffer)``.
     read, vectors : list of tuple
         The variables, with the position of the address, and of the row stride if there is one.
     batch : dict
@@ -83,6 +82,8 @@ class Code:
         Of all matrices together.
     row_cost : int
         About how many multiplications a row of a step takes as long as.
+    runs : dict
+        Its `minigrad.kernels.targets.runs.Runs`, for each kind of layout.
     """
 
     def __init__(self, plan: LoopPlan) -> None:
@@ -105,9 +106,7 @@ class Code:
             for v, b in plan.read.items()
             if plan.broken
         }
-        self.spread = [
-            (v, self.positions["batch", b], b.width) for v, b in spread(plan).items()
-        ]
+        self.spread = [(v, self.positions["batch", b], b.width) for v, b in spread(plan).items()]
         self.sums = []
         for s in plan.sums:
             turned = s.inner > 1 and is_narrow(s.inner)
@@ -121,8 +120,7 @@ class Code:
             + sum(s.outer * s.inner for s in plan.sums)
             + sum(_SWEEP_COST * s.width for phase in plan.phases for s in phase.sweeps.values())
         )
-        self._frames: dict[Any, Frame] = {}
-        self._paces: dict[Any, Pace] = {}
+        self.runs: dict[Any, Any] = {}
         self._kept: dict[Any, tuple[dict[Buffer, Linear], Linear]] = {}
 
     def kept(self, layout: Layout) -> tuple[dict[Buffer, Linear], Linear]:
@@ -137,22 +135,10 @@ class Code:
                 }
             )
 
-        return _remembered(self._kept, before, places)
-
-    def pace(self, layout: Layout, reverse: bool) -> Pace:
-        """Return how fast runs with layouts like this have been."""
-        return _remembered(self._paces, (layout.kind, reverse, get_num_threads()), Pace)
-
-    def frame(self, layout: Layout, reverse: bool, backward: bool, threads: int) -> Frame:
-        """Return what runs with layouts like this have in common; the second time it is at hand."""
-        return _remembered(
-            self._frames,
-            (layout.kind, reverse, backward, threads),
-            lambda: Frame(self, layout, reverse, backward, threads),
-        )
+        return remembered(self._kept, before, places)
 
 
-def _remembered(known: dict[Any, _T], key: Any, make: Callable[[], _T]) -> _T:
+def remembered(known: dict[Any, _T], key: Any, make: Callable[[], _T]) -> _T:
     """Return what is known by a key; it is made if it is not there."""
     found = known.get(key)
     if found is None:
@@ -167,11 +153,10 @@ class Frame:
 
     Attributes
     ----------
-    arguments, per_row : numpy.ndarray
-        Those of the compiled function, with offsets in the place of addresses; and what there is to be
-        added for each row, unless all rows are present.
-    in_kept, in_working : numpy.ndarray
-        1 for an offset in what is kept, and in the memory that is borrowed for the run; else 0.
+    basis : numpy.ndarray
+        Of the arguments of the compiled function, which are ``basis @ terms``: numbers, and offsets in
+        the place of addresses; what is to be added for each row; and 1 for what is in the memory that is
+        kept, and in that which is borrowed for the run.
     kept, working : dict
         Where the buffers lie that are kept for the backward pass, and those that are borrowed.
     tables : numpy.ndarray
@@ -186,10 +171,9 @@ class Frame:
         how many bytes it has, and into how many parts it is divided.
     moved : dict
         Those of `Code.batch` if the loop copies rows, else none.
-    given_away : list of tuple
-        Of each array with memory of its own that the loop writes: its variable, its position and its width.
-    spread : list of tuple
-        The same of each array that the loop copies rows to.
+    written : list of tuple
+        Of each array with memory of its own, in the order of the batch: its variable, its position and
+        its width.
     """
 
     def __init__(
@@ -214,13 +198,13 @@ class Frame:
             for v, b in plan.fixed.items()
             if b.kind == "matrix"
         ]
-        self.given_away = [
-            (v, code.positions[b], b.width) for v, b in plan.stored.items() if v in plan.given_away
-        ]
         self.moved = {v: code.batch[v] for v in code.batch if layout.is_moved}
-        self.spread = []
-        if layout.index is not None:
-            self.given_away, self.spread = [], code.spread
+        self.written = code.spread
+        if whole:
+            stored = plan.stored.items()
+            self.written = [
+                (v, code.positions[b], b.width) for v, b in stored if v in plan.given_away
+            ]
 
     def _parts(self, code: Code, matrix: Buffer) -> int:
         """Return into how many parts the columns of a matrix fall: one, unless threads share them."""
@@ -260,22 +244,34 @@ class Frame:
         numbers = [0] * (FIRST + len(code.widths) + len(code.positions))
         # what differs between the layouts, and the barrier of a workspace, come with a run
         head = [layout.steps, layout.count, reverse, backward, blocks, self.shares, self.chunk]
-        head += [0, 0, 0, 0, whole, 0, self.working["sums"][0], self.scratch_bytes, 0, 0, *code.widths]
+        head += [
+            0,
+            0,
+            0,
+            0,
+            whole,
+            0,
+            self.working["sums"][0],
+            self.scratch_bytes,
+            0,
+            0,
+            *code.widths,
+        ]
         numbers[: len(head)] = head
-        self.arguments = numpy.array(numbers, numpy.int64)
-        self.per_row = numpy.zeros_like(self.arguments)
-        self.in_kept, self.in_working = self.per_row.copy(), self.per_row.copy()
-        self.in_working[_SCRATCH] = 1
-        for places, inside in ((self.kept, self.in_kept), (self.working, self.in_working)):
+        for v, b in code.plan.read.items():
+            numbers[code.positions["stride", v]] = b.width
+        self.basis = numpy.zeros((len(numbers), 4), numpy.int64)
+        self.basis[:, 0] = numbers
+        self.basis[_SCRATCH, _IN_WORKING] = 1
+        for places, inside in ((self.kept, IN_KEPT), (self.working, _IN_WORKING)):
             for buffer in code.order:
                 if buffer in places:
                     at = code.positions[buffer]
-                    self.arguments[at], self.per_row[at] = places[buffer]
-                    inside[at] = 1
+                    self.basis[at, :2] = places[buffer]
+                    self.basis[at, inside] = 1
         self.tables = layout.tables
-        if whole:  # there is only one number of rows, and one table
-            self.arguments += self.per_row * _whole_lines(layout.size)
-            self.arguments[_TABLES], self.arguments[_SIZE] = address_of(self.tables), layout.size
+        if whole:  # there is only one table
+            self.basis[_TABLES, 0], self.basis[_SIZE, 0] = address_of(self.tables), layout.size
 
     def _state(self, code: Code, layout: Layout, reverse: bool, buffer: Buffer) -> State:
         """Return where a state lies: before the loop, and behind it."""
@@ -299,11 +295,11 @@ class Frame:
 
     def arguments_for(self, layout: Layout, kept: int, working: Workspace) -> Any:
         """Return the arguments of a run, for what is kept at an address."""
-        arguments = self.arguments + self.in_kept * kept + self.in_working * working.address
+        terms = (1, _whole_lines(layout.size), kept, working.address)
+        arguments = self.basis @ numpy.array(terms, numpy.int64)
+        arguments[MEETING] = working.meeting
         if layout.index is not None:
-            arguments += self.per_row * _whole_lines(layout.size)
             arguments[_TABLES], arguments[_SIZE] = address_of(layout.tables), layout.size
-        arguments[_MEETING] = working.meeting
         if layout.present is not None:
             arguments[_PRESENT] = address_of(layout.present)
         if layout.fresh is not None:

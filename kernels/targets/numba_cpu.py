@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from time import perf_counter
 from typing import Any
 
 import numpy
@@ -13,25 +12,22 @@ from minigrad.backends.numpy_ import use_threads
 from minigrad.graph import Var
 from minigrad.kernels.cpu.packed_rows import packed_rows
 from minigrad.kernels.cpu.rows import joined_rows, take_rows
-from minigrad.kernels.cpu.team import run_team, threads_for
 from minigrad.kernels.cpu.wide import matmul
-from minigrad.kernels.cpu.workspaces import borrow, give_back
 from minigrad.kernels.layout import Layout
 from minigrad.kernels.plan import Buffer, LoopPlan
-from minigrad.kernels.targets.frames import PACKING, Code, Frame, bytes_at
-from minigrad.kernels.targets.matrices import KeptMatrices
+from minigrad.kernels.targets.frames import Code, bytes_at, remembered
 from minigrad.kernels.targets.planned import Run
-from minigrad.reuse import address_of, reused_array
+from minigrad.kernels.targets.runs import Runs
 from minigrad.threads import get_num_threads
 
 __all__ = [
     "blocks",
     "code_of",
-    "give",
     "kept_rows",
     "namespace",
     "packed_rows",
     "run_loop",
+    "runs_of",
     "take_rows",
 ]
 
@@ -43,7 +39,6 @@ _LARGE = 1 << 21  # bytes
 # The engine's own products, those of a Linear for instance, are as fast from now on.
 use_threads(matmul, joined_rows)
 namespace = backend_named("numpy").namespace
-_kept_matrices = KeptMatrices()
 
 
 def blocks(plan: LoopPlan, count: int) -> int:
@@ -75,90 +70,15 @@ def run_loop(
     keep: bool,
 ) -> Run:
     """Run the loop; see `minigrad.kernels.targets.planned.Target`."""
+    return runs_of(plan, layout, reverse, backward).run(layout, values, initial, keep)
+
+
+def runs_of(plan: LoopPlan, layout: Layout, reverse: bool, backward: bool) -> Runs:
+    """Return the runs of a loop with layouts like this; the second time they are at hand."""
+    key = layout.kind, reverse, backward, get_num_threads()
     code = code_of(plan)
-    kind, rows = code.dtype, layout.size
-    threads, pace = threads_for(rows * code.row_cost), code.pace(layout, reverse)
-    alone = threads == 1 or pace.goes_alone(rows, perf_counter())
-    frame = code.frame(layout, reverse, backward, 1 if alone else threads)
-    working = borrow(frame.working_bytes(layout))
-    kept, address = None, 0
-    if frame.kept:
-        kept, address = reused_array((frame.kept_bytes(layout) // kind.itemsize,), kind)
-    arguments = frame.arguments_for(layout, address, working)
-    used = give(code, frame, arguments, values, keep)
-    given_away, sums = {}, {}
-    for var, position, width in (*frame.given_away, *frame.spread):
-        shape = layout.steps, layout.count, width
-        given_away[var], arguments[position] = reused_array(shape, kind)
-    for var, position, shape, turned in code.sums:
-        array, arguments[position] = reused_array(shape, kind)
-        sums[var] = array.T if turned else array
-    starts, ends, firsts = frame.places(kind, kept, working)
-    for start, state in zip(starts, initial, strict=True):
-        start[...] = state
-    for first, state in zip(firsts, initial, strict=False):
-        first[...] = 0 if backward else state
-    begin = perf_counter()
-    run_team(code.entry, 1 if alone else threads, arguments)
-    if threads > 1:
-        pace.note(alone, rows, perf_counter() - begin)
-    del used
-    finals = [end.copy() for end in ends]
-    released = [first.copy() for first in firsts] if backward else []
-    give_back(working)
-    for var, _, _, turned in code.sums:
-        if turned:
-            sums[var] = numpy.ascontiguousarray(sums[var])
-    return Run(finals, released, kept, given_away, sums)
-
-
-def give(code: Code, frame: Frame, arguments: Any, values: Mapping[Var, Any], keep: bool) -> Any:
-    """Write among the arguments where values are; return what must live as long as they are used.
-
-    Parameters
-    ----------
-    code : Code
-    frame : Frame
-        One of its.
-    arguments : numpy.ndarray
-    values : dict of array
-        What is read, and the vectors and matrices; see `minigrad.kernels.targets.planned.Target`.
-    keep : bool
-        Whether to keep packed copies of the matrices for another run.
-    """
-    kind, item = code.dtype, code.dtype.itemsize
-    used = []
-    for var, position, stride_position in code.read:
-        array = values[var]
-        if array.ndim == 3:  # in the order of the batch
-            array = array.reshape(-1, array.shape[-1])
-            if var in frame.moved:  # the loop copies it to where it has it
-                arguments[stride_position] = array.shape[-1]
-                position, stride_position = frame.moved[var]
-        stride, step = array.strides
-        if step != item or stride % item or array.dtype != kind:
-            array = numpy.ascontiguousarray(array, kind)
-            stride = array.strides[0]
-        used.append(array)
-        arguments[position] = address_of(array)
-        arguments[stride_position] = stride // item
-    for var, position in code.vectors:
-        array = numpy.ascontiguousarray(values[var], kind)
-        used.append(array)
-        arguments[position] = address_of(array)
-    for var, position, source, size, parts in frame.matrices:
-        matrix = values[var]
-        if keep:
-            piece = _kept_matrices.packed(item, frame.shares, matrix, parts, size)
-            used.append(piece)
-            arguments[position] = piece.address
-        else:
-            down, along = matrix.strides
-            arguments[source] = address_of(matrix.T if down < along else matrix)
-            arguments[source + 1] = down // item
-            arguments[source + 2] = along // item
-    arguments[PACKING] = not keep
-    return used
+    found: Runs = remembered(code.runs, key, lambda: Runs(code, reverse, backward))
+    return found
 
 
 def kept_rows(

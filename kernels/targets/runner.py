@@ -14,8 +14,9 @@ from minigrad.kernels.cpu.team import run_team, threads_for
 from minigrad.kernels.cpu.workspaces import new_workspace
 from minigrad.kernels.layout import whole_layout
 from minigrad.kernels.program import Program
-from minigrad.kernels.targets.frames import Frame, bytes_at
-from minigrad.kernels.targets.numba_cpu import blocks, code_of, give, namespace
+from minigrad.kernels.targets.frames import IN_KEPT, Frame, bytes_at
+from minigrad.kernels.targets.numba_cpu import blocks, code_of, namespace, runs_of
+from minigrad.kernels.targets.runs import give
 from minigrad.reuse import address_of, reused_array
 
 __all__ = ["Runner", "joined_rows"]
@@ -47,7 +48,8 @@ class Runner:
         self.inputs = [numpy.zeros((count, v.shape[1]), plan.dtype) for v in program.inputs]
         self.values.update(zip(program.inputs, self.inputs, strict=True))
         self.layout = whole_layout(steps, count, blocks(plan, count))
-        self.reverse, self.pace = reverse, code.pace(self.layout, reverse)
+        self.runs = runs_of(plan, self.layout, reverse, False)
+        self.reverse, self.pace = reverse, self.runs.pace
         self.threads = threads_for(self.layout.size * code.row_cost)
         self.at = bytes_at(code.kept(self.layout)[0][plan.states[0]], self.layout)
         self.shape = steps + 1, count, plan.states[0].width
@@ -78,7 +80,7 @@ class Runner:
         threads = 1 if alone else self.threads
         way = self.way(threads)
         kept, address = reused_array((way.elements,), kind)
-        arguments = way.arguments + way.frame.in_kept * (address - way.address)
+        arguments = way.arguments + way.in_kept * (address - way.address)
         used = []
         for position, array in zip(self.positions, inputs, strict=True):
             if position is not None:
@@ -125,19 +127,21 @@ class _Way:
         Of what is kept.
     address : int
         Of what is kept in a single step; each longer run has memory of its own, and moves the arguments.
-    arguments : numpy.ndarray
+    arguments, in_kept : numpy.ndarray
+        And 1 for those that are in what is kept.
     starts, ends : list of array
         Where states begin and end; None if it is in what is kept of a longer run.
     """
 
     def __init__(self, runner: Runner, threads: int) -> None:
         code, layout, kind = runner.code, runner.layout, runner.code.dtype
-        self.frame: Frame = code.frame(layout, runner.reverse, False, threads)
+        self.frame: Frame = runner.runs.frame(layout, threads)
         self.working = new_workspace(self.frame.working_bytes(layout))
         self.elements = self.frame.kept_bytes(layout) // kind.itemsize
         kept, self.address = reused_array((self.elements,), kind)
         self.arguments = self.frame.arguments_for(layout, self.address, self.working)
-        self.used = give(code, self.frame, self.arguments, runner.values, True)
+        self.in_kept = self.frame.basis[:, IN_KEPT].copy()
+        self.used = give(code, self.frame, self.arguments, runner.values, True, code.read)
         self.starts, self.ends, _ = self.frame.places(kind, kept, self.working)
         if layout.steps > 1:
             self.starts = [self._carried(i, place) for i, place in enumerate(self.starts)]

@@ -1,0 +1,160 @@
+"""Run a compiled loop, over rows that lie as they did before: what is known of them is at hand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from time import perf_counter
+from typing import Any
+
+import numpy
+
+from minigrad.graph import Var
+from minigrad.kernels.cpu.pace import Pace
+from minigrad.kernels.cpu.team import run_team, threads_for
+from minigrad.kernels.cpu.workspaces import borrow, give_back
+from minigrad.kernels.layout import Layout
+from minigrad.kernels.targets.frames import PACKING, Code, Frame
+from minigrad.kernels.targets.matrices import KeptMatrices
+from minigrad.kernels.targets.planned import Run
+from minigrad.reuse import address_of, reused_array
+
+# of what is read: the variable, and the positions of its address and its row stride
+Read = Sequence[tuple[Var, int, int]]
+
+_kept_matrices = KeptMatrices()
+
+
+class Runs:
+    """The runs of a loop with layouts of one kind.
+
+    Several threads may run at once: what a run needs for itself it borrows.
+
+    Parameters
+    ----------
+    code : Code
+    reverse, backward : bool
+        See `minigrad.kernels.targets.planned.Target.run_loop`.
+    """
+
+    def __init__(self, code: Code, reverse: bool, backward: bool) -> None:
+        self.code, self.reverse, self.backward = code, reverse, backward
+        self.pace = Pace()
+        self._frames: dict[int, Frame] = {}
+
+    def frame(self, layout: Layout, threads: int) -> Frame:
+        """Return what runs on so many threads have in common; the second time it is at hand."""
+        found = self._frames.get(threads)
+        if found is None:
+            found = Frame(self.code, layout, self.reverse, self.backward, threads)
+            self._frames[threads] = found
+        return found
+
+    def run(
+        self,
+        layout: Layout,
+        values: Mapping[Var, Any],
+        initial: Sequence[Any],
+        keep: bool,
+        read: Read | None = None,
+        placed: Sequence[tuple[int, int]] = (),
+    ) -> Run:
+        """Run the loop.
+
+        Parameters
+        ----------
+        layout, values, initial, keep
+            See `minigrad.kernels.targets.planned.Target.run_loop`. An initial state of None is zero.
+        read : sequence of tuple, optional
+            Of what is read among the values; by default everything.
+        placed : sequence of tuple
+            Of what else is read: the positions and the addresses.
+        """
+        code, rows, backward = self.code, layout.size, self.backward
+        kind = code.dtype
+        threads = threads_for(rows * code.row_cost)
+        alone = threads == 1 or self.pace.goes_alone(rows, perf_counter())
+        frame = self.frame(layout, 1 if alone else threads)
+        working = borrow(frame.working_bytes(layout))
+        kept, address = None, 0
+        if frame.kept:
+            kept, address = reused_array((frame.kept_bytes(layout) // kind.itemsize,), kind)
+        arguments = frame.arguments_for(layout, address, working)
+        used = give(code, frame, arguments, values, keep, code.read if read is None else read)
+        for position, place in placed:
+            arguments[position] = place
+        given_away, sums = {}, {}
+        for var, position, width in frame.written:
+            whole = layout.steps, layout.count, width
+            given_away[var], arguments[position] = reused_array(whole, kind)
+        for var, position, shape, turned in code.sums:
+            array, arguments[position] = reused_array(shape, kind)
+            sums[var] = array.T if turned else array
+        starts, ends, firsts = frame.places(kind, kept, working)
+        for start, state in zip(starts, initial, strict=True):
+            start[...] = 0 if state is None else state
+        for first, state in zip(firsts, initial, strict=False):
+            first[...] = 0 if backward or state is None else state
+        begin = perf_counter()
+        run_team(code.entry, 1 if alone else threads, arguments)
+        if threads > 1:
+            self.pace.note(alone, rows, perf_counter() - begin)
+        del used
+        finals = [end.copy() for end in ends]
+        released = [first.copy() for first in firsts] if backward else []
+        give_back(working)
+        for var, _, _, turned in code.sums:
+            if turned:
+                sums[var] = numpy.ascontiguousarray(sums[var])
+        return Run(finals, released, kept, given_away, sums)
+
+
+def give(
+    code: Code, frame: Frame, arguments: Any, values: Mapping[Var, Any], keep: bool, read: Read
+) -> Any:
+    """Write among the arguments where values are; return what must live as long as they are used.
+
+    Parameters
+    ----------
+    code : Code
+    frame : Frame
+        One of its.
+    arguments : numpy.ndarray
+    values : dict of array
+        What is read, and the vectors and matrices; see `minigrad.kernels.targets.planned.Target`.
+    keep : bool
+        Whether to keep packed copies of the matrices for another run.
+    read : sequence of tuple
+        Those of ``code.read`` that are among the values.
+    """
+    kind, item = code.dtype, code.dtype.itemsize
+    used = []
+    for var, position, stride_position in read:
+        array = values[var]
+        if array.ndim == 3:  # in the order of the batch
+            array = array.reshape(-1, array.shape[-1])
+            if var in frame.moved:  # the loop copies it to where it has it
+                position, stride_position = frame.moved[var]
+        stride, step = array.strides
+        if step != item or stride % item or array.dtype != kind:
+            array = numpy.ascontiguousarray(array, kind)
+            stride = array.strides[0]
+        used.append(array)
+        arguments[position] = address_of(array)
+        arguments[stride_position] = stride // item
+    for var, position in code.vectors:
+        array = numpy.ascontiguousarray(values[var], kind)
+        used.append(array)
+        arguments[position] = address_of(array)
+    for var, position, source, size, parts in frame.matrices:
+        matrix = values[var]
+        if keep:
+            piece = _kept_matrices.packed(item, frame.shares, matrix, parts, size)
+            used.append(piece)
+            arguments[position] = piece.address
+        else:
+            down, along = matrix.strides
+            arguments[source] = address_of(matrix.T if down < along else matrix)
+            arguments[source + 1] = down // item
+            arguments[source + 2] = along // item
+    arguments[PACKING] = not keep
+    return used

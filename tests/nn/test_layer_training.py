@@ -1,0 +1,216 @@
+"""A layer that has been run with gradients before is a single record: it computes what it did then."""
+
+import numpy as np
+import pytest
+
+import minigrad as mg
+from minigrad import nn
+from minigrad.errors import GradientError, MinigradError
+from minigrad.nn import layer_training
+
+T, N, D, H = 6, 3, 4, 5
+
+LAYERS = {
+    "RNN": lambda: nn.RNN(D, H),
+    "GRU": lambda: nn.GRU(D, H),
+    "LSTM": lambda: nn.LSTM(D, H),
+    "LSTM, projected": lambda: nn.LSTM(D, H, proj_size=3),
+    "LSTM, without bias": lambda: nn.LSTM(D, H, bias=False),
+    "GRU, stacked": lambda: nn.GRU(D, H, num_layers=3),
+    "LSTM, both directions": lambda: nn.LSTM(D, H, bidirectional=True),
+    "LSTM, stacked, both directions": lambda: nn.LSTM(D, H, num_layers=2, bidirectional=True),
+    **{name: lambda cell=cell: nn.Recurrent(cell, D, H) for name, cell in nn.cells.CELLS.items()},
+}
+
+
+@pytest.fixture(params=LAYERS)
+def layer(request):
+    mg.manual_seed(0)
+    return LAYERS[request.param]().to("float64")
+
+
+@pytest.fixture
+def runs(monkeypatch):
+    """Count the runs that are one record."""
+    found, forward = [], layer_training.LayerTraining.forward
+
+    def counted(self, arrays):
+        found.append(self)
+        return forward(self, arrays)
+
+    monkeypatch.setattr(layer_training.LayerTraining, "forward", counted)
+    return found
+
+
+def states_of(layer, requires_grad=True):
+    directions = 2 if layer.bidirectional else 1
+    shapes = [(layer.num_layers * directions, N, width) for width in layer._widths]
+    return [mg.randn(*shape, dtype="float64", requires_grad=requires_grad) for shape in shapes]
+
+
+def results(layer, x, states=None, in_states=True):
+    """Return outputs, final states and all gradients of a loss that reads all of them."""
+    leaves = [x, *(states or ()), *layer.parameters()]
+    for leaf in leaves:
+        leaf.grad = None
+    hx = None if states is None else tuple(states) if len(states) > 1 else states[0]
+    output, finals = layer(x, hx)
+    finals = finals if isinstance(finals, tuple) else (finals,)
+    loss = (output * output).sum()
+    if in_states:
+        loss = sum(((k + 2) * s * s).sum() for k, s in enumerate(finals)) + loss
+    loss.backward()
+    grads = [leaf.grad for leaf in leaves if leaf.requires_grad]
+    return [t.detach().numpy() for t in (output, *finals)] + [g.numpy() for g in grads]
+
+
+def check_same(found, expected):
+    for array, other in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(array, other)
+
+
+@pytest.mark.parametrize("in_states", [True, False])
+@pytest.mark.parametrize("given", [True, False])
+def test_later_runs_compute_what_the_first_one_did(layer, runs, given, in_states, monkeypatch):
+    x = mg.randn(T, N, D, dtype="float64", requires_grad=True)
+    states = states_of(layer) if given else None
+    first = results(layer, x, states, in_states)
+    assert not runs
+    for _ in range(3):
+        check_same(results(layer, x, states, in_states), first)
+    if type(layer).__name__ != "Recurrent":  # other cells may begin with something in Python
+        assert len(runs) == 2
+    monkeypatch.setenv("MINIGRAD_COMPILE", "0")
+    for array, other in zip(results(layer, x, states, in_states), first, strict=True):
+        np.testing.assert_allclose(array, other, rtol=1e-9, atol=1e-11)
+
+
+def test_most_cells_are_run_in_one_record(runs):
+    known = set()
+    for name, cell in nn.cells.CELLS.items():
+        layer = nn.Recurrent(cell, D, H)
+        runs.clear()
+        for _ in range(3):
+            layer(mg.randn(T, N, D))[0].sum().backward()
+        if runs:
+            known.add(name)
+    assert known == set(nn.cells.CELLS)
+
+
+def test_other_arguments_are_noticed(runs):
+    layer = nn.LSTM(D, H).to("float64")
+    x = mg.randn(T, N, D, dtype="float64", requires_grad=True)
+    for _ in range(3):
+        results(layer, x)
+    runs.clear()
+
+    def check(*arguments):
+        """Compare with a layer that is new, and so has not been run before."""
+        fresh = nn.LSTM(D, H).to("float64")
+        fresh.load_state_dict(layer.state_dict())
+        for parameter, other in zip(layer.parameters(), fresh.parameters(), strict=True):
+            other.requires_grad_(parameter.requires_grad)
+        check_same(results(layer, *arguments), results(fresh, *arguments))
+
+    check(mg.randn(T, N, D, dtype="float64"))
+    check(mg.randn(T + 1, N, D, dtype="float64", requires_grad=True))
+    check(x, states_of(layer, requires_grad=False))
+    assert len(runs) == 1  # the states are constants, as zeros are
+    check(x, states_of(layer))
+    layer.bias_ih_l0.requires_grad_(False)
+    check(x)
+    layer.bias_ih_l0.requires_grad_()
+    for parameter in layer.parameters():
+        parameter.copy_(parameter.detach() * 2)
+    check(x)
+    layer.weight_hh_l0 = nn.Parameter(mg.randn(4 * H, H, dtype="float64"))
+    check(x)
+    assert len(runs) == 2  # a layer of other kinds of parameters begins anew
+
+
+def test_what_is_wrong_is_told_as_the_first_time():
+    layer = nn.LSTM(D, H)
+    x = mg.randn(T, N, D, requires_grad=True)
+    state = mg.zeros((1, N, H))
+    wrong = [
+        state,
+        (state,),
+        (state, mg.zeros((1, N, H + 1))),
+        (state, 1),
+        (state, state.astype("float64")),
+    ]
+
+    def said():
+        messages = []
+        for hx in wrong:
+            with pytest.raises((MinigradError, TypeError)) as told:
+                layer(x, hx)
+            messages.append((told.type, str(told.value)))
+        return messages
+
+    first = said()
+    for _ in range(3):
+        layer(x)
+    assert said() == first
+
+
+def test_threads_may_change_in_between(runs):
+    before = mg.get_num_threads()
+    layer, x = nn.GRU(D, 24).to("float64"), mg.randn(T, 20, D, dtype="float64", requires_grad=True)
+    try:
+        found = []
+        for threads in (1, 1, 1, 2, 2, 2, 1):
+            mg.set_num_threads(threads)
+            found.append(results(layer, x))
+        assert len(runs) >= 2
+        for later in found[1:]:
+            check_same(later, found[0])
+    finally:
+        mg.set_num_threads(before)
+
+
+def test_a_second_backward_pass_and_second_derivatives(layer, runs):
+    x = mg.randn(T, N, D, dtype="float64", requires_grad=True)
+
+    def gradients():
+        output, _ = layer(x)
+        loss = (output * output).sum()
+        (first,) = mg.grad(loss, [x], retain_graph=True)
+        (again,) = mg.grad(loss, [x], create_graph=True)
+        leaves = [x, *layer.parameters()]
+        second = mg.grad((again * again).sum(), leaves, allow_unused=True)
+        return [g.detach().numpy() for g in (first, again, *second) if g is not None]
+
+    expected = gradients()
+    for _ in range(2):
+        gradients()
+    for found, other in zip(gradients(), expected, strict=True):
+        np.testing.assert_allclose(found, other, rtol=1e-9, atol=1e-11)
+
+
+def test_a_parameter_must_not_be_written_to_before_the_backward_pass(runs):
+    layer, x = nn.LSTM(D, H), mg.randn(T, N, D)
+    for _ in range(3):
+        output, _ = layer(x)
+    assert runs
+    layer.weight_hh_l0.copy_(0)
+    with pytest.raises(GradientError, match="written in place"):
+        output.sum().backward()
+
+
+def test_gradients_are_memory_of_their_own():
+    layer, x = nn.LSTM(D, H), mg.randn(T, N, D, requires_grad=True)
+    for _ in range(3):
+        layer.zero_grad()
+        x.grad = None
+        output, (h, c) = layer(x)
+        (output.sum() + h.sum() + c.sum()).backward()
+    kept = [p.grad.numpy().copy() for p in (x, *layer.parameters())]
+    layer.bias_ih_l0.grad.copy_(7)
+    x.grad.copy_(7)
+    check_same([p.grad.numpy() for p in layer.parameters() if p is not layer.bias_ih_l0],
+               [k for k, p in zip(kept[1:], layer.parameters(), strict=True)
+                if p is not layer.bias_ih_l0])  # fmt: skip
+    before = output.detach().numpy().copy()
+    layer(x)[0].sum().backward()
+    np.testing.assert_array_equal(output.detach().numpy(), before)
