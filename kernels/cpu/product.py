@@ -16,6 +16,7 @@ from numba import cfunc, types
 from minigrad.kernels.cpu.compiled import compiled, inlined
 from minigrad.kernels.cpu.microkernel import TILE_ROWS, item_size, lanes, row_pair, tile
 from minigrad.kernels.cpu.pack import panel_count, panel_start, share_start, whole_vectors
+from minigrad.kernels.cpu.vector import load_integer
 
 # A panel of one block is read for each tile: it stays in the second-level cache. A chunk of rows is
 # read for each panel, six times more slowly: on a small CPU it may lie in the third level.
@@ -41,22 +42,19 @@ def _product(
     c: int,
     c_row_stride: int,
     groups: int,
-    a_group_stride: int,
-    start_group_stride: int,
-    c_group_stride: int,
+    group_rows: int,
+    table: int,
 ) -> None:
     size = item_size(real)
     blocks = max(1, -(-K // _BLOCK))
     chunk = max(TILE_ROWS, _CHUNK_BYTES // (size * (1 + K // blocks)) // TILE_ROWS * TILE_ROWS)
     for first_row in range(0, n, chunk):
-        rows = min(chunk, n - first_row)
-        tiles = -(-rows // TILE_ROWS)
         for block in range(blocks):
             k = K * block // blocks
             length = K * (block + 1) // blocks - k
-            before, before_stride, before_group = start, start_row_stride, start_group_stride
+            before, before_stride = start, start_row_stride
             if block > 0:
-                before, before_stride, before_group = c, c_row_stride, c_group_stride
+                before, before_stride = c, c_row_stride
             panel = first
             while panel < last:
                 column = panel_start(real, M, panel)
@@ -64,36 +62,40 @@ def _product(
                 row_stride = b_row_stride or whole_vectors(real, columns)
                 right = b + ((column if b_row_stride else column * K) + k * row_stride) * size
                 panel += 1
-                if (
-                    rows * groups == 1
-                    and panel < last
-                    and b_row_stride == 0
-                    and columns <= 2 * lanes(real)
-                ):
+                beside, more = 0, 0
+                if n == 1 and panel < last and b_row_stride == 0 and columns <= 2 * lanes(real):
                     beside = panel_start(real, M, panel)
                     more = panel_start(real, M, panel + 1) - beside
                     panel += 1
-                    row_pair(
-                        real,
-                        columns,
-                        more,
-                        length,
-                        a + (first_row * a_row_stride + k * a_stride) * size,
-                        a_stride,
-                        right,
-                        b + (beside * K + k * whole_vectors(real, more)) * size,
-                        before and before + (first_row * before_stride + column) * size,
-                        c + (first_row * c_row_stride + column) * size,
-                    )
-                    continue
                 for group in range(groups):
-                    from_a = a + (group * a_group_stride + k * a_stride) * size
-                    from_start = before + (group * before_group + column) * size
-                    to_c = c + (group * c_group_stride + column) * size
+                    group_row, rows = group * group_rows, n
+                    if table != 0:
+                        group_row = load_integer(table + group * 16) - load_integer(table)
+                        rows = load_integer(table + group * 16 + 8)
+                    group_row += first_row
+                    rows = min(chunk, rows - first_row)
+                    from_a = a + (group_row * a_row_stride + k * a_stride) * size
+                    from_start = before and before + (group_row * before_stride + column) * size
+                    to_c = c + (group_row * c_row_stride + column) * size
+                    if more > 0:
+                        if rows > 0:
+                            row_pair(
+                                real,
+                                columns,
+                                more,
+                                length,
+                                from_a,
+                                a_stride,
+                                right,
+                                b + (beside * K + k * whole_vectors(real, more)) * size,
+                                from_start,
+                                to_c,
+                            )
+                        continue
+                    tiles = -(-rows // TILE_ROWS)
                     for number in range(tiles):
                         row = rows * number // tiles
                         height = rows * (number + 1) // tiles - row
-                        row += first_row
                         tile(
                             real,
                             height,
@@ -111,7 +113,7 @@ def _product(
                         )
 
 
-_SIGNATURE = types.void(*[types.int64] * 19)
+_SIGNATURE = types.void(*[types.int64] * 18)
 
 
 @cfunc(_SIGNATURE, cache=True, error_model="numpy")
@@ -132,21 +134,20 @@ def _entry(
     c: int,
     c_row_stride: int,
     groups: int,
-    a_group_stride: int,
-    start_group_stride: int,
-    c_group_stride: int,
+    group_rows: int,
+    table: int,
 ) -> None:
     if size == 4:
         _product(
             np.float32, first, last, n, a, a_row_stride, a_stride,
             b, b_row_stride, K, M, start, start_row_stride, c, c_row_stride,
-            groups, a_group_stride, start_group_stride, c_group_stride,
+            groups, group_rows, table,
         )  # fmt: skip
     else:
         _product(
             np.float64, first, last, n, a, a_row_stride, a_stride,
             b, b_row_stride, K, M, start, start_row_stride, c, c_row_stride,
-            groups, a_group_stride, start_group_stride, c_group_stride,
+            groups, group_rows, table,
         )  # fmt: skip
 
 
@@ -195,7 +196,7 @@ def strided_product(
     """
     _external_product(
         item_size(real), first, last, n, a, a_row_stride, a_stride,
-        b, b_row_stride, K, M, start, start_row_stride, c, c_row_stride, 1, 0, 0, 0,
+        b, b_row_stride, K, M, start, start_row_stride, c, c_row_stride, 1, 0, 0,
     )  # fmt: skip
 
 
@@ -253,6 +254,7 @@ def shared_product(
     groups: int,
     group_rows: int,
     n: int,
+    table: int,
     a: int,
     a_row_stride: int,
     packed: int,
@@ -266,7 +268,9 @@ def shared_product(
     """Compute the shares ``first`` to ``last`` (excluded) of a product.
 
     ``packed`` is as `minigrad.kernels.cpu.packing.pack_matrix` wrote it; see also `strided_product`.
-    The rows are ``groups`` groups of ``n``; from a group to the next one it is ``group_rows`` rows.
+    The rows are ``groups`` groups of ``n``; from a group to the next one it is ``group_rows`` rows. If
+    ``table`` is not 0, it is the address of where each group begins, and how many rows it has; ``n`` is
+    the most of them, and ``a``, ``start`` and ``c`` are where the first group begins.
     """
     size = item_size(real)
     width = M // parts
@@ -279,7 +283,7 @@ def shared_product(
             _external_product(
                 size, 0, panel_count(real, columns), n, a, a_row_stride, 1,
                 right, 0, K, columns,
-                start and start + at, start_row_stride, c + at, c_row_stride, groups,
-                group_rows * a_row_stride, group_rows * start_row_stride, group_rows * c_row_stride,
+                start and start + at, start_row_stride, c + at, c_row_stride,
+                groups, group_rows, table,
             )  # fmt: skip
             right += K * whole_vectors(real, columns) * size

@@ -60,7 +60,10 @@ def loop(thread, threads, arguments):
             table = tables + block * (1 + 2 * steps) * 8
             begin = load_integer(table)
             low_at, low_n = load_integer(table + low * 16 + 8), load_integer(table + low * 16 + 16)
-            groups, group_rows = (1, low_n * (high + 1 - low)) if blocks == 1 else (high + 1 - low, low_n)
+            groups, group_rows, groups_at = high + 1 - low, low_n, 0 if whole else table + low * 16 + 8
+            if whole and blocks == 1:
+                groups, group_rows = 1, low_n * groups
+            packed = early if whole else low_at - begin
             before = high + 1 if reverse else low - 1
             active = load_integer(table + before * 16 + 16) if first > 0 else 0
 {collected}
@@ -139,7 +142,8 @@ def numba_source(plan: LoopPlan, lanes: int) -> NumbaSource:
 
     A thread takes its blocks through a chunk, with products ahead of it and behind it for all their rows.
     Then all threads take the sums over the rows of the chunk, while they are in the caches. If the layout
-    is not whole, a chunk is one step, and the sums wait until the loop has ended.
+    is not whole, the threads are not ready with a chunk at the same time, and the sums wait until the loop
+    has ended.
 
     Buffers of states hold (4, N, width): step ``k`` reads the part ``k % 2``, and writes the other of
     the first two. In the third, a sequence waits before its first step and behind its last. The fourth
@@ -269,7 +273,7 @@ class _Writer:
             "read": "low_at",
             "stored": "low_at",
             "passing": "low_at - early",
-            "ahead": "low_at - early if whole else begin",
+            "ahead": "low_at - packed",
         }
         lines = [
             f"{buffer.name}_chunk = {buffer.name} + ({starts[buffer.kind]}) * {self.row_bytes(buffer)}"
@@ -332,7 +336,7 @@ class _Writer:
             "stored": {"row": "at"},
             "scratch": {"row": "begin"},
             "passing": {"row": "at - early"},
-            "ahead": {"row": "at - early if whole else begin"},
+            "ahead": {"row": "at - packed"},
             "history": {"row": before, "next_row": behind},
             "state": {
                 "row": "now * rows + begin",
@@ -367,7 +371,7 @@ class _Writer:
         source, target = self.stride(p.source.buffer), self.stride(p.target.buffer)
         return (
             f"product(real, first_share, last_share, shares, {self.parts(p)}, "
-            f"{'1, 0, n' if row == 'row' else 'groups, rows, group_rows'}, "
+            f"{'1, 0, n, 0' if row == 'row' else 'groups, rows, group_rows, groups_at'}, "
             f"{self.base(p.source, row)}, {source}, "
             f"{p.matrix.name}, {inner}, {width}, {start}, {start_stride}, "
             f"{self.base(p.target, row)}, {target})"

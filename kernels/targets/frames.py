@@ -181,9 +181,9 @@ class Frame:
     ) -> None:
         plan, steps, count = code.plan, layout.steps, layout.count
         self.shares = threads if len(layout.tables) == 1 and plan.columns is not None else 1
-        rows = _CHUNK_ROWS if code.in_chunks else steps * count
         whole = layout.index is None
-        self.chunk = min(steps, max(1, rows // max(count, 1))) if whole else 1
+        rows = _CHUNK_ROWS if code.in_chunks or not whole else steps * count
+        self.chunk = min(steps, max(1, rows // max(count, 1)))
         real = _REALS[code.dtype]
         scratch = max((scratch_size(real, s.inner) for s in plan.sums), default=0)
         self.scratch_bytes = -(-scratch * code.dtype.itemsize // _LINE) * _LINE  # of a thread

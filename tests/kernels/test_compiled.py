@@ -16,7 +16,7 @@ from minigrad.kernels import compile as compile_module
 from minigrad.kernels import scan
 from minigrad.kernels.cpu import workspaces
 from minigrad.kernels.cpu.instruction_set import vector_bytes
-from minigrad.kernels.targets import numba_cpu
+from minigrad.kernels.targets import runs
 from minigrad.op import Domain, Op
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -157,7 +157,7 @@ def test_results_with_lengths_do_not_depend_on_the_number_of_threads():
 
 def test_what_others_leave_in_a_workspace_disturbs_no_loop(monkeypatch):
     """Products of the engine use the same memory; the barrier of the loops lies beside it."""
-    monkeypatch.setattr(numba_cpu, "threads_for", lambda operations: mg.get_num_threads())
+    monkeypatch.setattr(runs, "threads_for", lambda operations: mg.get_num_threads())
     layer, x, before = nn.LSTM(3, 21), mg.randn(5, 40, 3), mg.get_num_threads()
     mg.set_num_threads(2)
     try:

@@ -8,7 +8,8 @@ import pytest
 import minigrad as mg
 from minigrad import nn
 from minigrad.kernels.cpu import pace
-from minigrad.kernels.targets import numba_cpu, runner
+from minigrad.kernels.targets import runner
+from minigrad.kernels.targets import runs as targets_runs
 
 ROWS = 100
 
@@ -73,7 +74,7 @@ def test_long_loops_always_have_a_team():
 
 @pytest.mark.parametrize("kind", [nn.RNN, nn.GRU, nn.LSTM])
 def test_results_do_not_depend_on_the_way(monkeypatch, kind):
-    for module in (numba_cpu, runner):
+    for module in (targets_runs, runner):
         monkeypatch.setattr(module, "threads_for", lambda operations: mg.get_num_threads())
     before = mg.get_num_threads()
     mg.set_num_threads(2)

@@ -14,7 +14,7 @@ from minigrad.graph import Var
 from minigrad.kernels import scan
 from minigrad.kernels.emit.numba_source import numba_source
 from minigrad.kernels.program import make_program
-from minigrad.kernels.targets import numba_cpu
+from minigrad.kernels.targets import runs
 from minigrad.kernels.trace import trace
 from minigrad.testing.steps import random_steps
 
@@ -28,7 +28,7 @@ random_cases = settings(
 @pytest.fixture(autouse=True)
 def several_threads(monkeypatch):
     """Let three threads work, also where it is not worth it."""
-    monkeypatch.setattr(numba_cpu, "threads_for", lambda operations: mg.get_num_threads())
+    monkeypatch.setattr(runs, "threads_for", lambda operations: mg.get_num_threads())
     before = mg.get_num_threads()
     mg.set_num_threads(3)
     yield

@@ -7,7 +7,7 @@ import minigrad as mg
 from minigrad.graph import Var
 from minigrad.kernels import scan
 from minigrad.kernels.program import make_program
-from minigrad.kernels.targets import numba_cpu
+from minigrad.kernels.targets import runs
 from minigrad.kernels.trace import trace
 
 WIDTH = 40
@@ -64,7 +64,7 @@ def test_where_threads_wait(step, meetings):
 
 @pytest.mark.parametrize("step", MEETINGS)
 def test_no_thread_reads_too_early_or_writes_too_soon(step, team, monkeypatch):
-    monkeypatch.setattr(numba_cpu, "threads_for", lambda operations: mg.get_num_threads())
+    monkeypatch.setattr(runs, "threads_for", lambda operations: mg.get_num_threads())
     rng = np.random.default_rng(0)
 
     def draw(*shape):

@@ -10,7 +10,7 @@ from minigrad import nn, reuse
 from minigrad.kernels import scan
 from minigrad.kernels.cpu import pack, packing, product, team, weight_gradients, wide, workspaces
 from minigrad.kernels.cpu.pace import Pace
-from minigrad.kernels.targets import numba_cpu
+from minigrad.kernels.targets import runs
 
 GUARD = 12345
 dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -21,7 +21,7 @@ sizes = st.integers(1, 40)
 @pytest.fixture
 def threads(monkeypatch):
     """Use a team for any piece of work, however small."""
-    for module in (packing, numba_cpu):
+    for module in (packing, runs):
         monkeypatch.setattr(module, "threads_for", lambda operations: mg.get_num_threads())
     monkeypatch.setattr(Pace, "goes_alone", lambda *_: False)
     before = mg.get_num_threads()
@@ -59,7 +59,7 @@ def test_a_product_by_shares_and_parts(dtype, n, inner, width, shares, parts, se
     found = np.full((n, columns), np.nan, dtype)
     for share in range(shares):
         product.shared_product(
-            dtype, share, share + 1, shares, parts, 1, 0, n, a.ctypes.data, inner,
+            dtype, share, share + 1, shares, parts, 1, 0, n, 0, a.ctypes.data, inner,
             packed.ctypes.data, inner, columns, start.ctypes.data, 0, found.ctypes.data, columns,
         )  # fmt: skip
     exact = a.astype(float) @ b.astype(float) + start
@@ -105,7 +105,7 @@ def test_groups_of_rows_are_as_many_products(
         for call in range(calls):
             row = call * (n + between)
             product.shared_product(
-                dtype, 0, shares, shares, parts, groups if calls == 1 else 1, n + between, n,
+                dtype, 0, shares, shares, parts, groups if calls == 1 else 1, n + between, n, 0,
                 a[row:].ctypes.data, a.shape[1], packed.ctypes.data, inner, columns,
                 at and at + row * stride * c.itemsize, stride, c[row:].ctypes.data, c.shape[1],
             )  # fmt: skip
@@ -114,6 +114,52 @@ def test_groups_of_rows_are_as_many_products(
     inside = np.arange(rows + 1) % max(1, n + between) < n
     assert np.array_equal(found[0][~inside], before[~inside])
     assert np.array_equal(found[0][-1], before[-1])
+
+
+@dtypes
+@given(
+    sizes=st.lists(
+        st.one_of(st.integers(0, 20), st.just(1), st.just(1100)), min_size=1, max_size=5
+    ),
+    between=st.integers(0, 3),
+    inner=st.sampled_from([0, 1, 30, 515]),
+    width=st.integers(1, 60),
+    shares=st.integers(1, 2),
+    start=st.sampled_from(["nothing", "itself", "one row"]),
+    seed=seeds,
+)
+@example([1, 1, 0], 2, 30, 60, 1, "one row", 0)
+@example([1100, 20, 1], 0, 515, 20, 1, "itself", 0)
+def test_groups_of_different_sizes_are_as_many_products(
+    dtype, sizes, between, inner, width, shares, start, seed
+):
+    """Bit for bit; the first group is the largest one. What lies between the groups is left alone."""
+    rng, sizes = np.random.default_rng(seed), sorted(sizes, reverse=True)
+    firsts = 5 + np.cumsum([0, *(n + between for n in sizes)])
+    table = np.array([[first, n] for first, n in zip(firsts, sizes, strict=False)])
+    a = rng.normal(size=(firsts[-1] + 1, inner)).astype(dtype)
+    before = rng.normal(size=(len(a), width)).astype(dtype)
+    packed = packed_by_shares(rng.normal(size=(inner, width)).astype(dtype), shares, 1)
+    found = []
+    for together in (True, False):
+        c = before.copy()
+        for first, n in table[:1] if together else table:
+            at, stride = {
+                "nothing": (0, 0),
+                "itself": (c[first:].ctypes.data, width),
+                "one row": (before.ctypes.data, 0),
+            }[start]
+            product.shared_product(
+                dtype, 0, shares, shares, 1, len(table) if together else 1, 0, n,
+                table.ctypes.data if together else 0, a[first:].ctypes.data, inner,
+                packed.ctypes.data, inner, width, at, stride, c[first:].ctypes.data, width,
+            )  # fmt: skip
+        found.append(c)
+    assert np.array_equal(*found)
+    inside = np.zeros(len(a), bool)
+    for first, n in table:
+        inside[first : first + n] = True
+    assert np.array_equal(found[0][~inside], before[~inside])
 
 
 @dtypes
@@ -220,8 +266,8 @@ def test_a_loop_reads_nothing_of_what_was_left_in_its_memory(case, monkeypatch):
         array[...] = np.nan
         return array, address
 
-    monkeypatch.setattr(numba_cpu, "borrow", borrowed)
-    monkeypatch.setattr(numba_cpu, "reused_array", array_of_nan)
+    monkeypatch.setattr(runs, "borrow", borrowed)
+    monkeypatch.setattr(runs, "reused_array", array_of_nan)
     found = results_of(case, "require")
     assert all(np.array_equal(*pair) for pair in zip(found, expected, strict=True))
 
