@@ -47,6 +47,8 @@ class Layout:
         Shape (size,): which of the T * N rows lies there. None: all of them, in their order.
     order : numpy.ndarray of int64, optional
         Shape (N,): the sequences, block by block. None: in their order.
+    sequences : numpy.ndarray of int64, optional
+        The same if rows are moved, also if they stay in their order.
     present, fresh : numpy.ndarray of int64, optional
         Shape (size,). None: all rows are present, none is fresh.
     """
@@ -59,16 +61,12 @@ class Layout:
     order: Any = None
     present: Any = None
     fresh: Any = None
+    sequences: Any = None
 
     @property
     def is_moved(self) -> bool:
         """Whether the loop does not find its rows as they are in the batch."""
         return self.index is not None or self.present is not None
-
-    @cached_property
-    def sequences(self) -> Any:
-        """Shape (N,): the order, also if it is that of the batch."""
-        return numpy.arange(self.count) if self.order is None else self.order
 
     def rows_of(self, array: Any, take: Take = taken) -> Any:
         """Return the rows (size, ...) of an array (T, N, ...); zeros where a row is absent."""
@@ -81,7 +79,7 @@ class Layout:
             return take(rows, self.place)
         return rows.reshape(self.steps, self.count, *rows.shape[1:])
 
-    @cached_property
+    @property
     def kind(self) -> tuple[int, int, int, bool, bool, bool]:
         """T, N, the number of blocks; whether all rows are there, are moved, and if some are fresh."""
         whole, fresh = self.index is None, self.fresh is not None
@@ -155,7 +153,7 @@ def _broken_layout(steps: int, count: int, blocks: int, rows: Rows, pack: Pack) 
         used = present | fresh
         lengths = numpy.where(used.any(axis=0), steps - used[::-1].argmax(axis=0), 0)
     order, index = None, None
-    if (lengths == steps).all():
+    if lengths.min() == steps:
         whole = whole_layout(steps, count, blocks)
         size, tables = whole.size, whole.tables
     else:
@@ -171,4 +169,5 @@ def _broken_layout(steps: int, count: int, blocks: int, rows: Rows, pack: Pack) 
     return Layout(
         steps, count, size, tables, index, order,
         at if absent else None, placed(fresh) if begun else None,
+        numpy.arange(count) if order is None else order,
     )  # fmt: skip

@@ -125,7 +125,7 @@ class Rows:
     def everybody(self) -> bool:
         """Whether all rows take part in all steps, from one initial state."""
         if not self.has_flags:
-            return bool((self.lengths == self._steps).all())
+            return not self._count or bool(self.lengths.min() == self._steps)
         return bool(self.host_present.all()) and not self.host_fresh.any()
 
     def _placed(self, values: Any) -> Any:
@@ -233,8 +233,8 @@ def _lengths(where: str, steps: int, count: int, lengths: Any) -> Any:
         )
     if values.size and values.dtype.kind not in "iu":
         raise DtypeError(f"{where}: lengths must be integers, not {values.dtype}")
-    wrong = numpy.flatnonzero((values < 0) | (values > steps))
-    if wrong.size:
+    if values.size and not 0 <= values.min() <= values.max() <= steps:
+        wrong = numpy.flatnonzero((values < 0) | (values > steps))
         raise ArgumentError(
             f"{where}: the length of row {wrong[0]} is {values[wrong[0]]}, but the input has {steps} "
             f"steps; lengths go from 0 to {steps}"

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from operator import is_
 from typing import Any
 
+import numpy
+
 from minigrad import memory
 from minigrad.dtypes import get_default_dtype
 from minigrad.kernels.cell import Step
@@ -91,14 +93,10 @@ class Lesson(KnownLoop):
 
     Parameters
     ----------
-    step, inputs, states, parameters, wanted
+    step, inputs, states, parameters, wanted, broken
         As for `KnownLoop`.
     reverse : bool
         Go through time backwards.
-
-    Attributes
-    ----------
-    trainer : minigrad.kernels.targets.trainer.Trainer
     """
 
     def __init__(
@@ -108,13 +106,74 @@ class Lesson(KnownLoop):
         states: Sequence[Tensor],
         parameters: Mapping[str, Tensor],
         wanted: Sequence[int],
+        broken: bool,
         reverse: bool,
     ) -> None:
-        steps = inputs[0].shape[0]
-        super().__init__(step, inputs, states, parameters, steps, wanted, False)
-        from minigrad.kernels.targets.trainer import Trainer  # Numba is loaded when it is needed
+        steps, count, _ = inputs[0].shape
+        super().__init__(step, inputs, states, parameters, steps, wanted, broken)
+        from minigrad.kernels.targets import numba_cpu, trainer  # Numba is loaded when it is needed
 
-        self.trainer = Trainer(self._program, steps, self._count, reverse)
+        self._target, self._reverse = numba_cpu, reverse
+        if not broken:
+            self._trainer = trainer.Trainer(self._program, steps, count, reverse)
+
+    def forward(
+        self,
+        inputs: Sequence[Any],
+        states: Sequence[Any],
+        parameters: Sequence[Any],
+        rows: Rows | None,
+    ) -> tuple[Any, list[Any], Any]:
+        """Return the outputs (T, N, width), the final states (N, width), and what `backward` needs.
+
+        Parameters
+        ----------
+        inputs, states, parameters : sequence of array
+            Of the shapes and dtypes that the lesson was made for.
+        rows : Rows, optional
+            Which rows take part in which step, as arrays; None if all do.
+        """
+        if not self._program.broken:
+            return self._trainer.forward(inputs, states, parameters)
+        arrays = (*inputs, *states, *parameters)
+        results = planned.forward(self._target, self._program, arrays, self._reverse, rows)
+        return results[0], list(results[1:-1]), results[-1]
+
+    def backward(
+        self,
+        inputs: Sequence[Any],
+        states: Sequence[Any],
+        parameters: Sequence[Any],
+        kept: Any,
+        cotangents: Sequence[Any],
+        rows: Rows | None,
+    ) -> tuple[dict[int, Any], list[Any]]:
+        """Return the cotangents of what is wanted, by number of the argument, and of the initial states.
+
+        Parameters
+        ----------
+        inputs, states, parameters, rows
+            Those of `forward`.
+        kept
+            From it.
+        cotangents : sequence of array or None
+            Of the outputs, and of the final states: None if it is zero.
+        """
+        if not self._program.broken:
+            return self._trainer.backward(inputs, parameters, kept, cotangents[0], cotangents[1:])
+        results = (None, *states, kept)
+        given = [cotangents[0]]
+        given += [
+            numpy.zeros_like(s) if c is None else c
+            for c, s in zip(cotangents[1:], states, strict=True)
+        ]
+        arrays = (*inputs, *states, *parameters)
+        found = planned.adjoint(
+            self._target, self._program, arrays, results, given, self._reverse, rows
+        )
+        first, last = len(inputs), len(inputs) + len(states)
+        starts = [found.pop(i) for i in range(first, last)]
+        return found, starts
 
 
 class Stream(KnownLoop):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Protocol
 
 import numpy
@@ -10,6 +11,7 @@ import numpy
 from minigrad import dispatch
 from minigrad.kernels.cell import Cell
 from minigrad.kernels.normalize import Refusal
+from minigrad.kernels.rows import Rows, rows_of
 from minigrad.kernels.scan import replayed, scan
 from minigrad.kernels.stream import Lesson, side_by_side
 from minigrad.op import Domain, Op
@@ -39,6 +41,8 @@ class LayerTraining:
         Shape (T, N, input_size).
     states : sequence of Tensor
         Shape (num_layers * directions, N, width).
+    broken : bool
+        Whether sequences have lengths.
 
     Raises
     ------
@@ -46,7 +50,9 @@ class LayerTraining:
         If a loop of it cannot be compiled, or does not stand alone, or no gradient is wanted.
     """
 
-    def __init__(self, layer: Layered, input: Tensor, states: Sequence[Tensor]) -> None:
+    def __init__(
+        self, layer: Layered, input: Tensor, states: Sequence[Tensor], broken: bool
+    ) -> None:
         self._zeros = [make(numpy.zeros(s.shape, s._array.dtype), None) for s in states]
         self._directions = ("", "_reverse") if layer.bidirectional else ("",)
         self._endings = [
@@ -83,10 +89,10 @@ class LayerTraining:
                 asked.insert(0, 0)
             ends = [make(s._array[number], None) for s in states]
             back = self._endings[number].endswith("_reverse")
-            self._lessons.append(Lesson(cell, [x], ends, parameters, asked, back))
+            self._lessons.append(Lesson(cell, [x], ends, parameters, asked, broken, back))
 
     def run(
-        self, layer: Layered, input: Tensor, hx: Any, lengths: Any = None
+        self, layer: Layered, input: Tensor, hx: Any, lengths: Any
     ) -> tuple[Tensor, Any] | None:
         """Run the layer, see `Recurrent`; None if an argument is of another kind, or a wrong one."""
         states = self._zeros if hx is None else hx if isinstance(hx, tuple) else (hx,)
@@ -100,20 +106,35 @@ class LayerTraining:
             is_known = [_kind(t) for t in arguments] == self._kinds
         except AttributeError:  # no tensor: this is told by who checks it
             return None
-        if lengths is not None or not is_known or self._threads != get_num_threads():
+        if not is_known or self._threads != get_num_threads():
             return None
-        results = dispatch.apply(_LAYER, tuple(arguments), {"training": self})
+        rows = None
+        if lengths is not None:
+            steps, count, _ = input.shape
+            rows = rows_of(self._lessons[0].where, steps, count, "cpu", lengths, None, None)
+            if rows is not None and rows.nobody:
+                return None
+        results = dispatch.apply(_LAYER, tuple(arguments), {"training": self, "rows": rows})
         finals = results[1 : 1 + self._states]
         return results[0], finals if len(finals) > 1 else finals[0]
 
-    def forward(self, arrays: Sequence[Any]) -> tuple[Any, ...]:
-        """Return the outputs, the final states, what each loop has kept, and what goes between layers."""
+    def forward(self, arrays: Sequence[Any], rows: Rows | None) -> tuple[Any, ...]:
+        """Return the outputs, the final states, what each loop has kept, and what goes between layers.
+
+        Parameters
+        ----------
+        arrays : sequence of array
+            The input, the initial states, and the parameters.
+        rows : Rows, optional
+            Which rows take part in which step; None if all do.
+        """
+        rows = rows and rows.as_arrays()
         x, states = arrays[0], arrays[1 : 1 + self._states]
         ends, kept, between, outputs = [], [], [], []
         for number, lesson in enumerate(self._lessons):
             starts = [state[number] for state in states]
             given = arrays[self._parameters[number]]
-            output, finals, memory = lesson.trainer.forward([x], starts, given)
+            output, finals, memory = lesson.forward([x], starts, given, rows)
             outputs.append(output)
             ends.append(finals)
             kept.append(memory)
@@ -124,17 +145,22 @@ class LayerTraining:
         return (x, *_stacked(ends), *kept, *between[:-1])
 
     def backward(
-        self, arrays: Sequence[Any], results: Sequence[Any], cotangents: Sequence[Any]
+        self,
+        arrays: Sequence[Any],
+        rows: Rows | None,
+        results: Sequence[Any],
+        cotangents: Sequence[Any],
     ) -> list[Any]:
         """Return the cotangents of all arguments; None if one is not wanted.
 
         Parameters
         ----------
-        arrays, results : sequence of array
+        arrays, rows, results
             The arguments and results of `forward`.
         cotangents : sequence of array or None
             Of the results.
         """
+        rows = rows and rows.as_arrays()
         first, count = 1 + self._states, len(self._directions)
         kept = results[first : first + len(self._lessons)]
         inputs = [arrays[0], *results[first + len(self._lessons) :]]
@@ -149,10 +175,13 @@ class LayerTraining:
             if count > 1:
                 columns = slice(direction * self._width, (direction + 1) * self._width)
                 from_outputs = outputs[..., columns]
-            from_finals = [None if c is None else c[number] for c in cotangents[1:first]]
-            place = self._parameters[number]
-            wanted, starts[number] = self._lessons[number].trainer.backward(
-                [x], arrays[place], kept[number], from_outputs, from_finals
+            given = [
+                from_outputs,
+                *(None if c is None else c[number] for c in cotangents[1:first]),
+            ]
+            place, before = self._parameters[number], [s[number] for s in arrays[1:first]]
+            wanted, starts[number] = self._lessons[number].backward(
+                [x], before, arrays[place], kept[number], given, rows
             )
             for i, array in wanted.items():
                 if i > 0:
@@ -163,9 +192,10 @@ class LayerTraining:
         found[1:first] = _stacked(starts)
         return found
 
-    def on_tensors(self, arguments: Sequence[Tensor]) -> list[Tensor]:
+    def on_tensors(self, arguments: Sequence[Tensor], rows: Rows | None) -> list[Tensor]:
         """Return the outputs and the final states, by a loop for each layer and direction."""
         x, states = arguments[0], arguments[1 : 1 + self._states]
+        lengths = None if rows is None else rows.lengths
         ends, outputs = [], []
         for number, cell in enumerate(self._cells):
             parameters = dict(
@@ -173,7 +203,7 @@ class LayerTraining:
             )
             back = self._endings[number].endswith("_reverse")
             starts = [state[number] for state in states]
-            output, finals = scan(cell, x, starts, parameters, reverse=back)
+            output, finals = scan(cell, x, starts, parameters, lengths=lengths, reverse=back)
             outputs.append(output)
             ends.append(finals)
             if len(outputs) == len(self._directions):
@@ -196,14 +226,17 @@ def _stacked(ends: Sequence[Sequence[Any]]) -> list[Any]:
     return [numpy.stack(parts) for parts in zip(*ends, strict=True)]
 
 
-def _formula(m: Any, *arrays: Any, training: LayerTraining) -> tuple[Any, ...]:
-    return training.forward(arrays)
+def _formula(m: Any, *arrays: Any, training: LayerTraining, rows: Rows | None) -> tuple[Any, ...]:
+    return training.forward(arrays, rows)
 
 
-def _rule(m: Any, g: Any, y: Any, *arguments: Any, training: LayerTraining) -> tuple[Any, ...]:
+def _rule(
+    m: Any, g: Any, y: Any, *arguments: Any, training: LayerTraining, rows: Rows | None
+) -> tuple[Any, ...]:
     if any(isinstance(part, Tensor) for part in g):
-        return replayed(training.on_tensors, arguments, training.wanted, g)
-    return tuple(training.backward(arguments, y, g))
+        again = partial(training.on_tensors, rows=rows)
+        return replayed(again, arguments, training.wanted, g)
+    return tuple(training.backward(arguments, rows, y, g))
 
 
 _LAYER = Op("recurrent", _formula, _rule, domain=Domain(), joint=True, takes_none=True, saves="all")

@@ -156,8 +156,6 @@ class Recurrent(CellLayer):
         recorded = None
         if not (flagged or self.batch_first or checkpoint_every is not None):
             recorded = is_recorded()
-        if recorded and lengths is not None:
-            recorded = None
         if recorded is not None:
             found = _streams_of(self).run(self, input, hx, recorded, True, lengths)
             if found is not None:

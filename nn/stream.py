@@ -150,7 +150,7 @@ class LayerStreams:
             return
         try:
             if recorded:
-                self._streams[kind] = LayerTraining(layer, input, states)
+                self._streams[kind] = LayerTraining(layer, input, states, broken)
             else:
                 self._streams[kind] = LayerStream(layer, input, states, whole, broken)
         except KernelError:

@@ -142,8 +142,8 @@ def numba_source(plan: LoopPlan, lanes: int) -> NumbaSource:
 
     A thread takes its blocks through a chunk, with products ahead of it and behind it for all their rows.
     Then all threads take the sums over the rows of the chunk, while they are in the caches. If the layout
-    is not whole, the threads are not ready with a chunk at the same time, and the sums wait until the loop
-    has ended.
+    is not whole, the threads are not ready with a chunk at the same time, and the sums wait until the
+    loop has ended.
 
     Buffers of states hold (4, N, width): step ``k`` reads the part ``k % 2``, and writes the other of
     the first two. In the third, a sequence waits before its first step and behind its last. The fourth

@@ -34,9 +34,9 @@ def runs(monkeypatch):
     """Count the runs that are one record."""
     found, forward = [], layer_training.LayerTraining.forward
 
-    def counted(self, arrays):
+    def counted(self, *arguments):
         found.append(self)
-        return forward(self, arrays)
+        return forward(self, *arguments)
 
     monkeypatch.setattr(layer_training.LayerTraining, "forward", counted)
     return found
@@ -48,13 +48,13 @@ def states_of(layer, requires_grad=True):
     return [mg.randn(*shape, dtype="float64", requires_grad=requires_grad) for shape in shapes]
 
 
-def results(layer, x, states=None, in_states=True):
+def results(layer, x, states=None, in_states=True, lengths=None):
     """Return outputs, final states and all gradients of a loss that reads all of them."""
     leaves = [x, *(states or ()), *layer.parameters()]
     for leaf in leaves:
         leaf.grad = None
     hx = None if states is None else tuple(states) if len(states) > 1 else states[0]
-    output, finals = layer(x, hx)
+    output, finals = layer(x, hx, lengths=lengths)
     finals = finals if isinstance(finals, tuple) else (finals,)
     loss = (output * output).sum()
     if in_states:
@@ -69,20 +69,37 @@ def check_same(found, expected):
         np.testing.assert_array_equal(array, other)
 
 
+LENGTHS = [None, [2, T, 0], [T] * N, [1, 3, 2]]
+
+
+@pytest.mark.parametrize("lengths", LENGTHS)
 @pytest.mark.parametrize("in_states", [True, False])
 @pytest.mark.parametrize("given", [True, False])
-def test_later_runs_compute_what_the_first_one_did(layer, runs, given, in_states, monkeypatch):
+def test_later_runs_compute_what_the_first_one_did(
+    layer, runs, given, in_states, lengths, monkeypatch
+):
     x = mg.randn(T, N, D, dtype="float64", requires_grad=True)
-    states = states_of(layer) if given else None
-    first = results(layer, x, states, in_states)
+    arguments = states_of(layer) if given else None, in_states, lengths
+    first = results(layer, x, *arguments)
     assert not runs
     for _ in range(3):
-        check_same(results(layer, x, states, in_states), first)
-    if type(layer).__name__ != "Recurrent":  # other cells may begin with something in Python
-        assert len(runs) == 2
+        check_same(results(layer, x, *arguments), first)
+    assert len(runs) == 2
     monkeypatch.setenv("MINIGRAD_COMPILE", "0")
-    for array, other in zip(results(layer, x, states, in_states), first, strict=True):
+    for array, other in zip(results(layer, x, *arguments), first, strict=True):
         np.testing.assert_allclose(array, other, rtol=1e-9, atol=1e-11)
+
+
+def test_lengths_may_differ_from_run_to_run(runs, monkeypatch):
+    layer = nn.GRU(D, H, num_layers=2, bidirectional=True).to("float64")
+    x = mg.randn(T, N, D, dtype="float64", requires_grad=True)
+    given = [[1, 2, 3], [T, T, 1], [0, 1, 0], [T] * N, [0] * N, [T, 3, 3]]
+    found = [results(layer, x, lengths=lengths) for lengths in given]
+    assert len(runs) == 3  # not the first two, and not where nobody takes part
+    monkeypatch.setenv("MINIGRAD_COMPILE", "0")
+    for lengths, arrays in zip(given, found, strict=True):
+        for array, other in zip(results(layer, x, lengths=lengths), arrays, strict=True):
+            np.testing.assert_allclose(array, other, rtol=1e-9, atol=1e-11)
 
 
 def test_most_cells_are_run_in_one_record(runs):
@@ -143,14 +160,16 @@ def test_what_is_wrong_is_told_as_the_first_time():
     def said():
         messages = []
         for hx in wrong:
+            lengths = [T, 0, T + 1] if hx is None else None
             with pytest.raises((MinigradError, TypeError)) as told:
-                layer(x, hx)
+                layer(x, hx, lengths=lengths)
             messages.append((told.type, str(told.value)))
         return messages
 
     first = said()
     for _ in range(3):
         layer(x)
+        layer(x, lengths=[T, 1, 0])
     assert said() == first
 
 
@@ -169,11 +188,12 @@ def test_threads_may_change_in_between(runs):
         mg.set_num_threads(before)
 
 
-def test_a_second_backward_pass_and_second_derivatives(layer, runs):
+@pytest.mark.parametrize("lengths", LENGTHS[:2])
+def test_a_second_backward_pass_and_second_derivatives(layer, runs, lengths):
     x = mg.randn(T, N, D, dtype="float64", requires_grad=True)
 
     def gradients():
-        output, _ = layer(x)
+        output, _ = layer(x, lengths=lengths)
         loss = (output * output).sum()
         (first,) = mg.grad(loss, [x], retain_graph=True)
         (again,) = mg.grad(loss, [x], create_graph=True)
