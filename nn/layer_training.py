@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import numpy
 
@@ -14,21 +15,23 @@ from minigrad.kernels.normalize import Refusal
 from minigrad.kernels.rows import Rows, rows_of
 from minigrad.kernels.scan import replayed, scan
 from minigrad.kernels.stream import Lesson, side_by_side
+from minigrad.nn.layer_loops import Layered, loops_of
 from minigrad.op import Domain, Op
 from minigrad.ops.shape import concat, stack
 from minigrad.tensor import Tensor, make
 from minigrad.threads import get_num_threads
 
 
-class Layered(Protocol):
-    """A layer that has a cell for each of its layers."""
+@dataclass(frozen=True)
+class _Part:
+    """A loop of a layer: the names of its parameters, and which of the layer's arguments they are."""
 
-    num_layers: int
-    training: bool
-    dropout: float
-    bidirectional: bool
-
-    def _run_of(self, ending: str) -> tuple[Cell, dict[str, Any]]: ...
+    ending: str
+    reverse: bool
+    cell: Cell
+    names: tuple[str, ...]
+    place: slice
+    lesson: Lesson
 
 
 class LayerTraining:
@@ -53,43 +56,25 @@ class LayerTraining:
     def __init__(
         self, layer: Layered, input: Tensor, states: Sequence[Tensor], broken: bool
     ) -> None:
+        self._threads = get_num_threads()
         self._zeros = [make(numpy.zeros(s.shape, s._array.dtype), None) for s in states]
-        self._directions = ("", "_reverse") if layer.bidirectional else ("",)
-        self._endings = [
-            f"_l{number}{direction}"
-            for number in range(layer.num_layers)
-            for direction in self._directions
-        ]
         self._states, self._width = len(states), states[0].shape[-1]
-        runs = [layer._run_of(ending) for ending in self._endings]
+        self._directions = 2 if layer.bidirectional else 1
+        self._parts: list[_Part] = []
         arguments = [input, *states]
-        self._parameters, self._names, self._cells = (
-            [],
-            [list(p) for _, p in runs],
-            [c for c, _ in runs],
-        )
-        for _, parameters in runs:
-            self._parameters.append(slice(len(arguments), len(arguments) + len(parameters)))
+        for ending, level, reverse, cell, parameters, x, ends in loops_of(layer, input, states):
+            place = slice(len(arguments), len(arguments) + len(parameters))
+            wanted = [0] if level or input._tracked else []
+            given = enumerate(parameters.values(), 1 + len(states))
+            wanted += [i for i, parameter in given if parameter._tracked]
+            lesson = Lesson(cell, [x], ends, parameters, wanted, broken, reverse)
+            part = _Part(ending, reverse, cell, tuple(parameters), place, lesson)
+            self._parts.append(part)
             arguments += parameters.values()
         self._kinds = [_kind(t) for t in arguments]
-        self.wanted = tuple([i for i, t in enumerate(arguments) if t._tracked])
-        if not self.wanted:
+        self._wanted = tuple([i for i, t in enumerate(arguments) if t._tracked])
+        if not self._wanted:
             raise Refusal("no gradient is wanted")
-        self._threads = get_num_threads()
-        self._lessons: list[Lesson] = []
-        x, first = input, 1 + len(states)
-        for number, (cell, parameters) in enumerate(runs):
-            layered = number // len(self._directions)
-            if number and number % len(self._directions) == 0:
-                width = self._width * len(self._directions)
-                like = numpy.broadcast_to(input._array[..., :1], (*input.shape[:2], width))
-                x = make(like, None)
-            asked = [first + i for i, p in enumerate(parameters.values()) if p._tracked]
-            if layered or input._tracked:
-                asked.insert(0, 0)
-            ends = [make(s._array[number], None) for s in states]
-            back = self._endings[number].endswith("_reverse")
-            self._lessons.append(Lesson(cell, [x], ends, parameters, asked, broken, back))
 
     def run(
         self, layer: Layered, input: Tensor, hx: Any, lengths: Any
@@ -97,9 +82,9 @@ class LayerTraining:
         """Run the layer, see `Recurrent`; None if an argument is of another kind, or a wrong one."""
         states = self._zeros if hx is None else hx if isinstance(hx, tuple) else (hx,)
         arguments = [input, *states]
-        for ending, lesson in zip(self._endings, self._lessons, strict=True):
-            cell, parameters = layer._run_of(ending)
-            if lesson.is_changed(cell):
+        for part in self._parts:
+            cell, parameters = layer._run_of(part.ending)
+            if part.lesson.is_changed(cell):
                 return None
             arguments += parameters.values()
         try:
@@ -111,7 +96,8 @@ class LayerTraining:
         rows = None
         if lengths is not None:
             steps, count, _ = input.shape
-            rows = rows_of(self._lessons[0].where, steps, count, "cpu", lengths, None, None)
+            where = self._parts[0].lesson.where
+            rows = rows_of(where, steps, count, "cpu", lengths, None, None)
             if rows is not None and rows.nobody:
                 return None
         results = dispatch.apply(_LAYER, tuple(arguments), {"training": self, "rows": rows})
@@ -131,14 +117,13 @@ class LayerTraining:
         rows = rows and rows.as_arrays()
         x, states = arrays[0], arrays[1 : 1 + self._states]
         ends, kept, between, outputs = [], [], [], []
-        for number, lesson in enumerate(self._lessons):
+        for number, part in enumerate(self._parts):
             starts = [state[number] for state in states]
-            given = arrays[self._parameters[number]]
-            output, finals, memory = lesson.forward([x], starts, given, rows)
+            output, finals, memory = part.lesson.forward([x], starts, arrays[part.place], rows)
             outputs.append(output)
             ends.append(finals)
             kept.append(memory)
-            if len(outputs) == len(self._directions):
+            if len(outputs) == self._directions:
                 x = outputs[0] if len(outputs) == 1 else side_by_side(outputs)
                 between.append(x)
                 outputs = []
@@ -161,57 +146,63 @@ class LayerTraining:
             Of the results.
         """
         rows = rows and rows.as_arrays()
-        first, count = 1 + self._states, len(self._directions)
-        kept = results[first : first + len(self._lessons)]
-        inputs = [arrays[0], *results[first + len(self._lessons) :]]
+        first, last = 1 + self._states, 1 + self._states + len(self._parts)
+        kept, inputs = results[first:last], [arrays[0], *results[last:]]
         found: list[Any] = [None] * len(arrays)
-        starts: list[Any] = [None] * len(self._lessons)
+        starts: list[Any] = [None] * len(self._parts)
         g = numpy.zeros_like(results[0]) if cotangents[0] is None else cotangents[0]
-        for number in reversed(range(len(self._lessons))):
-            x, direction = inputs[number // count], number % count
-            if direction == count - 1:
-                outputs, g = g, None
-            from_outputs = outputs
-            if count > 1:
-                columns = slice(direction * self._width, (direction + 1) * self._width)
-                from_outputs = outputs[..., columns]
+        for number in reversed(range(len(self._parts))):
+            level, direction = divmod(number, self._directions)
+            if direction == self._directions - 1:
+                from_outputs, g = g, None
+            columns = slice(direction * self._width, (direction + 1) * self._width)
             given = [
-                from_outputs,
+                from_outputs if self._directions == 1 else from_outputs[..., columns],
                 *(None if c is None else c[number] for c in cotangents[1:first]),
             ]
-            place, before = self._parameters[number], [s[number] for s in arrays[1:first]]
-            wanted, starts[number] = self._lessons[number].backward(
-                [x], before, arrays[place], kept[number], given, rows
+            part, before = self._parts[number], [state[number] for state in arrays[1:first]]
+            wanted, starts[number] = part.lesson.backward(
+                [inputs[level]], before, arrays[part.place], kept[number], given, rows
             )
             for i, array in wanted.items():
                 if i > 0:
-                    found[place.start + i - first] = array
+                    found[part.place.start + i - first] = array
                 else:
                     g = array if g is None else g + array
         found[0] = g
         found[1:first] = _stacked(starts)
         return found
 
-    def on_tensors(self, arguments: Sequence[Tensor], rows: Rows | None) -> list[Tensor]:
+    def replayed(
+        self, arguments: Sequence[Tensor], rows: Rows | None, cotangents: Sequence[Any]
+    ) -> tuple[Any, ...]:
+        """Return the cotangents of all arguments as tensors that can be differentiated again."""
+        again = partial(self._on_tensors, rows=rows)
+        return replayed(again, arguments, self._wanted, cotangents)
+
+    def _on_tensors(self, arguments: Sequence[Tensor], rows: Rows | None) -> list[Tensor]:
         """Return the outputs and the final states, by a loop for each layer and direction."""
         x, states = arguments[0], arguments[1 : 1 + self._states]
         lengths = None if rows is None else rows.lengths
         ends, outputs = [], []
-        for number, cell in enumerate(self._cells):
-            parameters = dict(
-                zip(self._names[number], arguments[self._parameters[number]], strict=True)
+        for number, part in enumerate(self._parts):
+            parameters = dict(zip(part.names, arguments[part.place], strict=True))
+            output, finals = scan(
+                part.cell,
+                x,
+                [state[number] for state in states],
+                parameters,
+                lengths=lengths,
+                reverse=part.reverse,
             )
-            back = self._endings[number].endswith("_reverse")
-            starts = [state[number] for state in states]
-            output, finals = scan(cell, x, starts, parameters, lengths=lengths, reverse=back)
             outputs.append(output)
             ends.append(finals)
-            if len(outputs) == len(self._directions):
+            if len(outputs) == self._directions:
                 x, outputs = concat(outputs, axis=-1), []
         return [x, *(stack(parts) for parts in zip(*ends, strict=True))]
 
     def __repr__(self) -> str:
-        return f"cell {self._cells[0].__name__!r}"
+        return f"cell {self._parts[0].cell.__name__!r}"
 
 
 def _kind(t: Tensor) -> tuple[Any, ...]:
@@ -234,8 +225,7 @@ def _rule(
     m: Any, g: Any, y: Any, *arguments: Any, training: LayerTraining, rows: Rows | None
 ) -> tuple[Any, ...]:
     if any(isinstance(part, Tensor) for part in g):
-        again = partial(training.on_tensors, rows=rows)
-        return replayed(again, arguments, training.wanted, g)
+        return training.replayed(arguments, rows, g)
     return tuple(training.backward(arguments, rows, y, g))
 
 

@@ -12,7 +12,8 @@ from minigrad import dispatch
 from minigrad.errors import KernelError
 from minigrad.kernels.rows import rows_of
 from minigrad.kernels.stream import Stream, side_by_side
-from minigrad.nn.layer_training import Layered, LayerTraining
+from minigrad.nn.layer_loops import Layered, loops_of
+from minigrad.nn.layer_training import LayerTraining
 from minigrad.tensor import Tensor, make
 
 _MOST = 8  # streams of a layer
@@ -42,24 +43,17 @@ class LayerStream:
     ) -> None:
         self._states = [(state.shape, state._array.dtype) for state in states]
         rows = input.shape[:-1] if input.ndim > 1 else (1,)
-        # for their shapes and dtypes alone
-        ends = [make(state._array[0].reshape(rows[-1], -1), None) for state in states]
-        x = make(input._array.reshape(*rows, -1), None)
+        first = make(input._array.reshape(*rows, -1), None)
+        shape = len(states[0]), rows[-1], -1
+        batched = [make(state._array.reshape(shape), None) for state in states]
         self._zeros = [numpy.zeros(shape, kind) for shape, kind in self._states]
         self._output = (*input.shape[:-1], states[0].shape[-1])
         self._whole = whole
         steps = input.shape[0] if whole else None
-        directions = ("", "_reverse") if layer.bidirectional else ("",)
-        self._layers: list[list[tuple[str, Stream]]] = []
-        for number in range(layer.num_layers):
-            self._layers.append([])
-            for direction in directions:
-                ending = f"_l{number}{direction}"
-                cell, parameters = layer._run_of(ending)
-                stream = Stream(cell, [x], ends, parameters, steps, bool(direction), broken)
-                self._layers[-1].append((ending, stream))
-            width = ends[0].shape[-1] * len(directions)
-            x = make(numpy.broadcast_to(x._array[..., :1], (*rows, width)), None)
+        self._layers: list[list[tuple[str, Stream]]] = [[] for _ in range(layer.num_layers)]
+        for ending, level, reverse, cell, parameters, x, ends in loops_of(layer, first, batched):
+            stream = Stream(cell, [x], ends, parameters, steps, reverse, broken)
+            self._layers[level].append((ending, stream))
 
     def run(
         self, layer: Layered, input: Tensor, hx: Any, lengths: Any

@@ -42,7 +42,9 @@ def _product(
     c: int,
     c_row_stride: int,
     groups: int,
-    group_rows: int,
+    a_group: int,
+    start_group: int,
+    c_group: int,
     table: int,
 ) -> None:
     size = item_size(real)
@@ -52,9 +54,9 @@ def _product(
         for block in range(blocks):
             k = K * block // blocks
             length = K * (block + 1) // blocks - k
-            before, before_stride = start, start_row_stride
+            before, before_stride, before_group = start, start_row_stride, start_group
             if block > 0:
-                before, before_stride = c, c_row_stride
+                before, before_stride, before_group = c, c_row_stride, c_group
             panel = first
             while panel < last:
                 column = panel_start(real, M, panel)
@@ -68,15 +70,17 @@ def _product(
                     more = panel_start(real, M, panel + 1) - beside
                     panel += 1
                 for group in range(groups):
-                    group_row, rows = group * group_rows, n
+                    place, rows = 0, n
                     if table != 0:
-                        group_row = load_integer(table + group * 16) - load_integer(table)
+                        place = load_integer(table + group * 16) - load_integer(table)
                         rows = load_integer(table + group * 16 + 8)
-                    group_row += first_row
                     rows = min(chunk, rows - first_row)
-                    from_a = a + (group_row * a_row_stride + k * a_stride) * size
-                    from_start = before and before + (group_row * before_stride + column) * size
-                    to_c = c + (group_row * c_row_stride + column) * size
+                    a_row = first_row + (group * a_group if a_group else place)
+                    before_row = first_row + (group * before_group if before_group else place)
+                    c_row = first_row + (group * c_group if c_group else place)
+                    from_a = a + (a_row * a_row_stride + k * a_stride) * size
+                    from_start = before and before + (before_row * before_stride + column) * size
+                    to_c = c + (c_row * c_row_stride + column) * size
                     if more > 0:
                         if rows > 0:
                             row_pair(
@@ -113,7 +117,7 @@ def _product(
                         )
 
 
-_SIGNATURE = types.void(*[types.int64] * 18)
+_SIGNATURE = types.void(*[types.int64] * 20)
 
 
 @cfunc(_SIGNATURE, cache=True, error_model="numpy")
@@ -134,20 +138,22 @@ def _entry(
     c: int,
     c_row_stride: int,
     groups: int,
-    group_rows: int,
+    a_group: int,
+    start_group: int,
+    c_group: int,
     table: int,
 ) -> None:
     if size == 4:
         _product(
             np.float32, first, last, n, a, a_row_stride, a_stride,
             b, b_row_stride, K, M, start, start_row_stride, c, c_row_stride,
-            groups, group_rows, table,
+            groups, a_group, start_group, c_group, table,
         )  # fmt: skip
     else:
         _product(
             np.float64, first, last, n, a, a_row_stride, a_stride,
             b, b_row_stride, K, M, start, start_row_stride, c, c_row_stride,
-            groups, group_rows, table,
+            groups, a_group, start_group, c_group, table,
         )  # fmt: skip
 
 
@@ -196,7 +202,7 @@ def strided_product(
     """
     _external_product(
         item_size(real), first, last, n, a, a_row_stride, a_stride,
-        b, b_row_stride, K, M, start, start_row_stride, c, c_row_stride, 1, 0, 0,
+        b, b_row_stride, K, M, start, start_row_stride, c, c_row_stride, 1, 0, 0, 0, 0,
     )  # fmt: skip
 
 
@@ -252,9 +258,11 @@ def shared_product(
     shares: int,
     parts: int,
     groups: int,
-    group_rows: int,
-    n: int,
+    a_group: int,
+    start_group: int,
+    c_group: int,
     table: int,
+    n: int,
     a: int,
     a_row_stride: int,
     packed: int,
@@ -268,9 +276,9 @@ def shared_product(
     """Compute the shares ``first`` to ``last`` (excluded) of a product.
 
     ``packed`` is as `minigrad.kernels.cpu.packing.pack_matrix` wrote it; see also `strided_product`.
-    The rows are ``groups`` groups of ``n``; from a group to the next one it is ``group_rows`` rows. If
-    ``table`` is not 0, it is the address of where each group begins, and how many rows it has; ``n`` is
-    the most of them, and ``a``, ``start`` and ``c`` are where the first group begins.
+    The rows are ``groups`` groups of ``n``. From a group to the next one it is so many rows in a, start
+    and c. If ``table`` is not 0, it is the address of where each group begins, and how many rows it has;
+    ``n`` is the most of them. Where it is 0 rows from a group to the next one, groups lie as it says.
     """
     size = item_size(real)
     width = M // parts
@@ -284,6 +292,6 @@ def shared_product(
                 size, 0, panel_count(real, columns), n, a, a_row_stride, 1,
                 right, 0, K, columns,
                 start and start + at, start_row_stride, c + at, c_row_stride,
-                groups, group_rows, table,
+                groups, a_group, start_group, c_group, table,
             )  # fmt: skip
             right += K * whole_vectors(real, columns) * size

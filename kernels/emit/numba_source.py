@@ -60,10 +60,11 @@ def loop(thread, threads, arguments):
             table = tables + block * (1 + 2 * steps) * 8
             begin = load_integer(table)
             low_at, low_n = load_integer(table + low * 16 + 8), load_integer(table + low * 16 + 16)
-            groups, group_rows, groups_at = high + 1 - low, low_n, 0 if whole else table + low * 16 + 8
-            if whole and blocks == 1:
+            groups, group_rows, group_step, group_table = high + 1 - low, low_n, rows, 0
+            if not whole:
+                group_step, group_table = 0, table + low * 16 + 8
+            elif blocks == 1:
                 groups, group_rows = 1, low_n * groups
-            packed = early if whole else low_at - begin
             before = high + 1 if reverse else low - 1
             active = load_integer(table + before * 16 + 16) if first > 0 else 0
 {collected}
@@ -273,7 +274,7 @@ class _Writer:
             "read": "low_at",
             "stored": "low_at",
             "passing": "low_at - early",
-            "ahead": "low_at - packed",
+            "ahead": "begin",
         }
         lines = [
             f"{buffer.name}_chunk = {buffer.name} + ({starts[buffer.kind]}) * {self.row_bytes(buffer)}"
@@ -336,7 +337,7 @@ class _Writer:
             "stored": {"row": "at"},
             "scratch": {"row": "begin"},
             "passing": {"row": "at - early"},
-            "ahead": {"row": "at - packed"},
+            "ahead": {"row": "(t - low) * rows + begin"},
             "history": {"row": before, "next_row": behind},
             "state": {
                 "row": "now * rows + begin",
@@ -368,10 +369,16 @@ class _Writer:
             if p.start.buffer.kind != "vector":
                 start_stride = self.stride(p.start.buffer)
         inner, width = self.widths.inner(p), self.widths.of(p.matrix)
+        groups = "1, 0, 0, 0, 0, n"
+        if row == "chunk":
+            places = (p.source, p.start or p.target, p.target)
+            # what is ahead is so for each thread, and the threads are not in the same chunk
+            steps = ("rows" if q.buffer.kind == "ahead" else "group_step" for q in places)
+            groups = f"groups, {', '.join(steps)}, group_table, group_rows"
         source, target = self.stride(p.source.buffer), self.stride(p.target.buffer)
         return (
             f"product(real, first_share, last_share, shares, {self.parts(p)}, "
-            f"{'1, 0, n, 0' if row == 'row' else 'groups, rows, group_rows, groups_at'}, "
+            f"{groups}, "
             f"{self.base(p.source, row)}, {source}, "
             f"{p.matrix.name}, {inner}, {width}, {start}, {start_stride}, "
             f"{self.base(p.target, row)}, {target})"

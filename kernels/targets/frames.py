@@ -285,18 +285,15 @@ class Frame:
         parked, begun = start + 2 * size, start + 3 * size
         return State(False, shape, parked, parked, None if layout.fresh is None else begun)
 
-    def kept_bytes(self, layout: Layout) -> int:
-        """Return how many bytes are kept."""
-        return bytes_at(self._kept_bytes, layout)
-
-    def working_bytes(self, layout: Layout) -> int:
-        """Return how many bytes a run borrows."""
-        return bytes_at(self._working_bytes, layout)
+    def sizes(self, layout: Layout) -> tuple[int, int]:
+        """Return how many bytes a run keeps, and how many it borrows."""
+        rows = _whole_lines(layout.size)
+        (kept, kept_row), (working, working_row) = self._kept_bytes, self._working_bytes
+        return kept + kept_row * rows, working + working_row * rows
 
     def arguments_for(self, layout: Layout, kept: int, working: Workspace) -> Any:
         """Return the arguments of a run, for what is kept at an address."""
-        terms = (1, _whole_lines(layout.size), kept, working.address)
-        arguments = self.basis @ numpy.array(terms, numpy.int64)
+        arguments = self.basis.dot((1, _whole_lines(layout.size), kept, working.address))
         arguments[MEETING] = working.meeting
         if layout.index is not None:
             arguments[_TABLES], arguments[_SIZE] = address_of(layout.tables), layout.size

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from minigrad.dtypes import bool_
 from minigrad.evaluate import run
@@ -17,8 +16,7 @@ from minigrad.kernels.rows import Rows
 Arrays = Mapping[Var, Any]
 
 
-@dataclass(frozen=True)
-class Run:
+class Run(NamedTuple):
     """What a loop returns.
 
     Attributes

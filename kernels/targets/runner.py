@@ -136,8 +136,8 @@ class _Way:
     def __init__(self, runner: Runner, threads: int) -> None:
         code, layout, kind = runner.code, runner.layout, runner.code.dtype
         self.frame: Frame = runner.runs.frame(layout, threads)
-        self.working = new_workspace(self.frame.working_bytes(layout))
-        self.elements = self.frame.kept_bytes(layout) // kind.itemsize
+        size, borrowed = self.frame.sizes(layout)
+        self.working, self.elements = new_workspace(borrowed), size // kind.itemsize
         kept, self.address = reused_array((self.elements,), kind)
         self.arguments = self.frame.arguments_for(layout, self.address, self.working)
         self.in_kept = self.frame.basis[:, IN_KEPT].copy()

@@ -74,10 +74,11 @@ class Runs:
         threads = threads_for(rows * code.row_cost)
         alone = threads == 1 or self.pace.goes_alone(rows, perf_counter())
         frame = self.frame(layout, 1 if alone else threads)
-        working = borrow(frame.working_bytes(layout))
+        size, borrowed = frame.sizes(layout)
+        working = borrow(borrowed)
         kept, address = None, 0
-        if frame.kept:
-            kept, address = reused_array((frame.kept_bytes(layout) // kind.itemsize,), kind)
+        if size:
+            kept, address = reused_array((size // kind.itemsize,), kind)
         arguments = frame.arguments_for(layout, address, working)
         used = give(code, frame, arguments, values, keep, code.read if read is None else read)
         for position, place in placed:

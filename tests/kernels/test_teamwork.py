@@ -59,7 +59,7 @@ def test_a_product_by_shares_and_parts(dtype, n, inner, width, shares, parts, se
     found = np.full((n, columns), np.nan, dtype)
     for share in range(shares):
         product.shared_product(
-            dtype, share, share + 1, shares, parts, 1, 0, n, 0, a.ctypes.data, inner,
+            dtype, share, share + 1, shares, parts, 1, 0, 0, 0, 0, n, a.ctypes.data, inner,
             packed.ctypes.data, inner, columns, start.ctypes.data, 0, found.ctypes.data, columns,
         )  # fmt: skip
     exact = a.astype(float) @ b.astype(float) + start
@@ -105,7 +105,8 @@ def test_groups_of_rows_are_as_many_products(
         for call in range(calls):
             row = call * (n + between)
             product.shared_product(
-                dtype, 0, shares, shares, parts, groups if calls == 1 else 1, n + between, n, 0,
+                dtype, 0, shares, shares, parts, groups if calls == 1 else 1,
+                n + between, n + between, n + between, 0, n,
                 a[row:].ctypes.data, a.shape[1], packed.ctypes.data, inner, columns,
                 at and at + row * stride * c.itemsize, stride, c[row:].ctypes.data, c.shape[1],
             )  # fmt: skip
@@ -126,39 +127,41 @@ def test_groups_of_rows_are_as_many_products(
     width=st.integers(1, 60),
     shares=st.integers(1, 2),
     start=st.sampled_from(["nothing", "itself", "one row"]),
+    apart=st.booleans(),
     seed=seeds,
 )
-@example([1, 1, 0], 2, 30, 60, 1, "one row", 0)
-@example([1100, 20, 1], 0, 515, 20, 1, "itself", 0)
+@example([1, 1, 0], 2, 30, 60, 1, "one row", True, 0)
+@example([1100, 20, 1], 0, 515, 20, 1, "itself", False, 0)
+@example([1100, 20, 1], 0, 515, 20, 1, "itself", True, 0)
 def test_groups_of_different_sizes_are_as_many_products(
-    dtype, sizes, between, inner, width, shares, start, seed
+    dtype, sizes, between, inner, width, shares, start, apart, seed
 ):
     """Bit for bit; the first group is the largest one. What lies between the groups is left alone."""
     rng, sizes = np.random.default_rng(seed), sorted(sizes, reverse=True)
     firsts = 5 + np.cumsum([0, *(n + between for n in sizes)])
     table = np.array([[first, n] for first, n in zip(firsts, sizes, strict=False)])
+    step = sizes[0] + between if apart else 0  # of the result
     a = rng.normal(size=(firsts[-1] + 1, inner)).astype(dtype)
-    before = rng.normal(size=(len(a), width)).astype(dtype)
+    before = rng.normal(size=(5 + len(sizes) * (sizes[0] + between) + 1, width)).astype(dtype)
     packed = packed_by_shares(rng.normal(size=(inner, width)).astype(dtype), shares, 1)
-    found = []
+    found, inside = [], np.zeros(len(before), bool)
     for together in (True, False):
         c = before.copy()
-        for first, n in table[:1] if together else table:
+        for group, (first, n) in enumerate(table[:1] if together else table):
+            row = 5 + group * step if apart else first
+            inside[row : row + n] = True
             at, stride = {
                 "nothing": (0, 0),
-                "itself": (c[first:].ctypes.data, width),
+                "itself": (c[row:].ctypes.data, width),
                 "one row": (before.ctypes.data, 0),
             }[start]
             product.shared_product(
-                dtype, 0, shares, shares, 1, len(table) if together else 1, 0, n,
-                table.ctypes.data if together else 0, a[first:].ctypes.data, inner,
-                packed.ctypes.data, inner, width, at, stride, c[first:].ctypes.data, width,
+                dtype, 0, shares, shares, 1, len(table) if together else 1, 0, step, step,
+                table.ctypes.data if together else 0, n, a[first:].ctypes.data, inner,
+                packed.ctypes.data, inner, width, at, stride, c[row:].ctypes.data, width,
             )  # fmt: skip
         found.append(c)
     assert np.array_equal(*found)
-    inside = np.zeros(len(a), bool)
-    for first, n in table:
-        inside[first : first + n] = True
     assert np.array_equal(found[0][~inside], before[~inside])
 
 
@@ -250,6 +253,26 @@ def test_a_loop_sums_the_rows_of_all_chunks_alike_on_any_number_of_threads(case,
         np.testing.assert_allclose(one, expected, rtol=1e-9, atol=1e-9 * abs(expected).max())
     for others in found[1:]:
         assert all(np.array_equal(*pair) for pair in zip(found[0], others, strict=True))
+
+
+def test_threads_with_sequences_of_other_lengths_are_in_other_chunks(threads):
+    """One thread has a few long sequences, the other many short ones: they are not in step."""
+    T, N, D, H = 300, 40, 24, 64
+    lengths = np.linspace(1, T, N).astype(int)
+    layer, x = nn.GRU(D, H), mg.randn(T, N, D, requires_grad=True)
+
+    def results():
+        layer.zero_grad()
+        x.grad = None
+        output, _ = layer(x, lengths=lengths)
+        (output * output).sum().backward()
+        return [t.detach().numpy() for t in (output, x.grad, *(p.grad for p in layer.parameters()))]
+
+    threads(1)
+    expected = results()
+    threads(2)
+    for _ in range(20):
+        assert all(np.array_equal(*pair) for pair in zip(results(), expected, strict=True))
 
 
 @pytest.mark.parametrize("case", CHUNKS)

@@ -1,0 +1,75 @@
+"""The loops that a recurrent layer consists of: one for each layer and direction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple, Protocol
+
+import numpy
+
+from minigrad.kernels.cell import Cell
+from minigrad.tensor import Tensor, make
+
+
+class Layered(Protocol):
+    """A layer that has a cell for each of its layers."""
+
+    num_layers: int
+    training: bool
+    dropout: float
+    bidirectional: bool
+
+    def _run_of(self, ending: str) -> tuple[Cell, dict[str, Any]]: ...
+
+
+class LayerLoop(NamedTuple):
+    """A loop of a layer, and tensors like its arguments.
+
+    Attributes
+    ----------
+    ending : str
+        Of the names of its parameters.
+    level : int
+        0 for what reads the input, 1 for what reads the outputs of that, ...
+    reverse : bool
+        Whether it goes through time backwards.
+    cell : Cell
+    parameters : dict of Tensor
+        By the names that the cell uses.
+    input : Tensor
+        Shape (..., width). Of the input of a level behind the first one, shape and dtype alone count.
+    states : list of Tensor
+        Shape (N, width).
+    """
+
+    ending: str
+    level: int
+    reverse: bool
+    cell: Cell
+    parameters: dict[str, Any]
+    input: Tensor
+    states: list[Tensor]
+
+
+def loops_of(layer: Layered, input: Tensor, states: Sequence[Tensor]) -> Iterator[LayerLoop]:
+    """Yield the loops of a layer in the order in which they run.
+
+    Parameters
+    ----------
+    layer : Layered
+    input : Tensor
+        Shape (T, N, input_size), or (N, input_size) of a single step.
+    states : sequence of Tensor
+        Shape (num_layers * directions, N, width).
+    """
+    directions = ("", "_reverse") if layer.bidirectional else ("",)
+    number = 0
+    for level in range(layer.num_layers):
+        for direction in directions:
+            ending = f"_l{level}{direction}"
+            cell, parameters = layer._run_of(ending)
+            ends = [make(state._array[number], None) for state in states]
+            yield LayerLoop(ending, level, bool(direction), cell, parameters, input, ends)
+            number += 1
+        shape = *input.shape[:-1], states[0].shape[-1] * len(directions)
+        input = make(numpy.broadcast_to(input._array[..., :1], shape), None)
