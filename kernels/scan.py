@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -33,6 +32,7 @@ from minigrad.kernels.rows import Rows, on_host, rows_of
 from minigrad.kernels.segments import check_checkpoint_every, run_in_segments
 from minigrad.kernels.step import Backward, TracedStep
 from minigrad.kernels.surroundings import surroundings_of
+from minigrad.kernels.switch import switch
 from minigrad.kernels.targets import planned, reference
 from minigrad.kernels.trace import argument_names, name_of, trace
 from minigrad.kernels.verify import verify
@@ -181,7 +181,7 @@ def scan(
         tracked = getattr(interpreter, "tracking", False)
         wanted = tuple([i for i, t in enumerate(arguments) if tracked and t._tracked])
         program = None
-        if compile == "require" or os.environ.get("MINIGRAD_COMPILE") != "0":
+        if compile == "require" or not switch.is_off:
             nothing = 0 in (steps, count) or (rows is not None and rows.nobody)
             if not nothing:
                 program = call.program(step, wanted, rows is not None, compile == "require")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,14 +11,15 @@ from minigrad import dispatch
 from minigrad.errors import KernelError
 from minigrad.kernels.rows import rows_of
 from minigrad.kernels.stream import Stream, side_by_side
+from minigrad.kernels.switch import switch
 from minigrad.nn.layer_loops import Layered, loops_of
 from minigrad.nn.layer_training import LayerTraining
 from minigrad.tensor import Tensor, make
 
 _MOST = 8  # streams of a layer
-# of the input: whether there is a record, and a gradient for it; whether it is a whole sequence, and has
-# lengths; its shape and its dtype
-Kind = tuple[bool, bool, bool, bool, tuple[int, ...], Any]
+# of the input: whether its gradient is recorded, None if nothing is; whether it is a whole sequence, and
+# has lengths; its shape and its dtype
+Kind = tuple[bool | None, bool, bool, tuple[int, ...], Any]
 
 
 class LayerStream:
@@ -98,7 +98,7 @@ class LayerStream:
 def is_recorded() -> bool | None:
     """Say whether loops are recorded; None if somebody looks at each op, or loops are interpreted."""
     interpreter = dispatch.current()
-    if getattr(interpreter, "checking", True) or os.environ.get("MINIGRAD_COMPILE") == "0":
+    if getattr(interpreter, "checking", True) or switch.is_off:
         return None
     return bool(getattr(interpreter, "tracking", True))
 
@@ -121,7 +121,8 @@ class LayerStreams:
         """Run the layer; None if no stream can do it, or there is none yet."""
         if type(input) is not Tensor or _drops(layer):
             return None
-        stream = self._streams.get(_kind(input, recorded, whole, lengths is not None))
+        array, tracked = input._array, input._tracked if recorded else None
+        stream = self._streams.get((tracked, whole, lengths is not None, array.shape, array.dtype))
         return None if stream is None else stream.run(layer, input, hx, lengths)
 
     def add(
@@ -134,7 +135,8 @@ class LayerStreams:
         broken: bool = False,
     ) -> None:
         """Note an input like this; make a stream for it the second time, if there can be one."""
-        kind = _kind(input, recorded, whole, broken)
+        tracked = input._tracked if recorded else None
+        kind = tracked, whole, broken, input.shape, input._array.dtype
         if _drops(layer):
             return
         if len(self._streams) >= _MOST:
@@ -149,11 +151,6 @@ class LayerStreams:
                 self._streams[kind] = LayerStream(layer, input, states, whole, broken)
         except KernelError:
             self._streams[kind] = None
-
-
-def _kind(input: Tensor, recorded: bool, whole: bool, broken: bool) -> Kind:
-    array = input._array
-    return recorded, recorded and input._tracked, whole, broken, array.shape, array.dtype
 
 
 def _drops(layer: Layered) -> bool:

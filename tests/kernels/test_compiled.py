@@ -384,3 +384,23 @@ def test_another_number_of_rows_or_an_equal_step_compiles_nothing_new(monkeypatc
             compile="require",
         )
     assert len(made) == 1
+
+
+def test_the_environment_turns_the_compiler_off_for_a_process():
+    program = """
+import sys
+import minigrad as mg
+layer = mg.nn.LSTM(3, 4)
+for _ in range(3):
+    layer(mg.randn(5, 2, 3))[0].sum().backward()
+print("numba" in sys.modules)
+"""
+    for value, loaded in (("0", "False"), ("1", "True")):
+        told = subprocess.run(
+            [sys.executable, "-c", program],
+            env={**os.environ, "MINIGRAD_COMPILE": value},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert told.stdout.strip() == loaded
