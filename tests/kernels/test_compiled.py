@@ -390,7 +390,8 @@ def test_the_environment_turns_the_compiler_off_for_a_process():
     program = """
 import sys
 import minigrad as mg
-layer = mg.nn.LSTM(3, 4)
+from minigrad import nn
+layer = nn.LSTM(3, 4)
 for _ in range(3):
     layer(mg.randn(5, 2, 3))[0].sum().backward()
 print("numba" in sys.modules)
