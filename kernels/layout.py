@@ -17,8 +17,8 @@ import numpy
 from minigrad.kernels.rows import Rows
 
 Take = Callable[[Any, Any], Any]
-# from lengths, T and the number of blocks to an order, tables and an index
-Pack = Callable[[Any, int, int], tuple[Any, Any, Any]]
+# from lengths, T and the number of blocks to an order, its inverse, tables and an index
+Pack = Callable[[Any, int, int], tuple[Any, Any, Any, Any]]
 
 
 def taken(rows: Any, index: Any) -> Any:
@@ -47,6 +47,8 @@ class Layout:
         Shape (size,): which of the T * N rows lies there. None: all of them, in their order.
     order : numpy.ndarray of int64, optional
         Shape (N,): the sequences, block by block. None: in their order.
+    places : numpy.ndarray of int64, optional
+        Shape (N,): where in the order each sequence is.
     sequences : numpy.ndarray of int64, optional
         The same if rows are moved, also if they stay in their order.
     present, fresh : numpy.ndarray of int64, optional
@@ -59,6 +61,7 @@ class Layout:
     tables: Any
     index: Any = None
     order: Any = None
+    places: Any = None
     present: Any = None
     fresh: Any = None
     sequences: Any = None
@@ -108,11 +111,7 @@ class Layout:
 
     def unordered(self, state: Any) -> Any:
         """Return a state that lies block by block in the order of the batch."""
-        if self.order is None:
-            return state
-        back = numpy.empty_like(state)
-        back[self.order] = state
-        return back
+        return state if self.order is None else state[self.places]
 
 
 @lru_cache(maxsize=64)
@@ -152,12 +151,12 @@ def _broken_layout(steps: int, count: int, blocks: int, rows: Rows, pack: Pack) 
         present, fresh = rows.host_present, rows.host_fresh
         used = present | fresh
         lengths = numpy.where(used.any(axis=0), steps - used[::-1].argmax(axis=0), 0)
-    order, index = None, None
-    if lengths.min() == steps:
+    order, places, index = None, None, None
+    if (lengths.min() if rows.has_flags else rows.shortest) == steps:
         whole = whole_layout(steps, count, blocks)
         size, tables = whole.size, whole.tables
     else:
-        order, tables, index = pack(lengths, steps, blocks)
+        order, places, tables, index = pack(lengths, steps, blocks)
         size = len(index)
 
     def placed(flags: Any) -> Any:
@@ -167,7 +166,7 @@ def _broken_layout(steps: int, count: int, blocks: int, rows: Rows, pack: Pack) 
     absent = present is not None and not (at := placed(present)).all()
     begun = fresh is not None and fresh.any()
     return Layout(
-        steps, count, size, tables, index, order,
+        steps, count, size, tables, index, order, places,
         at if absent else None, placed(fresh) if begun else None,
         numpy.arange(count) if order is None else order,
     )  # fmt: skip

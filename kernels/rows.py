@@ -35,6 +35,8 @@ class Rows:
     device : str
     lengths : numpy.ndarray of int
         Shape (N,).
+    bounds : tuple of int
+        The smallest and the largest of them; T if there is no row.
     mask, reset : numpy.ndarray of bool, optional
         Shape (T, N).
 
@@ -42,6 +44,8 @@ class Rows:
     ----------
     lengths
         See above.
+    shortest : int
+        The smallest of them.
     has_flags : bool
         Whether there are others than lengths.
     layouts : list
@@ -49,9 +53,17 @@ class Rows:
     """
 
     def __init__(
-        self, steps: int, count: int, device: str, lengths: Any, mask: Any, reset: Any
+        self,
+        steps: int,
+        count: int,
+        device: str,
+        lengths: Any,
+        bounds: tuple[int, int],
+        mask: Any,
+        reset: Any,
     ) -> None:
         self.lengths, self.has_flags = lengths, mask is not None or reset is not None
+        self.shortest, self._longest = bounds
         self.layouts: list[Any] = []
         self._steps, self._count, self._device = steps, count, device
         self._mask, self._reset = mask, reset
@@ -62,9 +74,8 @@ class Rows:
         if not self._as_tensors:
             return self
         if self._twin is None:
-            self._twin = Rows(
-                self._steps, self._count, self._device, self.lengths, self._mask, self._reset
-            )
+            bounds, flags = (self.shortest, self._longest), (self._mask, self._reset)
+            self._twin = Rows(self._steps, self._count, self._device, self.lengths, bounds, *flags)
             self._twin._as_tensors, self._twin.layouts = False, self.layouts
         return self._twin
 
@@ -119,13 +130,15 @@ class Rows:
     @property
     def nobody(self) -> bool:
         """Whether no row takes part in any step."""
-        return not (any(self.any_present) if self.has_flags else self.lengths.any())
+        if not self.has_flags:
+            return not self._count or self._longest == 0
+        return not any(self.any_present)
 
     @property
     def everybody(self) -> bool:
         """Whether all rows take part in all steps, from one initial state."""
         if not self.has_flags:
-            return not self._count or bool(self.lengths.min() == self._steps)
+            return self.shortest == self._steps
         return bool(self.host_present.all()) and not self.host_fresh.any()
 
     def _placed(self, values: Any) -> Any:
@@ -212,16 +225,17 @@ def rows_of(
     """
     if lengths is None and mask is None and reset is None:
         return None
-    ends = _lengths(where, steps, count, lengths) if lengths is not None else None
+    ends, bounds = numpy.full(count, steps), (steps, steps)
+    if lengths is not None:
+        ends, bounds = _lengths(where, steps, count, lengths)
     starts = None if reset is None else _flags(where, "reset", steps, count, reset)
     present = None if mask is None else _flags(where, "mask", steps, count, mask)
-    if ends is None:
-        ends = numpy.full(count, steps)
-    rows = Rows(steps, count, device, ends, present, starts)
+    rows = Rows(steps, count, device, ends, bounds, present, starts)
     return None if rows.everybody else rows
 
 
-def _lengths(where: str, steps: int, count: int, lengths: Any) -> Any:
+def _lengths(where: str, steps: int, count: int, lengths: Any) -> tuple[Any, tuple[int, int]]:
+    """Return the lengths, and the smallest and the largest of them."""
     if isinstance(lengths, (list, tuple)) and {*map(type, lengths)} == {int}:
         values = numpy.array(lengths)  # as `on_host` does, but sooner
     else:
@@ -233,13 +247,14 @@ def _lengths(where: str, steps: int, count: int, lengths: Any) -> Any:
         )
     if values.size and values.dtype.kind not in "iu":
         raise DtypeError(f"{where}: lengths must be integers, not {values.dtype}")
-    if values.size and not 0 <= values.min() <= values.max() <= steps:
+    shortest, longest = (int(values.min()), int(values.max())) if count else (steps, steps)
+    if not 0 <= shortest <= longest <= steps:
         wrong = numpy.flatnonzero((values < 0) | (values > steps))
         raise ArgumentError(
             f"{where}: the length of row {wrong[0]} is {values[wrong[0]]}, but the input has {steps} "
             f"steps; lengths go from 0 to {steps}"
         )
-    return values.astype(numpy.int64, copy=False)
+    return values.astype(numpy.int64, copy=False), (shortest, longest)
 
 
 def _flags(where: str, name: str, steps: int, count: int, flags: Any) -> Any:

@@ -13,7 +13,7 @@ from minigrad.kernels.rows import rows_of
 from minigrad.kernels.stream import Stream, side_by_side
 from minigrad.kernels.switch import switch
 from minigrad.nn.layer_loops import Layered, loops_of
-from minigrad.nn.layer_training import LayerTraining
+from minigrad.nn.recorded_layer import RecordedLayer
 from minigrad.tensor import Tensor, make
 
 _MOST = 8  # streams of a layer
@@ -107,7 +107,7 @@ class LayerStreams:
     """The streams of a layer, one for each kind of input that it has got twice."""
 
     def __init__(self) -> None:
-        self._streams: dict[Kind, LayerStream | LayerTraining | None] = {}
+        self._streams: dict[Kind, LayerStream | RecordedLayer | None] = {}
 
     def run(
         self,
@@ -146,7 +146,7 @@ class LayerStreams:
             return
         try:
             if recorded:
-                self._streams[kind] = LayerTraining(layer, input, states, broken)
+                self._streams[kind] = RecordedLayer(layer, input, states, broken)
             else:
                 self._streams[kind] = LayerStream(layer, input, states, whole, broken)
         except KernelError:

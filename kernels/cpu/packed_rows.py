@@ -41,17 +41,18 @@ def _shortest_time(lengths: Any, blocks: int) -> int:
 _INTEGERS = "int64[::1]"
 
 
-@njit(f"void({_INTEGERS}, {_INTEGERS}, int64[:, ::1], {_INTEGERS})", cache=True)
-def _pack(lengths: Any, order: Any, tables: Any, index: Any) -> None:
+@njit(f"void({_INTEGERS}, {_INTEGERS}, {_INTEGERS}, int64[:, ::1], {_INTEGERS})", cache=True)
+def _pack(lengths: Any, order: Any, places: Any, tables: Any, index: Any) -> None:
     count, steps = len(lengths), tables.shape[1] // 2
     # so many sequences are longer than t, and take part in the step t
     active = numpy.zeros(steps + 1, numpy.int64)
     for length in lengths:
         active[:length] += 1
-    places = active.copy()
+    following = active.copy()
     for n, length in enumerate(lengths):
-        order[places[length]] = n
-        places[length] += 1
+        place = following[length]
+        order[place], places[n] = n, place
+        following[length] += 1
 
     row = 0
     for t in range(steps):
@@ -71,7 +72,7 @@ def _pack(lengths: Any, order: Any, tables: Any, index: Any) -> None:
         first = last
 
 
-def packed_rows(lengths: Any, steps: int, blocks: int) -> tuple[Any, Any, Any]:
+def packed_rows(lengths: Any, steps: int, blocks: int) -> tuple[Any, Any, Any, Any]:
     """Return the order of sequences, the tables of their blocks, and which row lies where.
 
     The longest sequence comes first, and the rows of a step lie in this order, whatever the number of
@@ -87,11 +88,12 @@ def packed_rows(lengths: Any, steps: int, blocks: int) -> tuple[Any, Any, Any]:
 
     Returns
     -------
-    order, tables, index : numpy.ndarray of int64
-        Shapes (N,), (blocks, 1 + 2 T) and (sum of the lengths,); see `minigrad.kernels.layout.Layout`.
+    order, places, tables, index : numpy.ndarray of int64
+        Shapes (N,), (N,), (blocks, 1 + 2 T) and (sum of the lengths,); see
+        `minigrad.kernels.layout.Layout`.
     """
-    order = numpy.empty(len(lengths), numpy.int64)
+    order, places = numpy.empty((2, len(lengths)), numpy.int64)
     tables = numpy.empty((blocks, 1 + 2 * steps), numpy.int64)
     index = numpy.empty(int(lengths.sum()), numpy.int64)
-    _pack(lengths, order, tables, index)
-    return order, tables, index
+    _pack(lengths, order, places, tables, index)
+    return order, places, tables, index

@@ -49,7 +49,7 @@ class Target(Protocol):
     def blocks(self, plan: LoopPlan, count: int) -> int:
         """Return into how many blocks the sequences are divided."""
 
-    def packed_rows(self, lengths: Any, steps: int, blocks: int) -> tuple[Any, Any, Any]:
+    def packed_rows(self, lengths: Any, steps: int, blocks: int) -> tuple[Any, Any, Any, Any]:
         """Return how sequences are divided; see `minigrad.kernels.layout.layout_of`."""
 
     def take_rows(self, rows: Any, index: Any) -> Any:
@@ -76,8 +76,8 @@ class Target(Protocol):
         values : dict of array
             What is read, and the vectors and matrices. What is read has the shape (size, width), or
             (T, N, width) in the order of the batch.
-        initial : sequence of array
-            Shape (N, width), in the order of the layout.
+        initial : sequence of array or None
+            Shape (N, width), in the order of the layout; None if it is zero.
         reverse : bool
             Go through time backwards.
         backward : bool
@@ -174,8 +174,8 @@ def adjoint(
         As for `forward`.
     results : sequence of array
         What `forward` returned.
-    cotangents : sequence of array
-        Of the outputs and of the final states.
+    cotangents : sequence of array or None
+        Of the outputs and of the final states, which are zero if it is None.
 
     Returns
     -------
@@ -197,7 +197,7 @@ def adjoint(
         plan,
         layout,
         values,
-        [layout.ordered(g) for g in cotangents[1 : 1 + number]],
+        [None if g is None else layout.ordered(g) for g in cotangents[1 : 1 + number]],
         reverse=not reverse,
         backward=True,
         keep=False,

@@ -77,7 +77,8 @@ def test_the_longest_sequence_comes_first():
 @given(st.lists(st.integers(0, 6), min_size=1, max_size=8), st.integers(1, 4))
 def test_the_last_block_is_over_as_soon_as_possible(lengths, blocks):
     """A block takes as long as its rows and two more for each step of its longest sequence."""
-    _, tables, _ = packed_rows(np.array(lengths), 6, blocks)
+    order, places, tables, _ = packed_rows(np.array(lengths), 6, blocks)
+    assert (order[places] == np.arange(len(lengths))).all()
     longest_first = sorted(lengths, reverse=True)
 
     def time(borders):

@@ -51,7 +51,11 @@ class ByNumPy:
                 rows = layout.rows_of(rows, self.take_rows)
             sequences[b] = np.asarray(rows, float)
         stored = {b: np.full((layout.size, b.width), np.nan) for b in plan.stored.values()}
-        states = {b: np.array(s) for b, s in zip(plan.states, initial, strict=True)}
+        given = (
+            np.zeros(b.width) if s is None else s for b, s in zip(plan.states, initial, strict=True)
+        )
+        size = layout.count, 1
+        states = {b: s + np.zeros(size) for b, s in zip(plan.states, given, strict=True)}
         histories = {
             b: np.full((layout.steps + 1, *states[b].shape), np.nan)
             for b in plan.states

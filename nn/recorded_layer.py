@@ -12,9 +12,10 @@ import numpy
 from minigrad import dispatch
 from minigrad.kernels.cell import Cell
 from minigrad.kernels.normalize import Refusal
+from minigrad.kernels.recorded_loop import RecordedLoop
 from minigrad.kernels.rows import Rows, rows_of
 from minigrad.kernels.scan import replayed, scan
-from minigrad.kernels.stream import Lesson, side_by_side
+from minigrad.kernels.stream import side_by_side
 from minigrad.nn.layer_loops import Layered, loops_of
 from minigrad.op import Domain, Op
 from minigrad.ops.shape import concat, stack
@@ -31,10 +32,10 @@ class _Part:
     cell: Cell
     names: tuple[str, ...]
     place: slice
-    lesson: Lesson
+    run: RecordedLoop
 
 
-class LayerTraining:
+class RecordedLayer:
     """Runs a layer as it has been run before: on arguments of the same shapes and dtypes.
 
     Parameters
@@ -67,8 +68,8 @@ class LayerTraining:
             wanted = [0] if level or input._tracked else []
             given = enumerate(parameters.values(), 1 + len(states))
             wanted += [i for i, parameter in given if parameter._tracked]
-            lesson = Lesson(cell, [x], ends, parameters, wanted, broken, reverse)
-            part = _Part(ending, reverse, cell, tuple(parameters), place, lesson)
+            run = RecordedLoop(cell, [x], ends, parameters, wanted, broken, reverse)
+            part = _Part(ending, reverse, cell, tuple(parameters), place, run)
             self._parts.append(part)
             arguments += parameters.values()
         self._kinds = [_kind(t) for t in arguments]
@@ -84,7 +85,7 @@ class LayerTraining:
         arguments = [input, *states]
         for part in self._parts:
             cell, parameters = layer._run_of(part.ending)
-            if part.lesson.is_changed(cell):
+            if part.run.is_changed(cell):
                 return None
             arguments += parameters.values()
         try:
@@ -96,11 +97,11 @@ class LayerTraining:
         rows = None
         if lengths is not None:
             steps, count, _ = input.shape
-            where = self._parts[0].lesson.where
+            where = self._parts[0].run.where
             rows = rows_of(where, steps, count, "cpu", lengths, None, None)
             if rows is not None and rows.nobody:
                 return None
-        results = dispatch.apply(_LAYER, tuple(arguments), {"training": self, "rows": rows})
+        results = dispatch.apply(_LAYER, tuple(arguments), {"layer": self, "rows": rows})
         finals = results[1 : 1 + self._states]
         return results[0], finals if len(finals) > 1 else finals[0]
 
@@ -119,7 +120,7 @@ class LayerTraining:
         ends, kept, between, outputs = [], [], [], []
         for number, part in enumerate(self._parts):
             starts = [state[number] for state in states]
-            output, finals, memory = part.lesson.forward([x], starts, arrays[part.place], rows)
+            output, finals, memory = part.run.forward([x], starts, arrays[part.place], rows)
             outputs.append(output)
             ends.append(finals)
             kept.append(memory)
@@ -161,7 +162,7 @@ class LayerTraining:
                 *(None if c is None else c[number] for c in cotangents[1:first]),
             ]
             part, before = self._parts[number], [state[number] for state in arrays[1:first]]
-            wanted, starts[number] = part.lesson.backward(
+            wanted, starts[number] = part.run.backward(
                 [inputs[level]], before, arrays[part.place], kept[number], given, rows
             )
             for i, array in wanted.items():
@@ -217,16 +218,16 @@ def _stacked(ends: Sequence[Sequence[Any]]) -> list[Any]:
     return [numpy.stack(parts) for parts in zip(*ends, strict=True)]
 
 
-def _formula(m: Any, *arrays: Any, training: LayerTraining, rows: Rows | None) -> tuple[Any, ...]:
-    return training.forward(arrays, rows)
+def _formula(m: Any, *arrays: Any, layer: RecordedLayer, rows: Rows | None) -> tuple[Any, ...]:
+    return layer.forward(arrays, rows)
 
 
 def _rule(
-    m: Any, g: Any, y: Any, *arguments: Any, training: LayerTraining, rows: Rows | None
+    m: Any, g: Any, y: Any, *arguments: Any, layer: RecordedLayer, rows: Rows | None
 ) -> tuple[Any, ...]:
     if any(isinstance(part, Tensor) for part in g):
-        return training.replayed(arguments, rows, g)
-    return tuple(training.backward(arguments, rows, y, g))
+        return layer.replayed(arguments, rows, g)
+    return tuple(layer.backward(arguments, rows, y, g))
 
 
 _LAYER = Op("recurrent", _formula, _rule, domain=Domain(), joint=True, takes_none=True, saves="all")

@@ -6,7 +6,7 @@ import pytest
 import minigrad as mg
 from minigrad import nn
 from minigrad.errors import GradientError, MinigradError
-from minigrad.nn import layer_training
+from minigrad.nn import recorded_layer
 
 T, N, D, H = 6, 3, 4, 5
 
@@ -32,13 +32,13 @@ def layer(request):
 @pytest.fixture
 def runs(monkeypatch):
     """Count the runs that are one record."""
-    found, forward = [], layer_training.LayerTraining.forward
+    found, forward = [], recorded_layer.RecordedLayer.forward
 
     def counted(self, *arguments):
         found.append(self)
         return forward(self, *arguments)
 
-    monkeypatch.setattr(layer_training.LayerTraining, "forward", counted)
+    monkeypatch.setattr(recorded_layer.RecordedLayer, "forward", counted)
     return found
 
 

@@ -17,7 +17,7 @@ from minigrad.kernels.targets.numba_cpu import blocks, code_of, kept_rows, names
 from minigrad.reuse import address_of
 
 
-class Trainer:
+class GradientRunner:
     """Runs a loop forwards and backwards, as `minigrad.kernels.targets.planned`, with less to look up.
 
     Parameters
