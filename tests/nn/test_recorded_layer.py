@@ -1,5 +1,8 @@
 """A layer that has been run with gradients before is a single record: it computes what it did then."""
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 
@@ -9,6 +12,19 @@ from minigrad.errors import GradientError, MinigradError
 from minigrad.nn import recorded_layer
 
 T, N, D, H = 6, 3, 4, 5
+factor = 1.0
+
+
+class Module(nn.Cell):
+    """A cell with a module inside."""
+
+    def __init__(self, input_size, hidden_size):
+        super().__init__(input_size, hidden_size)
+        self.joined = nn.Linear(input_size + hidden_size, hidden_size)
+
+    def step(self, x, h):
+        return mg.tanh(factor * self.joined(mg.concat([x, h], axis=-1)))
+
 
 LAYERS = {
     "RNN": lambda: nn.RNN(D, H),
@@ -18,6 +34,7 @@ LAYERS = {
     "LSTM, without bias": lambda: nn.LSTM(D, H, bias=False),
     "GRU, stacked": lambda: nn.GRU(D, H, num_layers=3),
     "LSTM, both directions": lambda: nn.LSTM(D, H, bidirectional=True),
+    "module": lambda: nn.Recurrent(Module, D, H, num_layers=2),
     "LSTM, stacked, both directions": lambda: nn.LSTM(D, H, num_layers=2, bidirectional=True),
     **{name: lambda cell=cell: nn.Recurrent(cell, D, H) for name, cell in nn.cells.CELLS.items()},
 }
@@ -102,7 +119,7 @@ def test_lengths_may_differ_from_run_to_run(runs, monkeypatch):
             np.testing.assert_allclose(array, other, rtol=1e-9, atol=1e-11)
 
 
-def test_most_cells_are_run_in_one_record(runs):
+def test_every_built_in_cell_is_run_in_one_record(runs):
     known = set()
     for name, cell in nn.cells.CELLS.items():
         layer = nn.Recurrent(cell, D, H)
@@ -171,6 +188,30 @@ def test_what_is_wrong_is_told_as_the_first_time():
         layer(x)
         layer(x, lengths=[T, 1, 0])
     assert said() == first
+
+
+def test_a_run_sees_what_changes_around_its_cell(runs, monkeypatch):
+    layer = nn.Recurrent(Module, D, H).to("float64")
+    x = mg.randn(T, N, D, dtype="float64", requires_grad=True)
+    before = [results(layer, x) for _ in range(3)][-1]
+    assert runs
+    with monkeypatch.context() as patched:
+        patched.setitem(globals(), "factor", 3.0)
+        after = results(layer, x)
+    assert not np.allclose(before[0], after[0])
+    check_same(results(layer, x), before)
+
+
+def test_inputs_are_not_kept_alive():
+    layer, x = nn.LSTM(D, H, num_layers=2), mg.randn(T, N, D, requires_grad=True)
+    state = mg.randn(2, N, H), mg.randn(2, N, H)
+    for _ in range(3):
+        layer(x * 1, state)[0].sum().backward()
+    kept = [weakref.ref(t) for t in (x, *state, layer.weight_ih_l0)]
+    del x, state
+    layer.weight_ih_l0 = nn.Parameter(mg.randn(4 * H, D))
+    gc.collect()
+    assert [reference() for reference in kept] == [None] * 4
 
 
 def test_threads_may_change_in_between(runs):
