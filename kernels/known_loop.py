@@ -10,7 +10,6 @@ from minigrad.kernels.compile import program_of
 from minigrad.kernels.normalize import Refusal
 from minigrad.kernels.scan import traced_step
 from minigrad.kernels.surroundings import surroundings_of
-from minigrad.kernels.trace import name_of
 from minigrad.tensor import Tensor
 
 
@@ -55,7 +54,6 @@ class KnownLoop:
         xs = [(t.shape[first:], t.dtype) for t in inputs]
         ss = [(t.shape, t.dtype) for t in states]
         specs = {name: (p.shape, p.dtype) for name, p in parameters.items()}
-        self.where = f"scan of step {name_of(step)!r}"  # what messages begin with
         self._surroundings = surroundings_of(step)
         if self._surroundings is None:
             raise Refusal("its step may change unseen")

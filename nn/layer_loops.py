@@ -14,6 +14,7 @@ from minigrad.tensor import Tensor, make
 class Layered(Protocol):
     """A layer that has a cell for each of its layers."""
 
+    cell: Cell
     num_layers: int
     training: bool
     dropout: float

@@ -13,7 +13,7 @@ from minigrad import dispatch
 from minigrad.kernels.cell import Cell
 from minigrad.kernels.normalize import Refusal
 from minigrad.kernels.recorded_loop import RecordedLoop
-from minigrad.kernels.rows import Rows, rows_of
+from minigrad.kernels.rows import Rows
 from minigrad.kernels.scan import replayed, scan
 from minigrad.kernels.stream import side_by_side
 from minigrad.nn.layer_loops import Layered, loops_of
@@ -78,7 +78,7 @@ class RecordedLayer:
             raise Refusal("no gradient is wanted")
 
     def run(
-        self, layer: Layered, input: Tensor, hx: Any, lengths: Any
+        self, layer: Layered, input: Tensor, hx: Any, rows: Rows | None
     ) -> tuple[Tensor, Any] | None:
         """Run the layer, see `Recurrent`; None if an argument is of another kind, or a wrong one."""
         states = self._zeros if hx is None else hx if isinstance(hx, tuple) else (hx,)
@@ -94,13 +94,6 @@ class RecordedLayer:
             return None
         if not is_known or self._threads != get_num_threads():
             return None
-        rows = None
-        if lengths is not None:
-            steps, count, _ = input.shape
-            where = self._parts[0].run.where
-            rows = rows_of(where, steps, count, "cpu", lengths, None, None)
-            if rows is not None and rows.nobody:
-                return None
         results = dispatch.apply(_LAYER, tuple(arguments), {"layer": self, "rows": rows})
         finals = results[1 : 1 + self._states]
         return results[0], finals if len(finals) > 1 else finals[0]

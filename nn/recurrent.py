@@ -198,7 +198,7 @@ class Recurrent(CellLayer):
         if batched:
             if recorded is not None:
                 like = self._checked_states(hx, x, leading)
-                _streams_of(self).add(self, x, like, recorded, True, lengths is not None)
+                _streams_of(self).add(self, x, like, recorded, True, lengths)
             output, finals = self._run(x, starts, lengths, checkpoint_every, **flags)
             output = self._swapped(output)
         else:

@@ -9,9 +9,10 @@ import numpy
 
 from minigrad import dispatch
 from minigrad.errors import KernelError
-from minigrad.kernels.rows import rows_of
+from minigrad.kernels.rows import Rows, rows_of
 from minigrad.kernels.stream import Stream, side_by_side
 from minigrad.kernels.switch import switch
+from minigrad.kernels.trace import name_of
 from minigrad.nn.layer_loops import Layered, loops_of
 from minigrad.nn.recorded_layer import RecordedLayer
 from minigrad.tensor import Tensor, make
@@ -56,43 +57,36 @@ class LayerStream:
             self._layers[level].append((ending, stream))
 
     def run(
-        self, layer: Layered, input: Tensor, hx: Any, lengths: Any
+        self, layer: Layered, input: Tensor, hx: Any, rows: Rows | None
     ) -> tuple[Tensor, Any] | None:
         """Run the layer, see `Recurrent`; None if the states are of another kind, or wrong ones."""
-        x, there = input._array, None
+        x, there = input._array, rows and rows.as_arrays()
         arrays = self._zeros
         if hx is not None:
             given = hx if isinstance(hx, tuple) else (hx,)
             arrays = [s._array for s in given if type(s) is Tensor]
             if [(array.shape, array.dtype) for array in arrays] != self._states:
                 return None
-        if lengths is not None:
-            steps, count, _ = x.shape
-            there = rows_of(self._layers[0][0][1].where, steps, count, "cpu", lengths, None, None)
-            if there is not None:
-                if there.nobody:
-                    return None
-                there = there.as_arrays()
-        rows: list[Any] = []
+        ends: list[Any] = []
         for streams in self._layers:
             outputs = []
             for ending, stream in streams:
                 cell, parameters = layer._run_of(ending)
-                starts = [array[len(rows)] for array in arrays]
+                starts = [array[len(ends)] for array in arrays]
                 arrays_of = [p._array for p in parameters.values()]
                 new = stream.take(cell, [x], starts, arrays_of, there)
                 if new is None:
                     return None
                 outputs.append(new[0])
-                rows.append(new[1:] if self._whole else new)
+                ends.append(new[1:] if self._whole else new)
             x = outputs[0] if len(outputs) == 1 else side_by_side(outputs)
-        columns = rows[0] if len(rows) == 1 else map(numpy.stack, zip(*rows, strict=True))
-        ends = [
+        columns = ends[0] if len(ends) == 1 else map(numpy.stack, zip(*ends, strict=True))
+        finals = [
             make(array.reshape(shape), None)
             for array, (shape, _) in zip(columns, self._states, strict=True)
         ]
         output = make(x if self._whole else x.reshape(self._output), None)
-        return output, tuple(ends) if len(ends) > 1 else ends[0]
+        return output, tuple(finals) if len(finals) > 1 else finals[0]
 
 
 def is_recorded() -> bool | None:
@@ -121,9 +115,16 @@ class LayerStreams:
         """Run the layer; None if no stream can do it, or there is none yet."""
         if type(input) is not Tensor or _drops(layer):
             return None
+        rows = None
+        if lengths is not None:
+            if input.ndim != 3:
+                return None
+            rows = _rows_of(layer, input, lengths)
+            if rows is not None and rows.nobody:
+                return None
         array, tracked = input._array, input._tracked if recorded else None
-        stream = self._streams.get((tracked, whole, lengths is not None, array.shape, array.dtype))
-        return None if stream is None else stream.run(layer, input, hx, lengths)
+        stream = self._streams.get((tracked, whole, rows is not None, array.shape, array.dtype))
+        return None if stream is None else stream.run(layer, input, hx, rows)
 
     def add(
         self,
@@ -132,9 +133,10 @@ class LayerStreams:
         states: Sequence[Tensor],
         recorded: bool,
         whole: bool,
-        broken: bool = False,
+        lengths: Any = None,
     ) -> None:
         """Note an input like this; make a stream for it the second time, if there can be one."""
+        broken = lengths is not None and _rows_of(layer, input, lengths) is not None
         tracked = input._tracked if recorded else None
         kind = tracked, whole, broken, input.shape, input._array.dtype
         if _drops(layer):
@@ -151,6 +153,13 @@ class LayerStreams:
                 self._streams[kind] = LayerStream(layer, input, states, whole, broken)
         except KernelError:
             self._streams[kind] = None
+
+
+def _rows_of(layer: Layered, input: Tensor, lengths: Any) -> Rows | None:
+    """Return which rows of a batch take part in which step; None if all do."""
+    where = f"scan of step {name_of(layer.cell)!r}"
+    steps, count, _ = input.shape
+    return rows_of(where, steps, count, "cpu", lengths, None, None)
 
 
 def _drops(layer: Layered) -> bool:

@@ -112,7 +112,7 @@ def test_lengths_may_differ_from_run_to_run(runs, monkeypatch):
     x = mg.randn(T, N, D, dtype="float64", requires_grad=True)
     given = [[1, 2, 3], [T, T, 1], [0, 1, 0], [T] * N, [0] * N, [T, 3, 3]]
     found = [results(layer, x, lengths=lengths) for lengths in given]
-    assert len(runs) == 3  # not the first two, and not where nobody takes part
+    assert len(runs) == 2  # not the first two, not where all or nobody take part in all steps
     monkeypatch.setattr("minigrad.kernels.switch.switch.is_off", True)
     for lengths, arrays in zip(given, found, strict=True):
         for array, other in zip(results(layer, x, lengths=lengths), arrays, strict=True):
