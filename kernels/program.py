@@ -17,7 +17,7 @@ from minigrad.graph import Graph, Node, Recorder, Var, ops
 from minigrad.kernels.differentiate import differentiate
 from minigrad.kernels.keep import choose_kept
 from minigrad.kernels.normalize import Refusal, fixed_by, normalize
-from minigrad.kernels.plan import LoopPlan, RowSum, plan_loop
+from minigrad.kernels.plan import Buffer, LoopPlan, RowSum, plan_loop
 from minigrad.kernels.simplify import live_nodes
 
 
@@ -77,6 +77,20 @@ class Program:
     backward: Backward | None
     rows: int
     broken: bool
+
+    def in_histories(self, reverse: bool) -> dict[Var, tuple[Buffer, int]]:
+        """Return which variables lie in histories of states: of which one, and from which step on.
+
+        Parameters
+        ----------
+        reverse : bool
+            Whether time runs backwards.
+        """
+        found = {}
+        for state, old, new in zip(self.loop.states, self.states, self.outputs, strict=True):
+            if state.kind == "history":
+                found[old], found[new] = (state, int(reverse)), (state, int(not reverse))
+        return found
 
 
 def make_program(

@@ -244,19 +244,8 @@ class Frame:
         numbers = [0] * (FIRST + len(code.widths) + len(code.positions))
         # what differs between the layouts, and the barrier of a workspace, come with a run
         head = [layout.steps, layout.count, reverse, backward, blocks, self.shares, self.chunk]
-        head += [
-            0,
-            0,
-            0,
-            0,
-            whole,
-            0,
-            self.working["sums"][0],
-            self.scratch_bytes,
-            0,
-            0,
-            *code.widths,
-        ]
+        head += [0, 0, 0, 0, whole, 0, self.working["sums"][0], self.scratch_bytes, 0, 0]
+        head += code.widths
         numbers[: len(head)] = head
         for v, b in code.plan.read.items():
             numbers[code.positions["stride", v]] = b.width

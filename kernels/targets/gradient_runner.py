@@ -57,12 +57,9 @@ class GradientRunner:
         plan, code = self.plan, code_of(self.plan)
         places = {b: bytes_at(at, self.layout) for b, at in code.kept(self.layout)[0].items()}
         found = {v: places[b] for v, b in plan.stored.items() if b in places}
-        for k, state in enumerate(plan.states):
-            if state in places:
-                first = places[state]
-                second = first + self.layout.count * state.width * code.dtype.itemsize
-                ends = (second, first) if self.reverse else (first, second)
-                found[self.program.states[k]], found[self.program.outputs[k]] = ends
+        for var, (state, first) in self.program.in_histories(self.reverse).items():
+            step = self.layout.count * state.width * code.dtype.itemsize
+            found[var] = places[state] + first * step
         return found
 
     def forward(

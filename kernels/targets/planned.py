@@ -311,13 +311,8 @@ def _kept(
     plan = program.loop
     found = target.kept_rows(plan, layout, kept, plan.kept)
     values = _stored(plan, found)
-    for k, state in enumerate(plan.states):
-        if state in found:
-            history = found[state]
-            low, high = layout.rows_of(history[:-1]), layout.rows_of(history[1:])
-            values[program.states[k]], values[program.outputs[k]] = (
-                (high, low) if reverse else (low, high)
-            )
+    for var, (state, first) in program.in_histories(reverse).items():
+        values[var] = layout.rows_of(found[state][first : first + layout.steps])
     return values
 
 

@@ -9,6 +9,7 @@ import pytest
 import minigrad as mg
 from minigrad import nn
 from minigrad.errors import GradientError, MinigradError
+from minigrad.kernels import cell
 from minigrad.nn import recorded_layer
 
 T, N, D, H = 6, 3, 4, 5
@@ -132,6 +133,25 @@ def test_lengths_may_differ_from_run_to_run(runs, monkeypatch):
     for lengths, arrays in zip(given, found, strict=True):
         for array, other in zip(results(layer, x, lengths=lengths), arrays, strict=True):
             np.testing.assert_allclose(array, other, rtol=1e-9, atol=1e-11)
+
+
+@cell(
+    state=("h", "c"),
+    params=lambda input_size, hidden_size: {
+        "w": (hidden_size, input_size),
+        "u": (hidden_size, hidden_size),
+        "row": (1, hidden_size),
+        "unused": (3,),
+    },
+)
+def odd(x, h, c, *, w, u, row, unused):
+    return mg.tanh(mg.linear(x, w) + row + mg.linear(h, u) + mg.matmul(c, u)), c
+
+
+@pytest.mark.parametrize("lengths", LENGTHS[:2])
+def test_parameters_that_are_odd_unused_or_used_twice(runs, monkeypatch, lengths):
+    layer = nn.Recurrent(odd, D, H).to("float64")
+    check_later_runs(layer, runs, monkeypatch, True, True, lengths)
 
 
 def test_other_arguments_are_noticed(runs):
