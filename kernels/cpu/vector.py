@@ -4,7 +4,8 @@
 comparing them gives ``mask32`` or ``mask64``. The usual operators work; a scalar beside a vector takes
 its type.
 Memory is reached by raw addresses in bytes, which need not be aligned. A masked load reads nothing where
-the mask is false and gives zero there; a masked store leaves those elements as they are.
+the mask is false and gives zero there; a masked store leaves those elements as they are. What is stored
+past the caches has to be aligned, and drives nothing else out of them.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from numba.core.types.misc import unliteral
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import intrinsic, models, register_model
 
+from minigrad.kernels.cpu.instruction_set import vector_bytes
 from minigrad.kernels.cpu.lanes import DOUBLE, SINGLE, Lanes, Precision, declared
 
 LANES32 = SINGLE.lanes
@@ -385,8 +387,6 @@ load_one32 = scalar_loader("load_one32", types.float32, ir.FloatType())
 load_one64 = scalar_loader("load_one64", types.float64, ir.DoubleType())
 load_integer = scalar_loader("load_integer", types.int64, ir.IntType(64))
 
-STORABLE = (VectorType, MaskType, types.Float, types.Integer)
-
 
 def _stored(builder: Any, kind: Any, value: Any) -> Any:
     """Return what lies in memory: one byte for each truth value."""
@@ -395,19 +395,28 @@ def _stored(builder: Any, kind: Any, value: Any) -> Any:
     return value
 
 
-def _store(typing_context: Any, address: Any, value: Any) -> Any:
-    if not isinstance(address, types.Integer):
-        raise address_error("store", address)
-    if not isinstance(value, STORABLE):
-        raise TypingError(f"store: takes a vector, a mask or a number; found {value}")
+def storer(name: str, storable: tuple[type, ...], past_caches: bool) -> Any:
+    """Return a function that stores a value; past the caches, it is an aligned vector."""
 
-    def generate(context: Any, builder: Any, sig: Any, values: Arguments) -> Any:
-        place = context.cast(builder, values[0], sig.args[0], types.int64)
-        content = _stored(builder, sig.args[1], values[1])
-        builder.store(content, builder.inttoptr(place, POINTER), align=1)
-        return context.get_dummy_value()
+    def typed(typing_context: Any, address: Any, value: Any) -> Any:
+        if not isinstance(address, types.Integer):
+            raise address_error(name, address)
+        if not isinstance(value, storable):
+            kinds = "a vector" if past_caches else "a vector, a mask or a number"
+            raise TypingError(f"{name}: takes {kinds}; found {value}")
 
-    return signature(types.void, address, unliteral(value)), generate
+        def generate(context: Any, builder: Any, sig: Any, values: Arguments) -> Any:
+            place = context.cast(builder, values[0], sig.args[0], types.int64)
+            content = _stored(builder, sig.args[1], values[1])
+            alignment = vector_bytes() if past_caches else 1
+            made = builder.store(content, builder.inttoptr(place, POINTER), align=alignment)
+            if past_caches:
+                made.set_metadata("nontemporal", builder.module.add_metadata([ir.IntType(32)(1)]))
+            return context.get_dummy_value()
+
+        return signature(types.void, address, unliteral(value)), generate
+
+    return named(name, typed)
 
 
 def _store_masked(typing_context: Any, address: Any, value: Any, mask: Any) -> Any:
@@ -438,28 +447,9 @@ def _store_masked(typing_context: Any, address: Any, value: Any, mask: Any) -> A
     return signature(types.void, address, value, mask), generate
 
 
-store = named("store", _store)
+store = storer("store", (VectorType, MaskType, types.Float, types.Integer), past_caches=False)
+store_past_caches = storer("store_past_caches", (VectorType,), past_caches=True)
 store_masked = named("store_masked", _store_masked)
-
-
-def _prefetch(typing_context: Any, address: Any) -> Any:
-    if not isinstance(address, types.Integer):
-        raise address_error("prefetch", address)
-
-    def generate(context: Any, builder: Any, sig: Any, values: Arguments) -> Any:
-        number = ir.IntType(32)
-        function = declared(
-            builder, "llvm.prefetch.p0", ir.VoidType(), [POINTER, number, number, number]
-        )
-        place = context.cast(builder, values[0], sig.args[0], types.int64)
-        read, keep, data = number(0), number(3), number(1)
-        builder.call(function, [builder.inttoptr(place, POINTER), read, keep, data])
-        return context.get_dummy_value()
-
-    return signature(types.void, address), generate
-
-
-prefetch = named("prefetch", _prefetch)
 
 
 # making vectors and taking them apart

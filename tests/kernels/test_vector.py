@@ -172,11 +172,10 @@ def test_a_masked_load_reads_nothing_else(of):
 
 def test_sums_and_largest_of_the_lanes(of):
     load, load_one, store = of.load, of.load_one, vector.store
-    sum_lanes, max_lanes, prefetch = vector.sum_lanes, vector.max_lanes, vector.prefetch
+    sum_lanes, max_lanes = vector.sum_lanes, vector.max_lanes
 
     @njit
     def reduce(address, out):
-        prefetch(address)
         v = load(address)
         size = (store(out, sum_lanes(v)), store(out + of_size, max_lanes(v)))
         store(out + 2 * of_size, load_one(address))
@@ -215,6 +214,24 @@ def test_scalars_fill_a_vector(of):
     np.testing.assert_array_equal(out.T, [[1.5, 3, 1, of.dtype.type(0.1)]] * of.LANES)
 
 
+def test_a_store_past_the_caches_is_seen_by_whoever_loads(of):
+    load, lanes, store = of.load, of.LANES, vector.store_past_caches
+
+    @njit
+    def double(n, source, target):
+        for at in range(0, n * row, row):
+            v = load(source + at)
+            store(target + at, v + v)
+
+    row, n = lanes * of.size, 1000
+    memory = np.zeros((n + 1) * lanes, of.dtype)
+    skipped = -memory.ctypes.data % row // of.size
+    numbers = memory[skipped : skipped + n * lanes]
+    numbers[:] = np.arange(n * lanes)
+    double(n, numbers.ctypes.data, numbers.ctypes.data)
+    np.testing.assert_array_equal(numbers, 2 * np.arange(n * lanes))
+
+
 def test_integers_in_memory():
     load_integer, store = vector.load_integer, vector.store
 
@@ -242,7 +259,8 @@ def refused():
         "store_masked: takes an address": lambda: v.store_masked(0.5, ones32(1), m32(1)),
         "load32: takes an address": lambda: v.load32(0.5),
         "load64_masked: takes a mask": lambda: v.load64_masked(address, m32(1)),
-        "prefetch: takes an address": lambda: v.prefetch(0.5),
+        "store_past_caches: takes a vector; found": lambda: v.store_past_caches(address, 1.0),
+        "store_past_caches: takes an address": lambda: v.store_past_caches(0.5, ones32(1)),
         "splat32: takes a scalar": lambda: ones32(ones32(1)),
         "first64: takes a number of lanes": lambda: v.first64(0.5),
         "sum_lanes: takes a vector": lambda: v.sum_lanes(1.0),
