@@ -17,7 +17,8 @@ from minigrad.graph import Graph, Node, Recorder, Var, ops
 from minigrad.kernels.differentiate import differentiate
 from minigrad.kernels.keep import choose_kept
 from minigrad.kernels.normalize import Refusal, fixed_by, normalize
-from minigrad.kernels.plan import Buffer, LoopPlan, RowSum, plan_loop
+from minigrad.kernels.plan import Buffer, LoopPlan, RowSum
+from minigrad.kernels.planner import plan_loop
 from minigrad.kernels.simplify import live_nodes
 
 
