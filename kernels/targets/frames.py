@@ -15,14 +15,15 @@ from minigrad.kernels.cache import load_source
 from minigrad.kernels.cpu.lanes import DOUBLE, SINGLE
 from minigrad.kernels.cpu.weight_gradients import is_narrow, scratch_size
 from minigrad.kernels.cpu.workspaces import Workspace
-from minigrad.kernels.emit.numba_source import (
-    FIRST,
-    argument_order,
+from minigrad.kernels.emit.arguments import (
+    NUMBERS,
+    addressed,
     collected,
     multiplied,
-    numba_source,
+    slots,
     spread,
 )
+from minigrad.kernels.emit.numba_source import numba_source
 from minigrad.kernels.layout import Layout
 from minigrad.kernels.plan import Buffer, LoopPlan
 from minigrad.reuse import address_of
@@ -39,9 +40,10 @@ _CHUNK_ROWS = 256
 # About how many multiplications take as long as an element of a sweep.
 _SWEEP_COST = 20
 _MOST = 64  # frames that are kept
-# among the numbers of `numba_source`
-_TABLES, _PRESENT, _FRESH, MEETING, _SIZE, _SCRATCH = 7, 8, 9, 10, 12, 13
-PACKING, _ORDER = 15, 16
+_TABLES, _PRESENT, _FRESH, MEETING, _SIZE, _SCRATCH, PACKING, _ORDER = map(
+    NUMBERS.index,
+    ("tables", "present", "fresh", "meeting", "size", "scratch", "packing", "order"),
+)
 IN_KEPT, _IN_WORKING = 2, 3  # columns of `Frame.basis`
 
 _T = TypeVar("_T")
@@ -67,9 +69,7 @@ class Code:
     entry : int
         The address of the function.
     positions : dict
-        Of the addresses of buffers and sums, by these; of strides by ``("stride", variable)``; of where
-        a matrix is and of its strides by ``("from", buffer)`` and the next two; of what is in the batch
-        by ``("batch", buffer)`` and ``("batch stride", buffer)``.
+        Of `minigrad.kernels.emit.arguments.slots`.
     read, vectors : list of tuple
         The variables, with the position of the address, and of the row stride if there is one.
     batch : dict
@@ -90,19 +90,15 @@ class Code:
         self.plan, self.dtype = plan, plan.dtype
         source = numba_source(plan, _LANES[plan.dtype])
         self.entry: int = load_source(source.text, "loop").loop.address
-        self.widths, self.order = source.widths, argument_order(plan)
-        self.matrices = multiplied(plan)
-        names = [*self.order, *plan.sums, *(("stride", v) for v in plan.read)]
-        names += [(name, b) for b in self.matrices for name in ("from", "down", "along")]
-        names += [(name, b) for b in collected(plan) for name in ("batch", "batch stride")]
-        names += [("batch", b) for b in spread(plan).values()]
-        self.positions = {b: FIRST + len(self.widths) + i for i, b in enumerate(names)}
+        self.widths, self.matrices = source.widths, multiplied(plan)
+        first = len(NUMBERS) + len(self.widths)
+        self.positions = {slot: first + i for i, slot in enumerate(slots(plan))}
         self.read = [
-            (v, self.positions[b], self.positions["stride", v]) for v, b in plan.read.items()
+            (v, self.positions[b], self.positions["stride", b]) for v, b in plan.read.items()
         ]
         self.vectors = [(v, self.positions[b]) for v, b in plan.fixed.items() if b.kind == "vector"]
         self.batch = {
-            v: (self.positions["batch", b], self.positions["batch stride", b])
+            v: (self.positions["batch", b], self.positions["batch_stride", b])
             for v, b in plan.read.items()
             if plan.broken
         }
@@ -239,21 +235,29 @@ class Frame:
         return sizes
 
     def _set_arguments(self, code: Code, layout: Layout, reverse: bool, backward: bool) -> None:
-        """Set the numbers of `minigrad.kernels.emit.numba_source`, as far as they stay."""
-        whole, blocks = layout.index is None, len(layout.tables)
-        numbers = [0] * (FIRST + len(code.widths) + len(code.positions))
-        # what differs between the layouts, and the barrier of a workspace, come with a run
-        head = [layout.steps, layout.count, reverse, backward, blocks, self.shares, self.chunk]
-        head += [0, 0, 0, 0, whole, 0, self.working["sums"][0], self.scratch_bytes, 0, 0]
-        head += code.widths
-        numbers[: len(head)] = head
-        for v, b in code.plan.read.items():
-            numbers[code.positions["stride", v]] = b.width
-        self.basis = numpy.zeros((len(numbers), 4), numpy.int64)
-        self.basis[:, 0] = numbers
+        """Set the arguments, as far as they stay; the others come with a run."""
+        whole, first = layout.index is None, len(NUMBERS)
+        numbers = {
+            "steps": layout.steps,
+            "rows": layout.count,
+            "reverse": reverse,
+            "backward": backward,
+            "blocks": len(layout.tables),
+            "shares": self.shares,
+            "chunk": self.chunk,
+            "whole": whole,
+            "scratch": self.working["sums"][0],
+            "scratch_bytes": self.scratch_bytes,
+        }
+        self.basis = numpy.zeros((first + len(code.widths) + len(code.positions), 4), numpy.int64)
+        for name, value in numbers.items():
+            self.basis[NUMBERS.index(name), 0] = value
+        self.basis[first : first + len(code.widths), 0] = code.widths
+        for buffer in code.plan.read.values():
+            self.basis[code.positions["stride", buffer], 0] = buffer.width
         self.basis[_SCRATCH, _IN_WORKING] = 1
         for places, inside in ((self.kept, IN_KEPT), (self.working, _IN_WORKING)):
-            for buffer in code.order:
+            for buffer in addressed(code.plan):
                 if buffer in places:
                     at = code.positions[buffer]
                     self.basis[at, :2] = places[buffer]
