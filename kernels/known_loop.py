@@ -8,8 +8,8 @@ from minigrad.dtypes import get_default_dtype
 from minigrad.kernels.cell import Step
 from minigrad.kernels.compile import program_of
 from minigrad.kernels.normalize import Refusal
-from minigrad.kernels.scan import traced_step
 from minigrad.kernels.surroundings import surroundings_of
+from minigrad.kernels.traces import traced_step
 from minigrad.tensor import Tensor
 
 

@@ -11,10 +11,11 @@ import numpy
 
 from minigrad import dispatch
 from minigrad.kernels.cell import Cell
+from minigrad.kernels.eager import replayed
 from minigrad.kernels.normalize import Refusal
 from minigrad.kernels.recorded_loop import RecordedLoop
 from minigrad.kernels.rows import Rows
-from minigrad.kernels.scan import replayed, scan
+from minigrad.kernels.scan import scan
 from minigrad.kernels.stream import side_by_side
 from minigrad.nn.layer_loops import Layered, loops_of
 from minigrad.op import Domain, Op

@@ -195,7 +195,7 @@ def test_explain_names_it_too():
 @pytest.fixture
 def told_anew(monkeypatch):
     """Each reason is told once in a process; forget what other tests were told."""
-    monkeypatch.setattr(importlib.import_module("minigrad.kernels.scan"), "_told", set())
+    monkeypatch.setattr(importlib.import_module("minigrad.kernels.calls"), "_told", set())
 
 
 @cell(state="h", params=lambda input_size, hidden_size: {"weight": (hidden_size, input_size)})

@@ -450,7 +450,7 @@ def test_anomaly_names_the_time_step(draw):
 
 
 def test_a_step_is_traced_once_for_each_shape_and_dtype(draw, monkeypatch):
-    module = importlib.import_module("minigrad.kernels.scan")
+    module = importlib.import_module("minigrad.kernels.traces")
     traced, trace = [], module.trace
 
     def counted(step, inputs, *rest):

@@ -14,7 +14,7 @@ from minigrad import nn
 from minigrad.errors import ArgumentError, ShapeError, TraceError
 from minigrad.kernels import cell, certify, explain, scan
 
-scan_module = importlib.import_module("minigrad.kernels.scan")
+traces = importlib.import_module("minigrad.kernels.traces")
 
 D, H, T, N = 3, 4, 5, 3
 CLOSE = {"rtol": 1e-11, "atol": 1e-13}
@@ -259,8 +259,8 @@ def test_objects_and_the_mode_may_change():
 @pytest.fixture
 def traced(monkeypatch):
     """Return a list that grows with each trace."""
-    calls, trace = [], scan_module.trace
-    monkeypatch.setattr(scan_module, "trace", lambda *a: calls.append(1) or trace(*a))
+    calls, trace = [], traces.trace
+    monkeypatch.setattr(traces, "trace", lambda *a: calls.append(1) or trace(*a))
     return calls
 
 

@@ -1,0 +1,57 @@
+"""The graphs of steps: each is traced and verified once for the shapes and dtypes of its arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from minigrad.dtypes import get_default_dtype
+from minigrad.graph import Var
+from minigrad.kernels.cell import Step
+from minigrad.kernels.step import TracedStep
+from minigrad.kernels.surroundings import surroundings_of
+from minigrad.kernels.trace import argument_names, trace
+from minigrad.kernels.verify import verify
+
+Spec = tuple[tuple[int, ...], Any]  # a shape and a dtype
+
+_verified: set[Any] = set()  # the forms of steps in which rows do not mix
+_traces: WeakKeyDictionary[Any, dict[Any, TracedStep]] = WeakKeyDictionary()
+
+
+def traced_step(
+    step: Step, inputs: Sequence[Spec], states: Sequence[Spec], parameters: Mapping[str, Spec]
+) -> TracedStep:
+    """Return the graph of a step; the second time it is at hand.
+
+    Parameters
+    ----------
+    step : callable
+    inputs, states : sequence of (shape, dtype)
+        Of one time step, with N first.
+    parameters : dict of (shape, dtype)
+    """
+    surroundings = surroundings_of(step)
+    known = {} if surroundings is None else _traces.setdefault(step, {})
+    key = (
+        tuple(inputs),
+        tuple(states),
+        tuple(parameters.items()),
+        (get_default_dtype(), surroundings),
+    )
+    if key not in known:
+        names = argument_names(step, len(inputs), len(states))
+        given = [Var(*spec, name) for spec, name in zip((*inputs, *states), names, strict=True)]
+        graph = trace(
+            step,
+            given[: len(inputs)],
+            given[len(inputs) :],
+            {name: Var(*spec, name) for name, spec in parameters.items()},
+        )
+        traced = TracedStep(graph, len(inputs), len(states))
+        if traced.form not in _verified:
+            verify(step, graph, len(inputs), len(states))
+            _verified.add(traced.form)
+        known[key] = traced
+    return known[key]
