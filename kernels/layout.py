@@ -2,7 +2,8 @@
 
 A block is a set of sequences that one thread takes through all steps. Rows behind the length of their
 sequence are not in memory at all: the longest sequence comes first, so that the sequences of a step are
-the first ones of those of the step before it, and its rows are packed behind those of that step.
+the first ones of those of the step before it, and its rows are packed behind those of that step. Such
+sequences are divided into portions first: each has rows, and sums over rows, of its own.
 """
 
 from __future__ import annotations
@@ -17,8 +18,16 @@ import numpy
 from minigrad.kernels.rows import Rows
 
 Take = Callable[[Any, Any], Any]
-# from lengths, T and the number of blocks to an order, its inverse, tables and an index
-Pack = Callable[[Any, int, int], tuple[Any, Any, Any, Any]]
+# see `minigrad.kernels.cpu.packed_rows.packed_rows`
+Pack = Callable[[Any, int, int, int, int], tuple[Any, Any, Any, Any, Any, Any]]
+
+# What is computed for all rows of a chunk reads its matrix once for so many rows, which stay in a cache.
+# Results do depend on this number, since sums over rows are taken chunk by chunk.
+CHUNK_ROWS = 256
+
+# A thread whose blocks are portions adds up their rows by itself, while they are in its caches. Sums of
+# more portions would do for more threads, and cost all of them. Results do depend on this number.
+_PORTIONS = 2
 
 
 def taken(rows: Any, index: Any) -> Any:
@@ -43,6 +52,11 @@ class Layout:
     tables : numpy.ndarray of int64
         Shape (blocks, 1 + 2 T): the number of the first sequence of the block in ``order``, and for each
         step the position of its first row and how many rows it has.
+    portions : numpy.ndarray of int64, optional
+        The tables of the portions. None: there are none, and the rows of a step follow each other.
+    bounds : numpy.ndarray of int64, optional
+        Shape (portions, 2 + T): into how many chunks the time of each portion is divided, the first step
+        of each of them, and T.
     index : numpy.ndarray of int64, optional
         Shape (size,): which of the T * N rows lies there. None: all of them, in their order.
     order : numpy.ndarray of int64, optional
@@ -59,6 +73,8 @@ class Layout:
     count: int
     size: int
     tables: Any
+    portions: Any = None
+    bounds: Any = None
     index: Any = None
     order: Any = None
     places: Any = None
@@ -132,6 +148,7 @@ def layout_of(steps: int, count: int, blocks: int, rows: Rows | None, pack: Pack
     ----------
     steps, count : int
     blocks : int
+        With lengths there can be another one.
     rows : Rows, optional
         Which rows take part in which step, as arrays; None if all do.
     pack : callable
@@ -151,12 +168,15 @@ def _broken_layout(steps: int, count: int, blocks: int, rows: Rows, pack: Pack) 
         present, fresh = rows.host_present, rows.host_fresh
         used = present | fresh
         lengths = numpy.where(used.any(axis=0), steps - used[::-1].argmax(axis=0), 0)
-    order, places, index = None, None, None
+    order, places, portions, bounds, index = None, None, None, None, None
     if (lengths.min() if rows.has_flags else rows.shortest) == steps:
         whole = whole_layout(steps, count, blocks)
         size, tables = whole.size, whole.tables
     else:
-        order, places, tables, index = pack(lengths, steps, blocks)
+        number = min(_PORTIONS, count)
+        parts = max(1, min(-(-blocks // number), count // number))
+        found = pack(lengths, steps, number, number * parts, CHUNK_ROWS)
+        order, places, portions, bounds, tables, index = found
         size = len(index)
 
     def placed(flags: Any) -> Any:
@@ -166,7 +186,7 @@ def _broken_layout(steps: int, count: int, blocks: int, rows: Rows, pack: Pack) 
     absent = present is not None and not (at := placed(present)).all()
     begun = fresh is not None and fresh.any()
     return Layout(
-        steps, count, size, tables, index, order, places,
+        steps, count, size, tables, portions, bounds, index, order, places,
         at if absent else None, placed(fresh) if begun else None,
         numpy.arange(count) if order is None else order,
     )  # fmt: skip

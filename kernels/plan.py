@@ -211,3 +211,10 @@ class LoopPlan:
             *(b for b in self.states if b.kind == "history"),
             *(b for b in stored if b.kind == "stored"),
         )
+
+    @cached_property
+    def leaving(self) -> frozenset[Buffer]:
+        """What of ``stored`` nobody reads behind its chunk, should rows lie in another order."""
+        summed = {b for s in self.sums for b in (s.left, s.right)}
+        found = (self.stored[v] for v in self.given_away & self.spread)
+        return frozenset(b for b in found if b not in summed)

@@ -151,8 +151,21 @@ def make_program(
     stored = dict.fromkeys([news[0]] if broken else [])
     stored.update(dict.fromkeys(v for v in kept if v not in cheap))
     output = frozenset({news[0]} if broken else ())
-    forward = plan_loop(loop, olds, news, tuple(stored), fixed, histories, broken, spread=output)
     backward = None
+    ends = (
+        derived is None or wanted is None
+    )  # there is no backward pass, which would read the output
+    forward = plan_loop(
+        loop,
+        olds,
+        news,
+        tuple(stored),
+        fixed,
+        histories,
+        broken,
+        given_away=output if ends else frozenset(),
+        spread=output,
+    )
     if derived is not None and wanted is not None:
         names = dict(zip(read, read_as, strict=True))
         backward = _backward(derived, states, names, again, fixed, once, before, wanted, broken)

@@ -42,9 +42,7 @@ def _product(
     c: int,
     c_row_stride: int,
     groups: int,
-    a_group: int,
-    start_group: int,
-    c_group: int,
+    group_step: int,
     table: int,
 ) -> None:
     size = item_size(real)
@@ -54,9 +52,9 @@ def _product(
         for block in range(blocks):
             k = K * block // blocks
             length = K * (block + 1) // blocks - k
-            before, before_stride, before_group = start, start_row_stride, start_group
+            before, before_stride = start, start_row_stride
             if block > 0:
-                before, before_stride, before_group = c, c_row_stride, c_group
+                before, before_stride = c, c_row_stride
             panel = first
             while panel < last:
                 column = panel_start(real, M, panel)
@@ -70,17 +68,15 @@ def _product(
                     more = panel_start(real, M, panel + 1) - beside
                     panel += 1
                 for group in range(groups):
-                    place, rows = 0, n
+                    place, rows = group * group_step, n
                     if table != 0:
                         place = load_integer(table + group * 16) - load_integer(table)
                         rows = load_integer(table + group * 16 + 8)
                     rows = min(chunk, rows - first_row)
-                    a_row = first_row + (group * a_group if a_group else place)
-                    before_row = first_row + (group * before_group if before_group else place)
-                    c_row = first_row + (group * c_group if c_group else place)
-                    from_a = a + (a_row * a_row_stride + k * a_stride) * size
-                    from_start = before and before + (before_row * before_stride + column) * size
-                    to_c = c + (c_row * c_row_stride + column) * size
+                    place += first_row
+                    from_a = a + (place * a_row_stride + k * a_stride) * size
+                    from_start = before and before + (place * before_stride + column) * size
+                    to_c = c + (place * c_row_stride + column) * size
                     if more > 0:
                         if rows > 0:
                             row_pair(
@@ -117,7 +113,7 @@ def _product(
                         )
 
 
-_SIGNATURE = types.void(*[types.int64] * 20)
+_SIGNATURE = types.void(*[types.int64] * 18)
 
 
 @cfunc(_SIGNATURE, cache=True, error_model="numpy")
@@ -138,22 +134,20 @@ def _entry(
     c: int,
     c_row_stride: int,
     groups: int,
-    a_group: int,
-    start_group: int,
-    c_group: int,
+    group_step: int,
     table: int,
 ) -> None:
     if size == 4:
         _product(
             np.float32, first, last, n, a, a_row_stride, a_stride,
             b, b_row_stride, K, M, start, start_row_stride, c, c_row_stride,
-            groups, a_group, start_group, c_group, table,
+            groups, group_step, table,
         )  # fmt: skip
     else:
         _product(
             np.float64, first, last, n, a, a_row_stride, a_stride,
             b, b_row_stride, K, M, start, start_row_stride, c, c_row_stride,
-            groups, a_group, start_group, c_group, table,
+            groups, group_step, table,
         )  # fmt: skip
 
 
@@ -202,7 +196,7 @@ def strided_product(
     """
     _external_product(
         item_size(real), first, last, n, a, a_row_stride, a_stride,
-        b, b_row_stride, K, M, start, start_row_stride, c, c_row_stride, 1, 0, 0, 0, 0,
+        b, b_row_stride, K, M, start, start_row_stride, c, c_row_stride, 1, 0, 0,
     )  # fmt: skip
 
 
@@ -258,9 +252,7 @@ def shared_product(
     shares: int,
     parts: int,
     groups: int,
-    a_group: int,
-    start_group: int,
-    c_group: int,
+    group_step: int,
     table: int,
     n: int,
     a: int,
@@ -276,9 +268,9 @@ def shared_product(
     """Compute the shares ``first`` to ``last`` (excluded) of a product.
 
     ``packed`` is as `minigrad.kernels.cpu.packing.pack_matrix` wrote it; see also `strided_product`.
-    The rows are ``groups`` groups of ``n``. From a group to the next one it is so many rows in a, start
-    and c. If ``table`` is not 0, it is the address of where each group begins, and how many rows it has;
-    ``n`` is the most of them. Where it is 0 rows from a group to the next one, groups lie as it says.
+    The rows are ``groups`` groups of ``n``; from a group to the next one it is ``group_step`` rows. If
+    ``table`` is not 0, it is the address of where each group begins, and how many rows it has: then ``n``
+    is the most of them.
     """
     size = item_size(real)
     width = M // parts
@@ -292,6 +284,6 @@ def shared_product(
                 size, 0, panel_count(real, columns), n, a, a_row_stride, 1,
                 right, 0, K, columns,
                 start and start + at, start_row_stride, c + at, c_row_stride,
-                groups, a_group, start_group, c_group, table,
+                groups, group_step, table,
             )  # fmt: skip
             right += K * whole_vectors(real, columns) * size

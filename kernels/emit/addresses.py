@@ -38,8 +38,8 @@ class Addresses:
             "read": {"row": "at"},
             "stored": {"row": "at"},
             "scratch": {"row": "begin"},
-            "passing": {"row": "at - early"},
-            "ahead": {"row": "(t - low) * rows + begin"},
+            "passing": {"row": "at - passed"},
+            "ahead": {"row": "at - early"},
             "history": {"row": before, "next_row": behind},
             "state": {
                 "row": "now * rows + begin",
@@ -49,15 +49,21 @@ class Addresses:
             },
         }
         return [
-            f"{buffer.name}_{name} = {buffer.name} + ({start}) * {self.row_bytes(buffer)}"
+            f"{buffer.name}_{name} = {self.first(buffer)} + ({start}) * {self.row_bytes(buffer)}"
             for buffer in addressed(self.plan)
             for name, start in rows.get(buffer.kind, {}).items()
         ]
 
-    def rows_of(self, buffer: Buffer) -> str:
-        """Return the address of a chunk's first row, and the distance of its rows."""
-        first = "" if buffer.kind == "passing" else f" + early * {self.row_bytes(buffer)}"
-        return f"{buffer.name}{first}, {self.stride(buffer)}"
+    def first(self, buffer: Buffer) -> str:
+        """Return the address of the first of all rows, as if there were all of what is leaving."""
+        if buffer in self.plan.leaving:
+            return f"{buffer.name} - leaving * {self.row_bytes(buffer)}"
+        return buffer.name
+
+    def rows_of(self, buffer: Buffer, first: str) -> str:
+        """Return the address of the row ``first``, and the distance of rows."""
+        row = f"({first} - passed)" if buffer.kind == "passing" else first
+        return f"{buffer.name} + {row} * {self.row_bytes(buffer)}, {self.stride(buffer)}"
 
     def base(self, place: Place, row: str = "row") -> str:
         """Return the address of a place in the block's first row."""

@@ -14,13 +14,16 @@ NUMBERS = (
     "backward",  # whether this is a backward pass
     "blocks",  # of rows: they are divided between the threads, or, if there are several,
     "shares",  # of columns, those of the only block
-    "chunk",  # how many steps make one
-    "tables",  # address of those of a `minigrad.kernels.layout.Layout`
+    "tables",  # address of those of the blocks of a `minigrad.kernels.layout.Layout`
+    "portions",  # how many it has; 1 if it is whole
+    "portion_tables",  # address of theirs, if it is not
+    "bounds",  # address of those of chunks, for each portion
+    "region",  # how many rows there are of what is passing or ahead, for each thread if it is not whole
+    "apart",  # whether each block is a portion, and takes the sums over its rows by itself
     "present",  # address of its flags of present rows, or 0
     "fresh",  # and of those of fresh ones
     "meeting",  # address of a barrier
     "whole",  # whether the layout is
-    "size",  # how many rows there are in all steps
     "scratch",  # address of scratch memory for sums
     "scratch_bytes",  # how much of it a thread has
     "packing",  # whether matrices are to be packed
@@ -35,17 +38,19 @@ def slots(plan: LoopPlan) -> dict[Any, str]:
     elements, of what is read, by ``("stride", buffer)``; where a matrix is, and its two strides, by
     ``("from", buffer)``, ``("down", buffer)`` and ``("along", buffer)``. If the plan is broken, there are
     also, for what is read, where it is in the batch, by ``("batch", buffer)``, and its stride there, by
-    ``("batch_stride", buffer)``; and where what is spread goes to, by ``("batch", buffer)``.
+    ``("batch_stride", buffer)``; where what is spread goes to, by ``("batch", buffer)``; and memory for
+    the parts of a sum, one for each portion, by ``("parts", sum)``.
     """
     named: dict[Any, str] = {b: b.name for b in addressed(plan)}
     named.update((s, s.name) for s in plan.sums)
-    parts = [
+    more: list[tuple[str, Any]] = [
         *(("stride", b) for b in plan.read.values()),
         *((part, b) for b in multiplied(plan) for part in ("from", "down", "along")),
         *((part, b) for b in collected(plan) for part in ("batch", "batch_stride")),
         *(("batch", b) for b in spread(plan).values()),
+        *(("parts", s) for s in plan.sums if plan.broken),
     ]
-    named.update(((part, b), f"{b.name}_{part}") for part, b in parts)
+    named.update(((part, b), f"{b.name}_{part}") for part, b in more)
     return named
 
 

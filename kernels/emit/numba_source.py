@@ -20,6 +20,7 @@ from numba import cfunc, {real} as real
 from minigrad.kernels.cpu.barrier import barrier
 from minigrad.kernels.cpu.batch_order import collect, spread
 from minigrad.kernels.cpu.pack import share_start, shared_pack as pack
+from minigrad.kernels.cpu.parts import add_parts
 from minigrad.kernels.cpu.product import shared_product as product
 from minigrad.kernels.cpu.weight_gradients import shared_gradient as gradient
 from minigrad.kernels.cpu.vector import (
@@ -43,35 +44,61 @@ def loop(thread, threads, arguments):
         first_share, last_share = shares * thread // threads, shares * (thread + 1) // threads
         first_block, next_block = 0, 1
 {columns}
-    for first in range(0, steps, chunk):
-        last = min(first + chunk, steps) - 1
-        low, high = (steps - 1 - last, steps - 1 - first) if reverse else (first, last)
-        early, count = (low * rows, (high + 1 - low) * rows) if whole else (0, size)
-        for block in range(first_block, blocks, next_block):
-            table = tables + block * (1 + 2 * steps) * 8
-            begin = load_integer(table)
-            low_at, low_n = load_integer(table + low * 16 + 8), load_integer(table + low * 16 + 16)
-            groups, group_rows, group_step, group_table = high + 1 - low, low_n, rows, 0
-            if not whole:
-                group_step, group_table = 0, table + low * 16 + 8
-            elif blocks == 1:
-                groups, group_rows = 1, low_n * groups
-            before = high + 1 if reverse else low - 1
-            active = load_integer(table + before * 16 + 16) if first > 0 else 0
+    early, passed, leaving = 0, 0, 0  # where what is ahead, passing, and leaving begins
+    # all blocks of a whole layout go through a chunk together, others one behind the other through time
+    for turn in range(first_block, first_block + 1 if whole else blocks, next_block):
+        chunks_at = bounds if whole else bounds + turn * portions // blocks * (2 + steps) * 8
+        chunks = load_integer(chunks_at)
+        for chunk in range(chunks):
+            bound = chunks_at + (chunks - chunk if reverse else 1 + chunk) * 8
+            low, high = load_integer(bound), load_integer(bound + 8) - 1
+            first, last = (steps - 1 - high, steps - 1 - low) if reverse else (low, high)
+            early = low * rows
+            if whole:
+                passed = early
+            for block in range(turn, blocks if whole else turn + 1, next_block):
+                table = tables + block * (1 + 2 * steps) * 8
+                begin = load_integer(table)
+                low_at, low_n = load_integer(table + low * 16 + 8), load_integer(table + low * 16 + 16)
+                groups, group_rows, group_step, group_table = high + 1 - low, low_n, rows, 0
+                if not whole:
+                    group_table = table + low * 16 + 8
+                    early = leaving = low_at - thread * region
+                    if apart:
+                        passed = early
+                elif blocks == 1:
+                    groups, group_rows = 1, low_n * groups
+                before = high + 1 if reverse else low - 1
+                active = load_integer(table + before * 16 + 16) if first > 0 else 0
 {collected}
 {ahead}
-            for step in range(first, last + 1):
-                t = steps - 1 - step if reverse else step
-                at, n = load_integer(table + t * 16 + 8), load_integer(table + t * 16 + 16)
-                following = t - 1 if reverse else t + 1
-                remaining = load_integer(table + following * 16 + 16) if step + 1 < steps else 0
-                now, later = step % 2, 1 - step % 2
+                for step in range(first, last + 1):
+                    t = steps - 1 - step if reverse else step
+                    at, n = load_integer(table + t * 16 + 8), load_integer(table + t * 16 + 16)
+                    following = t - 1 if reverse else t + 1
+                    remaining = load_integer(table + following * 16 + 16) if step + 1 < steps else 0
+                    now, later = step % 2, 1 - step % 2
 {pointers}
 {body}
-                active = n
+                    active = n
 {behind}
 {spread}
-{sums}
+{apart}
+{together}
+{later}
+"""
+
+_LATER = """\
+barrier(meeting, threads)
+if not apart:
+    for portion in range(portions):
+        table = portion_tables + portion * (1 + 2 * steps) * 8
+        chunks_at = bounds + portion * (2 + steps) * 8
+        chunks = load_integer(chunks_at)
+        for chunk in range(chunks):
+            bound = chunks_at + (chunks - chunk if reverse else 1 + chunk) * 8
+            low, high = load_integer(bound), load_integer(bound + 8) - 1
+            low_at = load_integer(table + low * 16 + 8)
 """
 
 
@@ -90,8 +117,8 @@ def numba_source(plan: LoopPlan, lanes: int) -> NumbaSource:
 
     A thread takes its blocks through a chunk, with products ahead of it and behind it for all their rows.
     Then all threads take the sums over the rows of the chunk, while they are in the caches. If the layout
-    is not whole, the threads are not ready with a chunk at the same time, and the sums wait until the
-    loop has ended.
+    is not whole, the threads are not ready with a chunk at the same time. Then each takes the sums over
+    the rows of its own portions; if it has parts of portions only, the sums wait until the loop ends.
 
     Buffers of states hold (4, N, width): step ``k`` reads the part ``k % 2``, and writes the other of
     the first two. In the third, a sequence waits before its first step and behind its last. The fourth
@@ -137,13 +164,15 @@ class _Writer:
         parts = {
             "packs": (self.packs(), 4),
             "columns": (self.bounds(), 4),
-            "collected": (self.collected(), 12),
-            "ahead": (self.in_chunk(ahead), 12),
-            "pointers": (self.addresses.pointers(), 16),
-            "body": (body, 16),
-            "behind": ([*waiting, *self.in_chunk(behind)], 12),
-            "spread": (self.spread(), 12),
-            "sums": (self.sums(), 8),
+            "collected": (self.collected(), 16),
+            "ahead": (self.in_chunk(ahead), 16),
+            "pointers": (self.addresses.pointers(), 20),
+            "body": (body, 20),
+            "behind": ([*waiting, *self.in_chunk(behind)], 16),
+            "spread": (self.spread(), 16),
+            "apart": (self.apart(), 16),
+            "together": (self.together(), 12),
+            "later": (self.later(), 4),
         }
         # all widths have their names now
         names = *NUMBERS, *self.widths.values, *slots(self.plan).values()
@@ -194,14 +223,14 @@ class _Writer:
         starts = {
             "read": "low_at",
             "stored": "low_at",
-            "passing": "low_at - early",
-            "ahead": "begin",
+            "passing": "low_at - passed",
+            "ahead": "low_at - early",
         }
         lines = []
         for buffer in _buffers(products):
             if buffer.kind in starts:
                 first = f"({starts[buffer.kind]}) * {self.addresses.row_bytes(buffer)}"
-                lines.append(f"{buffer.name}_chunk = {buffer.name} + {first}")
+                lines.append(f"{buffer.name}_chunk = {self.addresses.first(buffer)} + {first}")
         return [*lines, *(self.product(p, "chunk") for p in products)]
 
     def collected(self) -> list[str]:
@@ -215,35 +244,73 @@ class _Writer:
     def spread(self) -> list[str]:
         """Return lines that copy what a chunk has made to where it is in the batch."""
         lines = [
-            f"spread(low, high + 1, table, end, rows, order, {b.name}, {self.addresses.row_bytes(b)}, "
-            f"{b.name}_batch)"
+            f"spread(low, high + 1, table, end, rows, order, {self.addresses.first(b)}, "
+            f"{self.addresses.row_bytes(b)}, {b.name}_batch)"
             for b in spread(self.plan).values()
         ]
         following = "load_integer(table + (1 + 2 * steps) * 8) if block + 1 < blocks else rows"
         return [f"end = {following}", *lines] if lines else []
 
-    def sums(self) -> list[str]:
-        """Return lines that take the sums over the rows of a chunk, or of all of them at the end."""
+    def together(self) -> list[str]:
+        """Return lines that take the sums over the rows of a chunk, if threads are in the same one."""
         if not self.plan.sums:
             return []
+        count, more = "(high + 1 - low) * rows", "1 if chunk > 0 else 0"
         # the next chunk lies where this one does
         lines = [
             "barrier(meeting, threads)",
-            *map(self.sum, self.plan.sums),
+            *(self.sum(s, "thread, threads", count, "early", s.name, more) for s in self.plan.sums),
             "barrier(meeting, threads)",
         ]
-        return ["if whole or last == steps - 1:", *(f"    {line}" for line in lines)]
+        return ["if whole:", *(f"    {line}" for line in lines)] if self.plan.broken else lines
 
-    def sum(self, s: PlacedSum) -> str:
-        """Return the call of a sum over the rows of a chunk."""
-        more = "1 if whole and first > 0 else 0"
+    def apart(self) -> list[str]:
+        """Return lines that take the sums over the rows of a chunk of a block that is a portion."""
+        lines = self.of_portion("0, 1", "block")
+        return ["if apart:", *(f"    {line}" for line in lines)] if lines else []
+
+    def later(self) -> list[str]:
+        """Return lines that take the sums of portions behind the loop, and add up what was taken."""
+        of_portion = self.of_portion("thread, threads", "portion")
+        if not of_portion:
+            return []
+        totals = [
+            f"add_parts(real, thread, threads, portions, {self.elements(s)}, {s.name}_parts, {s.name})"
+            for s in self.plan.sums
+        ]
+        lines = [
+            *_LATER.splitlines(),
+            *(f"            {line}" for line in of_portion),
+            "    barrier(meeting, threads)",
+            *totals,
+        ]
+        return ["if not whole:", *(f"    {line}" for line in lines)]
+
+    def of_portion(self, threads: str, portion: str) -> list[str]:
+        """Return lines that take sums over the rows of a portion in a chunk; ``table`` is its table."""
+        if not self.plan.broken or not self.plan.sums:
+            return []
+        end = "load_integer(table + high * 16 + 8) + load_integer(table + high * 16 + 16)"
+        lines = [f"count = {end} - low_at"]
+        for s in self.plan.sums:
+            part = f"{s.name}_parts + {portion} * {self.elements(s)} * {self.size}"
+            lines.append(self.sum(s, threads, "count", "low_at", part, "1 if chunk > 0 else 0"))
+        return lines
+
+    def sum(self, s: PlacedSum, threads: str, count: str, first: str, out: str, more: str) -> str:
+        """Return the call of a sum over so many rows from ``first`` on."""
         right = "0, 0, 1"
         if s.right is not None:
-            right = f"{self.addresses.rows_of(s.right)}, {self.widths.of(s.right)}"
+            right = f"{self.addresses.rows_of(s.right, first)}, {self.widths.of(s.right)}"
         return (
-            f"gradient(real, thread, threads, count, {self.addresses.rows_of(s.left)}, "
-            f"{self.widths.of(s.left)}, {right}, {s.name}, {more}, own)"
+            f"gradient(real, {threads}, {count}, {self.addresses.rows_of(s.left, first)}, "
+            f"{self.widths.of(s.left)}, {right}, {out}, {more}, own)"
         )
+
+    def elements(self, s: PlacedSum) -> str:
+        """Return how many numbers a sum consists of."""
+        columns = self.widths.of(s.left)
+        return columns if s.right is None else f"{columns} * {self.widths.of(s.right)}"
 
     # products
 
@@ -255,12 +322,7 @@ class _Writer:
             if p.start.buffer.kind != "vector":
                 start_stride = self.addresses.stride(p.start.buffer)
         inner, width = self.widths.inner(p), self.widths.of(p.matrix)
-        groups = "1, 0, 0, 0, 0, n"
-        if row == "chunk":
-            places = (p.source, p.start or p.target, p.target)
-            # what is ahead is so for each thread, and the threads are not in the same chunk
-            steps = ("rows" if q.buffer.kind == "ahead" else "group_step" for q in places)
-            groups = f"groups, {', '.join(steps)}, group_table, group_rows"
+        groups = "groups, group_step, group_table, group_rows" if row == "chunk" else "1, 0, 0, n"
         source, target = (
             self.addresses.stride(p.source.buffer),
             self.addresses.stride(p.target.buffer),

@@ -17,14 +17,13 @@ from minigrad.kernels.cpu.weight_gradients import is_narrow, scratch_size
 from minigrad.kernels.cpu.workspaces import Workspace
 from minigrad.kernels.emit.arguments import (
     NUMBERS,
-    addressed,
     collected,
     multiplied,
     slots,
     spread,
 )
 from minigrad.kernels.emit.numba_source import numba_source
-from minigrad.kernels.layout import Layout
+from minigrad.kernels.layout import CHUNK_ROWS, Layout
 from minigrad.kernels.plan import Buffer, LoopPlan
 from minigrad.reuse import address_of
 
@@ -34,15 +33,12 @@ _LANES = {numpy.dtype("float32"): SINGLE.lanes, numpy.dtype("float64"): DOUBLE.l
 _LINE = 64  # bytes: vectors that lie across two cache lines are slow
 _LINE_ROWS = 16  # so many rows of any width, of float32, end with a line
 _GAP = 9  # lines
-# What is computed for all rows of a chunk reads its matrix once for so many rows. Results do depend on
-# this number, since sums over rows are taken chunk by chunk.
-_CHUNK_ROWS = 256
 # About how many multiplications take as long as an element of a sweep.
 _SWEEP_COST = 20
 _MOST = 64  # frames that are kept
-_TABLES, _PRESENT, _FRESH, MEETING, _SIZE, _SCRATCH, PACKING, _ORDER = map(
+_TABLES, _PORTIONS, _BOUNDS, _PRESENT, _FRESH, MEETING, _SCRATCH, PACKING, _ORDER = map(
     NUMBERS.index,
-    ("tables", "present", "fresh", "meeting", "size", "scratch", "packing", "order"),
+    "tables portion_tables bounds present fresh meeting scratch packing order".split(),
 )
 IN_KEPT, _IN_WORKING = 2, 3  # columns of `Frame.basis`
 
@@ -156,10 +152,16 @@ class Frame:
     kept, working : dict
         Where the buffers lie that are kept for the backward pass, and those that are borrowed.
     tables : numpy.ndarray
-        Of the layout; the address is among the arguments.
+        Of the layout.
     states : list of State
-    shares, chunk : int
-        Of columns; of time steps.
+    shares, portions : int
+        Of columns; of sequences, see `minigrad.kernels.layout.Layout`.
+    bounds : numpy.ndarray
+        Of the chunks of time.
+    region : int
+        How many rows a chunk has at most.
+    apart : bool
+        Whether threads take the sums over the rows of their portions by themselves.
     scratch_bytes : int
         Scratch memory of a thread for sums.
     matrices : list of tuple
@@ -178,8 +180,14 @@ class Frame:
         plan, steps, count = code.plan, layout.steps, layout.count
         self.shares = threads if len(layout.tables) == 1 and plan.columns is not None else 1
         whole = layout.index is None
-        rows = _CHUNK_ROWS if code.in_chunks or not whole else steps * count
-        self.chunk = min(steps, max(1, rows // max(count, 1)))
+        self.portions = 1 if whole else len(layout.portions)
+        self.apart = not whole and threads <= self.portions == len(layout.tables)
+        # one step at least
+        self.bounds, self.region = layout.bounds, max(CHUNK_ROWS, count)
+        if whole:
+            chunk = CHUNK_ROWS // max(count, 1) if code.in_chunks else steps
+            starts = range(0, steps, max(1, chunk))
+            self.bounds = numpy.array([len(starts), *starts, steps])
         real = _REALS[code.dtype]
         scratch = max((scratch_size(real, s.inner) for s in plan.sums), default=0)
         self.scratch_bytes = -(-scratch * code.dtype.itemsize // _LINE) * _LINE  # of a thread
@@ -210,9 +218,11 @@ class Frame:
     def _sizes(self, code: Code, layout: Layout, threads: int) -> dict[Any, Linear]:
         """Return how many bytes there are of each buffer in the memory that is borrowed."""
         plan, item, count = code.plan, code.dtype.itemsize, layout.count
+        whole = layout.index is None
+        regions = self.region * (1 if whole else threads)
         sizes: dict[Any, Linear] = {"sums": (threads * self.scratch_bytes, 0)}
         for buffer in plan.scratch:
-            there = count * (self.chunk if buffer.kind == "ahead" else 1)
+            there = regions if buffer.kind == "ahead" else count
             sizes[buffer] = (there * buffer.width * item, 0)
         for buffer in plan.states:
             if buffer.kind == "state":
@@ -228,10 +238,14 @@ class Frame:
             for buffer in collected(plan):
                 sizes[buffer] = (0, buffer.width * item)
         for var, buffer in plan.stored.items():
-            if buffer.kind == "passing" or (var in plan.given_away and layout.index is not None):
+            if buffer.kind == "passing" or (var in plan.given_away and not whole):
                 size = buffer.width * item
-                whole = layout.index is None
-                sizes[buffer] = (self.chunk * count * size, 0) if whole else (0, size)
+                in_chunk = buffer.kind == "passing" and (whole or self.apart)
+                in_chunk |= buffer in plan.leaving
+                sizes[buffer] = (regions * size, 0) if in_chunk else (0, size)
+        if not whole:
+            for s in plan.sums:
+                sizes["parts", s] = (self.portions * s.outer * s.inner * item, 0)
         return sizes
 
     def _set_arguments(self, code: Code, layout: Layout, reverse: bool, backward: bool) -> None:
@@ -244,7 +258,9 @@ class Frame:
             "backward": backward,
             "blocks": len(layout.tables),
             "shares": self.shares,
-            "chunk": self.chunk,
+            "region": self.region,
+            "portions": self.portions,
+            "apart": self.apart,
             "whole": whole,
             "scratch": self.working["sums"][0],
             "scratch_bytes": self.scratch_bytes,
@@ -257,14 +273,14 @@ class Frame:
             self.basis[code.positions["stride", buffer], 0] = buffer.width
         self.basis[_SCRATCH, _IN_WORKING] = 1
         for places, inside in ((self.kept, IN_KEPT), (self.working, _IN_WORKING)):
-            for buffer in addressed(code.plan):
-                if buffer in places:
-                    at = code.positions[buffer]
-                    self.basis[at, :2] = places[buffer]
+            for slot, at in code.positions.items():
+                if slot in places:
+                    self.basis[at, :2] = places[slot]
                     self.basis[at, inside] = 1
         self.tables = layout.tables
-        if whole:  # there is only one table
-            self.basis[_TABLES, 0], self.basis[_SIZE, 0] = address_of(self.tables), layout.size
+        if whole:  # the same in all runs
+            self.basis[_TABLES, 0] = address_of(self.tables)
+            self.basis[_BOUNDS, 0] = address_of(self.bounds)
 
     def _state(self, code: Code, layout: Layout, reverse: bool, buffer: Buffer) -> State:
         """Return where a state lies: before the loop, and behind it."""
@@ -289,7 +305,9 @@ class Frame:
         arguments = self.basis.dot((1, _whole_lines(layout.size), kept, working.address))
         arguments[MEETING] = working.meeting
         if layout.index is not None:
-            arguments[_TABLES], arguments[_SIZE] = address_of(layout.tables), layout.size
+            arguments[_TABLES] = address_of(layout.tables)
+            arguments[_PORTIONS] = address_of(layout.portions)
+            arguments[_BOUNDS] = address_of(layout.bounds)
         if layout.present is not None:
             arguments[_PRESENT] = address_of(layout.present)
         if layout.fresh is not None:

@@ -49,7 +49,9 @@ class Target(Protocol):
     def blocks(self, plan: LoopPlan, count: int) -> int:
         """Return into how many blocks the sequences are divided."""
 
-    def packed_rows(self, lengths: Any, steps: int, blocks: int) -> tuple[Any, Any, Any, Any]:
+    def packed_rows(
+        self, lengths: Any, steps: int, portions: int, blocks: int, limit: int
+    ) -> tuple[Any, Any, Any, Any, Any, Any]:
         """Return how sequences are divided; see `minigrad.kernels.layout.layout_of`."""
 
     def take_rows(self, rows: Any, index: Any) -> Any:

@@ -25,9 +25,8 @@ def layout_of(steps, count, blocks, rows):
     return layouts.layout_of(steps, count, blocks, rows, packed_rows)
 
 
-def positions(layout, block):
-    """Return where the rows of each step of a block lie."""
-    table = layout.tables[block]
+def positions(table):
+    """Return where the rows of each step of a block or a portion lie."""
     return [range(at, at + n) for at, n in zip(table[1::2], table[2::2], strict=True)]
 
 
@@ -57,36 +56,85 @@ def test_tables_lead_to_the_rows_of_their_sequences(sizes, seed):
     rows = layout.rows_of(named)
     order = np.arange(count) if layout.order is None else layout.order
     seen = []
-    for block, begin in enumerate(layout.tables[:, 0]):
-        for t, there in enumerate(positions(layout, block)):
+    for table in layout.tables:
+        for t, there in enumerate(positions(table)):
             seen += there
-            expected = [(t, n) for n in order[begin : begin + len(there)]]
+            expected = [(t, n) for n in order[table[0] : table[0] + len(there)]]
             assert [tuple(row) for row in rows[there.start : there.stop]] == expected
             assert all(lengths[n] > t for _, n in expected)
     assert sorted(seen) == list(range(layout.size))
 
 
+@given(sizes, seeds)
+def test_the_rows_of_a_portion_follow_each_other_whatever_the_blocks(sizes, seed):
+    steps, count, blocks = sizes
+    lengths = np.random.default_rng(seed).integers(0, steps + 1, count)
+    some, one = (
+        layout_of(steps, count, number, rows_from(steps, count, lengths=lengths))
+        for number in (blocks, 1)
+    )
+    if some.portions is None:
+        return
+    np.testing.assert_array_equal(some.portions, one.portions)
+    np.testing.assert_array_equal(some.index, one.index)
+    assert [n for table in some.portions for there in positions(table) for n in there] == [
+        *range(some.size)
+    ]
+    assert len(some.tables) % len(some.portions) == 0
+    parts = some.tables.reshape(len(some.portions), -1, some.tables.shape[1])
+    for portion, blocks_of in zip(some.portions, parts, strict=True):
+        for t, there in enumerate(positions(portion)):
+            found = [n for table in blocks_of for n in positions(table)[t]]
+            assert found == [*there]
+
+
 def test_the_longest_sequence_comes_first():
     layout = layout_of(5, 4, 1, rows_from(5, 4, lengths=[1, 5, 0, 3]))
     assert layout.order.tolist() == [1, 3, 0, 2]
-    assert layout.tables.tolist() == [[0, 0, 3, 3, 2, 5, 2, 7, 1, 8, 1]]
+    # the first portion takes 5 + 2 * 5, the other one 4 + 2 * 3
+    assert layout.tables.tolist() == [
+        [0, 0, 1, 1, 1, 2, 1, 3, 1, 4, 1],
+        [1, 5, 2, 7, 1, 8, 1, 9, 0, 9, 0],
+    ]
     assert layout.present is None
     assert layout.fresh is None
 
 
-@given(st.lists(st.integers(0, 6), min_size=1, max_size=8), st.integers(1, 4))
-def test_the_last_block_is_over_as_soon_as_possible(lengths, blocks):
-    """A block takes as long as its rows and two more for each step of its longest sequence."""
-    order, places, tables, _ = packed_rows(np.array(lengths), 6, blocks)
-    assert (order[places] == np.arange(len(lengths))).all()
-    longest_first = sorted(lengths, reverse=True)
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=8), st.integers(1, 12))
+def test_a_chunk_is_as_long_as_its_rows_allow(lengths, limit):
+    _, _, portions, bounds, _, _ = packed_rows(np.array(lengths), 9, 2, 2, limit)
+    for table, (chunks, *starts) in zip(portions, bounds.tolist(), strict=True):
+        starts, rows = starts[: chunks + 1], table[2::2]
+        assert starts[0] == 0
+        assert starts[-1] == 9
+        for first, last in pairwise(starts):
+            assert first < last
+            assert last - first == 1 or rows[first:last].sum() <= limit
+            assert last == 9 or rows[first : last + 1].sum() > limit
 
-    def time(borders):
-        parts = [longest_first[a:b] for a, b in pairwise((0, *borders, len(lengths)))]
+
+@given(st.lists(st.integers(0, 6), min_size=1, max_size=8), st.integers(1, 4))
+def test_the_last_portion_and_its_last_block_are_over_as_soon_as_possible(lengths, number):
+    """Each takes as long as its rows and two more for each step of its longest sequence."""
+
+    def time(longest_first, borders):
+        parts = [longest_first[a:b] for a, b in pairwise((0, *borders, len(longest_first)))]
         return max(sum(part) + 2 * max(part, default=0) for part in parts)
 
-    possible = combinations_with_replacement(range(len(lengths) + 1), blocks - 1)
-    assert time(tables[1:, 0]) == min(map(time, possible))
+    def shortest(longest_first):
+        possible = combinations_with_replacement(range(len(longest_first) + 1), number - 1)
+        return min(time(longest_first, borders) for borders in possible)
+
+    longest_first = sorted(lengths, reverse=True)
+    order, places, portions, _, blocks, _ = packed_rows(
+        np.array(lengths), 6, number, number**2, 256
+    )
+    assert (order[places] == np.arange(len(lengths))).all()
+    assert time(longest_first, portions[1:, 0]) == shortest(longest_first)
+    ends = [*portions[1:, 0], len(lengths)]
+    for first, last, tables in zip(portions[:, 0], ends, np.split(blocks, number), strict=True):
+        inside = longest_first[first:last]
+        assert time(inside, tables[1:, 0] - first) == shortest(inside)
 
 
 def test_holes_are_flagged_and_filled_with_zeros():
@@ -95,11 +143,11 @@ def test_holes_are_flagged_and_filled_with_zeros():
     layout = layout_of(3, 2, 1, rows_from(3, 2, mask=mask, reset=reset))
     # behind its last present step the first sequence has ended
     assert layout.order.tolist() == [1, 0]
-    assert layout.index.tolist() == [1, 0, 3, 2, 5]
+    assert layout.index.tolist() == [1, 3, 5, 0, 2]
     assert layout.present.tolist() == [0, 1, 1, 1, 1]
-    assert layout.fresh.tolist() == [0, 0, 1, 0, 0]
+    assert layout.fresh.tolist() == [0, 1, 0, 0, 0]
     given = np.arange(1.0, 7).reshape(3, 2, 1)
-    assert layout.rows_of(given)[:, 0].tolist() == [0, 1, 4, 3, 6]
+    assert layout.rows_of(given)[:, 0].tolist() == [0, 4, 6, 1, 3]
     assert given.min() == 1, "the array itself is left as it is"
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import minigrad as mg
 from minigrad import nn
 from minigrad.graph import Var
-from minigrad.kernels import scan
+from minigrad.kernels import layout, scan
 from minigrad.kernels.emit.numba_source import numba_source
 from minigrad.kernels.program import make_program
 from minigrad.kernels.targets import frames, runs
@@ -28,7 +28,8 @@ random_cases = settings(
 @pytest.fixture(autouse=True)
 def several_threads_and_chunks(monkeypatch):
     """Let three threads work, also where it is not worth it, on a few rows at once."""
-    monkeypatch.setattr(frames, "_CHUNK_ROWS", 12)
+    for module in (layout, frames):
+        monkeypatch.setattr(module, "CHUNK_ROWS", 12)
     monkeypatch.setattr(runs, "threads_for", lambda operations: mg.get_num_threads())
     before = mg.get_num_threads()
     mg.set_num_threads(3)

@@ -10,6 +10,7 @@ from minigrad import nn, reuse
 from minigrad.kernels import scan
 from minigrad.kernels.cpu import pack, packing, product, team, weight_gradients, wide, workspaces
 from minigrad.kernels.cpu.pace import Pace
+from minigrad.kernels.cpu.parts import add_parts
 from minigrad.kernels.targets import runs
 
 GUARD = 12345
@@ -59,7 +60,7 @@ def test_a_product_by_shares_and_parts(dtype, n, inner, width, shares, parts, se
     found = np.full((n, columns), np.nan, dtype)
     for share in range(shares):
         product.shared_product(
-            dtype, share, share + 1, shares, parts, 1, 0, 0, 0, 0, n, a.ctypes.data, inner,
+            dtype, share, share + 1, shares, parts, 1, 0, 0, n, a.ctypes.data, inner,
             packed.ctypes.data, inner, columns, start.ctypes.data, 0, found.ctypes.data, columns,
         )  # fmt: skip
     exact = a.astype(float) @ b.astype(float) + start
@@ -106,7 +107,7 @@ def test_groups_of_rows_are_as_many_products(
             row = call * (n + between)
             product.shared_product(
                 dtype, 0, shares, shares, parts, groups if calls == 1 else 1,
-                n + between, n + between, n + between, 0, n,
+                n + between, 0, n,
                 a[row:].ctypes.data, a.shape[1], packed.ctypes.data, inner, columns,
                 at and at + row * stride * c.itemsize, stride, c[row:].ctypes.data, c.shape[1],
             )  # fmt: skip
@@ -127,38 +128,34 @@ def test_groups_of_rows_are_as_many_products(
     width=st.integers(1, 60),
     shares=st.integers(1, 2),
     start=st.sampled_from(["nothing", "itself", "one row"]),
-    apart=st.booleans(),
     seed=seeds,
 )
-@example([1, 1, 0], 2, 30, 60, 1, "one row", True, 0)
-@example([1100, 20, 1], 0, 515, 20, 1, "itself", False, 0)
-@example([1100, 20, 1], 0, 515, 20, 1, "itself", True, 0)
+@example([1, 1, 0], 2, 30, 60, 1, "one row", 0)
+@example([1100, 20, 1], 0, 515, 20, 1, "itself", 0)
 def test_groups_of_different_sizes_are_as_many_products(
-    dtype, sizes, between, inner, width, shares, start, apart, seed
+    dtype, sizes, between, inner, width, shares, start, seed
 ):
     """Bit for bit; the first group is the largest one. What lies between the groups is left alone."""
     rng, sizes = np.random.default_rng(seed), sorted(sizes, reverse=True)
     firsts = 5 + np.cumsum([0, *(n + between for n in sizes)])
     table = np.array([[first, n] for first, n in zip(firsts, sizes, strict=False)])
-    step = sizes[0] + between if apart else 0  # of the result
     a = rng.normal(size=(firsts[-1] + 1, inner)).astype(dtype)
-    before = rng.normal(size=(5 + len(sizes) * (sizes[0] + between) + 1, width)).astype(dtype)
+    before = rng.normal(size=(firsts[-1] + 1, width)).astype(dtype)
     packed = packed_by_shares(rng.normal(size=(inner, width)).astype(dtype), shares, 1)
     found, inside = [], np.zeros(len(before), bool)
     for together in (True, False):
         c = before.copy()
-        for group, (first, n) in enumerate(table[:1] if together else table):
-            row = 5 + group * step if apart else first
-            inside[row : row + n] = True
+        for first, n in table[:1] if together else table:
+            inside[first : first + n] = True
             at, stride = {
                 "nothing": (0, 0),
-                "itself": (c[row:].ctypes.data, width),
+                "itself": (c[first:].ctypes.data, width),
                 "one row": (before.ctypes.data, 0),
             }[start]
             product.shared_product(
-                dtype, 0, shares, shares, 1, len(table) if together else 1, 0, step, step,
+                dtype, 0, shares, shares, 1, len(table) if together else 1, 0,
                 table.ctypes.data if together else 0, n, a[first:].ctypes.data, inner,
-                packed.ctypes.data, inner, width, at, stride, c[row:].ctypes.data, width,
+                packed.ctypes.data, inner, width, at, stride, c[first:].ctypes.data, width,
             )  # fmt: skip
         found.append(c)
     assert np.array_equal(*found)
@@ -190,6 +187,20 @@ def test_shares_of_a_sum_over_rows_are_bits_of_the_whole(dtype, rows, outer, inn
     exact, bound = left.T.astype(float) @ right, np.abs(left.T) @ np.abs(right)
     assert (np.abs(results[0] - exact) <= roundings(dtype, rows) * bound).all()
     assert all(np.array_equal(results[0], other) for other in results[1:])
+
+
+@dtypes
+@given(st.integers(1, 4), st.integers(0, 100), st.integers(1, 3), seeds)
+def test_parts_are_added_and_nothing_else_is_touched(dtype, count, size, threads, seed):
+    given = np.random.default_rng(seed).normal(size=(count, size)).astype(dtype)
+    found = np.full(size + 40, GUARD, dtype)
+    for thread in range(threads):
+        addresses = given.ctypes.data, found[20:].ctypes.data
+        add_parts(dtype, thread, threads, count, size, *addresses)
+    expected = sum(given[1:], given[0])
+    assert np.array_equal(found[20 : 20 + size], expected)
+    assert (found[:20] == GUARD).all()
+    assert (found[20 + size :] == GUARD).all()
 
 
 @dtypes
