@@ -63,8 +63,6 @@ class Layout:
         Shape (N,): the sequences, block by block. None: in their order.
     places : numpy.ndarray of int64, optional
         Shape (N,): where in the order each sequence is.
-    sequences : numpy.ndarray of int64, optional
-        The same if rows are moved, also if they stay in their order.
     present, fresh : numpy.ndarray of int64, optional
         Shape (size,). None: all rows are present, none is fresh.
     """
@@ -80,12 +78,6 @@ class Layout:
     places: Any = None
     present: Any = None
     fresh: Any = None
-    sequences: Any = None
-
-    @property
-    def is_moved(self) -> bool:
-        """Whether the loop does not find its rows as they are in the batch."""
-        return self.index is not None or self.present is not None
 
     def rows_of(self, array: Any, take: Take = taken) -> Any:
         """Return the rows (size, ...) of an array (T, N, ...); zeros where a row is absent."""
@@ -99,18 +91,16 @@ class Layout:
         return rows.reshape(self.steps, self.count, *rows.shape[1:])
 
     @property
-    def kind(self) -> tuple[int, int, int, bool, bool, bool]:
-        """T, N, the number of blocks; whether all rows are there, are moved, and if some are fresh."""
-        whole, fresh = self.index is None, self.fresh is not None
-        return self.steps, self.count, len(self.tables), whole, self.is_moved, fresh
+    def kind(self) -> tuple[int, int, int, bool]:
+        """T, N, the number of blocks, and whether there are fresh rows."""
+        return self.steps, self.count, len(self.tables), self.fresh is not None
 
     @cached_property
     def source(self) -> Any:
         """Which of the T * N rows lies at each place, -1 for none; None if each is where it was."""
         if self.present is None:
             return self.index
-        index = numpy.arange(self.size) if self.index is None else self.index
-        return numpy.where(self.present != 0, index, -1)
+        return numpy.where(self.present != 0, self.index, -1)
 
     @cached_property
     def place(self) -> Any:
@@ -168,25 +158,17 @@ def _broken_layout(steps: int, count: int, blocks: int, rows: Rows, pack: Pack) 
         present, fresh = rows.host_present, rows.host_fresh
         used = present | fresh
         lengths = numpy.where(used.any(axis=0), steps - used[::-1].argmax(axis=0), 0)
-    order, places, portions, bounds, index = None, None, None, None, None
-    if (lengths.min() if rows.has_flags else rows.shortest) == steps:
-        whole = whole_layout(steps, count, blocks)
-        size, tables = whole.size, whole.tables
-    else:
-        number = min(_PORTIONS, count)
-        parts = max(1, min(-(-blocks // number), count // number))
-        found = pack(lengths, steps, number, number * parts, CHUNK_ROWS)
-        order, places, portions, bounds, tables, index = found
-        size = len(index)
+    number = min(_PORTIONS, count)
+    parts = max(1, min(-(-blocks // number), count // number))
+    found = pack(lengths, steps, number, number * parts, CHUNK_ROWS)
+    order, places, portions, bounds, tables, index = found
 
     def placed(flags: Any) -> Any:
-        flat = flags.reshape(-1)
-        return (flat if index is None else flat[index]).astype(numpy.int64)
+        return flags.reshape(-1)[index].astype(numpy.int64)
 
     absent = present is not None and not (at := placed(present)).all()
     begun = fresh is not None and fresh.any()
     return Layout(
-        steps, count, size, tables, portions, bounds, index, order, places,
+        steps, count, len(index), tables, portions, bounds, index, order, places,
         at if absent else None, placed(fresh) if begun else None,
-        numpy.arange(count) if order is None else order,
     )  # fmt: skip

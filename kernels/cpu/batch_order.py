@@ -132,8 +132,8 @@ def collect(
         The time steps; ``last`` is excluded.
     table, order, present : int
         Addresses of the block's table, of the order and of the flags of a
-        `minigrad.kernels.layout.Layout`. Without flags ``present`` is 0. Nothing is done if ``order`` or
-        ``batch`` is 0.
+        `minigrad.kernels.layout.Layout`. Without flags ``present`` is 0. Nothing is done if ``batch``
+        is 0.
     rows : int
         How many sequences there are.
     batch, packed : int
@@ -141,7 +141,7 @@ def collect(
     batch_size, size : int
         From row to row there, and here, in bytes.
     """
-    if order != 0 and batch != 0:
+    if batch != 0:
         begin = load_integer(table)
         _external_collect(
             first, last, table, rows, order, present, batch, batch_size, packed, size, begin
@@ -169,6 +169,6 @@ def spread(
     first, last, table, rows, order, packed, size, batch
         As for `collect`.
     """
-    if order != 0 and batch != 0:
+    if batch != 0:
         begin = load_integer(table)
         _external_spread(first, last, table, rows, order, packed, size, batch, begin, end)

@@ -56,8 +56,8 @@ class Addresses:
 
     def first(self, buffer: Buffer) -> str:
         """Return the address of the first of all rows, as if there were all of what is leaving."""
-        if buffer in self.plan.leaving:
-            return f"{buffer.name} - leaving * {self.row_bytes(buffer)}"
+        if self.plan.broken and buffer in self.plan.leaving:
+            return f"{buffer.name} - early * {self.row_bytes(buffer)}"
         return buffer.name
 
     def rows_of(self, buffer: Buffer, first: str) -> str:

@@ -15,19 +15,18 @@ NUMBERS = (
     "blocks",  # of rows: they are divided between the threads, or, if there are several,
     "shares",  # of columns, those of the only block
     "tables",  # address of those of the blocks of a `minigrad.kernels.layout.Layout`
-    "portions",  # how many it has; 1 if it is whole
-    "portion_tables",  # address of theirs, if it is not
+    "portions",  # how many it has
+    "portion_tables",  # address of theirs
     "bounds",  # address of those of chunks, for each portion
-    "region",  # how many rows there are of what is passing or ahead, for each thread if it is not whole
+    "region",  # how many rows each thread has of what is passing, ahead or leaving
     "apart",  # whether each block is a portion, and takes the sums over its rows by itself
     "present",  # address of its flags of present rows, or 0
     "fresh",  # and of those of fresh ones
     "meeting",  # address of a barrier
-    "whole",  # whether the layout is
     "scratch",  # address of scratch memory for sums
     "scratch_bytes",  # how much of it a thread has
     "packing",  # whether matrices are to be packed
-    "order",  # address of that of the layout, or 0 if rows lie as in the batch
+    "order",  # address of that of the layout
 )
 
 

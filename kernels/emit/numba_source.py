@@ -31,61 +31,79 @@ from minigrad.kernels.cpu.vector import (
 from minigrad.kernels.cpu.vector_math import (
     {functions},
 )
+"""
 
-
+_FUNCTION = """\
 @cfunc("void(int64, int64, CPointer(int64))", cache=True, error_model="numpy")
 def loop(thread, threads, arguments):
-{arguments}
+    {arguments}
     own = scratch + thread * scratch_bytes
-{packs}
+    {packs}
     first_share, last_share = 0, 1
-    first_block, next_block = thread, threads
-    if shares > 1:
-        first_share, last_share = shares * thread // threads, shares * (thread + 1) // threads
-        first_block, next_block = 0, 1
+    {loop}
+"""
+
+# All blocks go through a chunk together, and so do all threads.
+_WHOLE = """\
+first_block, next_block = thread, threads
+if shares > 1:
+    first_share, last_share = shares * thread // threads, shares * (thread + 1) // threads
+    first_block, next_block = 0, 1
 {columns}
-    early, passed, leaving = 0, 0, 0  # where what is ahead, passing, and leaving begins
-    # all blocks of a whole layout go through a chunk together, others one behind the other through time
-    for turn in range(first_block, first_block + 1 if whole else blocks, next_block):
-        chunks_at = bounds if whole else bounds + turn * portions // blocks * (2 + steps) * 8
-        chunks = load_integer(chunks_at)
-        for chunk in range(chunks):
-            bound = chunks_at + (chunks - chunk if reverse else 1 + chunk) * 8
-            low, high = load_integer(bound), load_integer(bound + 8) - 1
-            first, last = (steps - 1 - high, steps - 1 - low) if reverse else (low, high)
-            early = low * rows
-            if whole:
-                passed = early
-            for block in range(turn, blocks if whole else turn + 1, next_block):
-                table = tables + block * (1 + 2 * steps) * 8
-                begin = load_integer(table)
-                low_at, low_n = load_integer(table + low * 16 + 8), load_integer(table + low * 16 + 16)
-                groups, group_rows, group_step, group_table = high + 1 - low, low_n, rows, 0
-                if not whole:
-                    group_table = table + low * 16 + 8
-                    early = leaving = low_at - thread * region
-                    if apart:
-                        passed = early
-                elif blocks == 1:
-                    groups, group_rows = 1, low_n * groups
-                before = high + 1 if reverse else low - 1
-                active = load_integer(table + before * 16 + 16) if first > 0 else 0
+chunks = load_integer(bounds)
+for chunk in range(chunks):
+    bound = bounds + (chunks - chunk if reverse else 1 + chunk) * 8
+    low, high = load_integer(bound), load_integer(bound + 8) - 1
+    early = passed = low * rows
+    for block in range(first_block, blocks, next_block):
+        table = tables + block * (1 + 2 * steps) * 8
+        begin = load_integer(table)
+        low_at, low_n = load_integer(table + low * 16 + 8), load_integer(table + low * 16 + 16)
+        groups, group_rows = (1, low_n * (high + 1 - low)) if blocks == 1 else (high + 1 - low, low_n)
+        group_step, group_table = rows, 0
+        {block}
+    {together}
+"""
+
+# Each block goes through time at its own pace, and has its own part of the memory for a chunk.
+_BROKEN = """\
+{columns}
+passed = 0
+for block in range(thread, blocks, threads):
+    table = tables + block * (1 + 2 * steps) * 8
+    begin = load_integer(table)
+    chunks_at = bounds + block * portions // blocks * (2 + steps) * 8
+    chunks = load_integer(chunks_at)
+    for chunk in range(chunks):
+        bound = chunks_at + (chunks - chunk if reverse else 1 + chunk) * 8
+        low, high = load_integer(bound), load_integer(bound + 8) - 1
+        low_at, low_n = load_integer(table + low * 16 + 8), load_integer(table + low * 16 + 16)
+        groups, group_rows, group_step = high + 1 - low, low_n, 0
+        group_table = table + low * 16 + 8
+        early = low_at - thread * region
+        passed = early if apart else 0
+        {block}
+        {apart}
+{later}
+"""
+
+_BLOCK = """\
+first, last = (steps - 1 - high, steps - 1 - low) if reverse else (low, high)
+before = high + 1 if reverse else low - 1
+active = load_integer(table + before * 16 + 16) if first > 0 else 0
 {collected}
 {ahead}
-                for step in range(first, last + 1):
-                    t = steps - 1 - step if reverse else step
-                    at, n = load_integer(table + t * 16 + 8), load_integer(table + t * 16 + 16)
-                    following = t - 1 if reverse else t + 1
-                    remaining = load_integer(table + following * 16 + 16) if step + 1 < steps else 0
-                    now, later = step % 2, 1 - step % 2
-{pointers}
-{body}
-                    active = n
+for step in range(first, last + 1):
+    t = steps - 1 - step if reverse else step
+    at, n = load_integer(table + t * 16 + 8), load_integer(table + t * 16 + 16)
+    following = t - 1 if reverse else t + 1
+    remaining = load_integer(table + following * 16 + 16) if step + 1 < steps else 0
+    now, later = step % 2, 1 - step % 2
+    {pointers}
+    {body}
+    active = n
 {behind}
 {spread}
-{apart}
-{together}
-{later}
 """
 
 _LATER = """\
@@ -116,9 +134,9 @@ def numba_source(plan: LoopPlan, lanes: int) -> NumbaSource:
     Its arguments are the `NUMBERS` of `minigrad.kernels.emit.arguments`, the widths, and the `slots`.
 
     A thread takes its blocks through a chunk, with products ahead of it and behind it for all their rows.
-    Then all threads take the sums over the rows of the chunk, while they are in the caches. If the layout
-    is not whole, the threads are not ready with a chunk at the same time. Then each takes the sums over
-    the rows of its own portions; if it has parts of portions only, the sums wait until the loop ends.
+    Then all threads take the sums over the rows of the chunk, while they are in the caches. If sequences
+    are broken, the threads are not ready with a chunk at the same time. Then each takes the sums over the
+    rows of its own portions; if it has parts of portions only, the sums wait until the loop ends.
 
     Buffers of states hold (4, N, width): step ``k`` reads the part ``k % 2``, and writes the other of
     the first two. In the third, a sequence waits before its first step and behind its last. The fourth
@@ -150,40 +168,43 @@ class _Writer:
         body, meeting = self.rows.entered(), "barrier(meeting, threads)"
         products = [p for phase in self.plan.phases for p in phase.products]
         ahead = [p for p in products if p.ahead]
-        columns = self.plan.columns
-        if columns is not None and -1 in columns.meetings:
+        meetings = self.plan.columns.meetings if self.plan.columns else ()
+        if -1 in meetings:
             body.append(f"if shares > 1:\n    {meeting}")
         for index, phase in enumerate(self.plan.phases):
-            if columns is not None and index in columns.meetings:
+            if index in meetings:
                 body.append(f"if shares > 1:\n    {meeting}")
             body += [self.product(p) for p in phase.products if not p.ahead and not p.behind]
             body += [self.sweeps.sweep(s) for s in phase.sweeps.values()]
         body += self.rows.left()
+        plain = not self.plan.broken
         behind = [p for p in products if p.behind]
-        waiting = [f"if shares > 1:\n    {meeting}"] if behind else []  # for the columns of others
-        parts = {
-            "packs": (self.packs(), 4),
-            "columns": (self.bounds(), 4),
-            "collected": (self.collected(), 16),
-            "ahead": (self.in_chunk(ahead), 16),
-            "pointers": (self.addresses.pointers(), 20),
-            "body": (body, 20),
-            "behind": ([*waiting, *self.in_chunk(behind)], 16),
-            "spread": (self.spread(), 16),
-            "apart": (self.apart(), 16),
-            "together": (self.together(), 12),
-            "later": (self.later(), 4),
-        }
+        waiting = (
+            [f"if shares > 1:\n    {meeting}"] if behind and plain else []
+        )  # for others' columns
+        packs, columns = self.packs(), self.bounds()
+        block = _filled(
+            _BLOCK,
+            collected=self.collected(),
+            ahead=self.in_chunk(ahead),
+            pointers=self.addresses.pointers(),
+            body=body,
+            behind=[*waiting, *self.in_chunk(behind)],
+            spread=self.spread(),
+        )
+        if plain:
+            loop = _filled(_WHOLE, columns=columns, block=block, together=self.together())
+        else:
+            sums = {"apart": self.apart(), "later": self.later()}
+            loop = _filled(_BROKEN, columns=columns, block=block, **sums)
         # all widths have their names now
         names = *NUMBERS, *self.widths.values, *slots(self.plan).values()
         arguments = [f"{name} = arguments[{i}]" for i, name in enumerate(names)]
-        return _HEAD.format(
-            real=self.plan.dtype.name,
-            bits=8 * self.size,
-            functions=", ".join(CALLED),
-            arguments=indent("\n".join(arguments), " " * 4),
-            **{name: indent("\n".join(lines), " " * by) for name, (lines, by) in parts.items()},
+        head = _HEAD.format(
+            real=self.plan.dtype.name, bits=8 * self.size, functions=", ".join(CALLED)
         )
+        function = _filled(_FUNCTION, arguments=arguments, packs=packs, loop=loop)
+        return "\n".join([head, *function, ""])
 
     # matrices
 
@@ -204,7 +225,7 @@ class _Writer:
     def parts(self, p: Product) -> str:
         """Return into how many parts the columns of a product fall if threads share them."""
         parts = 1 if self.plan.columns is None else self.plan.columns.parts(p)
-        return f"{parts} if shares > 1 else 1"
+        return "1" if parts == 1 else f"{parts} if shares > 1 else 1"
 
     def bounds(self) -> list[str]:
         """Return lines that set where the thread's columns of each width begin and end, in bytes."""
@@ -252,17 +273,16 @@ class _Writer:
         return [f"end = {following}", *lines] if lines else []
 
     def together(self) -> list[str]:
-        """Return lines that take the sums over the rows of a chunk, if threads are in the same one."""
+        """Return lines that take the sums over the rows of a chunk, together."""
         if not self.plan.sums:
             return []
         count, more = "(high + 1 - low) * rows", "1 if chunk > 0 else 0"
         # the next chunk lies where this one does
-        lines = [
+        return [
             "barrier(meeting, threads)",
             *(self.sum(s, "thread, threads", count, "early", s.name, more) for s in self.plan.sums),
             "barrier(meeting, threads)",
         ]
-        return ["if whole:", *(f"    {line}" for line in lines)] if self.plan.broken else lines
 
     def apart(self) -> list[str]:
         """Return lines that take the sums over the rows of a chunk of a block that is a portion."""
@@ -278,17 +298,16 @@ class _Writer:
             f"add_parts(real, thread, threads, portions, {self.elements(s)}, {s.name}_parts, {s.name})"
             for s in self.plan.sums
         ]
-        lines = [
+        return [
             *_LATER.splitlines(),
             *(f"            {line}" for line in of_portion),
             "    barrier(meeting, threads)",
             *totals,
         ]
-        return ["if not whole:", *(f"    {line}" for line in lines)]
 
     def of_portion(self, threads: str, portion: str) -> list[str]:
         """Return lines that take sums over the rows of a portion in a chunk; ``table`` is its table."""
-        if not self.plan.broken or not self.plan.sums:
+        if not self.plan.sums:
             return []
         end = "load_integer(table + high * 16 + 8) + load_integer(table + high * 16 + 16)"
         lines = [f"count = {end} - low_at"]
@@ -340,3 +359,17 @@ def _buffers(products: Iterable[Product]) -> list[Buffer]:
     """Return the buffers that products read and write, in order."""
     places = (place for p in products for place in (p.source, p.target, p.start))
     return list(dict.fromkeys(place.buffer for place in places if place is not None))
+
+
+def _filled(template: str, **parts: Sequence[str]) -> list[str]:
+    """Return the lines of a template, with parts in the places of their names."""
+    lines = []
+    for line in template.splitlines():
+        name = line.strip()
+        if name.startswith("{"):
+            indentation = line[: -len(name)]
+            part = "\n".join(parts[name[1:-1]])
+            lines += indent(part, indentation).splitlines()
+        else:
+            lines.append(line)
+    return lines

@@ -202,7 +202,7 @@ class Frame:
             for v, b in plan.fixed.items()
             if b.kind == "matrix"
         ]
-        self.moved = {v: code.batch[v] for v in code.batch if layout.is_moved}
+        self.moved = {v: code.batch[v] for v in code.batch if not whole}
         self.written = code.spread
         if whole:
             stored = plan.stored.items()
@@ -234,7 +234,7 @@ class Frame:
             parts = plan.columns.parts(product) if plan.columns else 1
             width = parts * (-(-buffer.width // parts // line) * line)
             sizes[buffer] = (product.inner * width * item, 0)
-        if layout.is_moved:
+        if not whole:
             for buffer in collected(plan):
                 sizes[buffer] = (0, buffer.width * item)
         for var, buffer in plan.stored.items():
@@ -261,7 +261,6 @@ class Frame:
             "region": self.region,
             "portions": self.portions,
             "apart": self.apart,
-            "whole": whole,
             "scratch": self.working["sums"][0],
             "scratch_bytes": self.scratch_bytes,
         }
@@ -308,12 +307,11 @@ class Frame:
             arguments[_TABLES] = address_of(layout.tables)
             arguments[_PORTIONS] = address_of(layout.portions)
             arguments[_BOUNDS] = address_of(layout.bounds)
+            arguments[_ORDER] = address_of(layout.order)
         if layout.present is not None:
             arguments[_PRESENT] = address_of(layout.present)
         if layout.fresh is not None:
             arguments[_FRESH] = address_of(layout.fresh)
-        if layout.is_moved:
-            arguments[_ORDER] = address_of(layout.sequences)
         return arguments
 
     def places(

@@ -241,7 +241,7 @@ def _split(program: Program, arrays: Sequence[Any]) -> tuple[Any, Any, Any]:
 
 def _rows(target: Target, layout: Layout, array: Any, now: bool) -> Any:
     """Return rows as a loop reads them: packed ``now``, or as they are, for a loop that packs them."""
-    if now or array.ndim != 3 or not layout.is_moved:
+    if now or array.ndim != 3 or layout.index is None:
         return layout.rows_of(array, target.take_rows)
     return array
 
