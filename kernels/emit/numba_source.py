@@ -117,6 +117,9 @@ if not apart:
             bound = chunks_at + (chunks - chunk if reverse else 1 + chunk) * 8
             low, high = load_integer(bound), load_integer(bound + 8) - 1
             low_at = load_integer(table + low * 16 + 8)
+            {sums}
+    barrier(meeting, threads)
+{totals}
 """
 
 
@@ -179,9 +182,8 @@ class _Writer:
         body += self.rows.left()
         plain = not self.plan.broken
         behind = [p for p in products if p.behind]
-        waiting = (
-            [f"if shares > 1:\n    {meeting}"] if behind and plain else []
-        )  # for others' columns
+        # for the columns of others
+        waiting = [f"if shares > 1:\n    {meeting}"] if behind and plain else []
         packs, columns = self.packs(), self.bounds()
         block = _filled(
             _BLOCK,
@@ -298,12 +300,7 @@ class _Writer:
             f"add_parts(real, thread, threads, portions, {self.elements(s)}, {s.name}_parts, {s.name})"
             for s in self.plan.sums
         ]
-        return [
-            *_LATER.splitlines(),
-            *(f"            {line}" for line in of_portion),
-            "    barrier(meeting, threads)",
-            *totals,
-        ]
+        return _filled(_LATER, sums=of_portion, totals=totals)
 
     def of_portion(self, threads: str, portion: str) -> list[str]:
         """Return lines that take sums over the rows of a portion in a chunk; ``table`` is its table."""
