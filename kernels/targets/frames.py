@@ -70,8 +70,9 @@ class Code:
         The variables, with the position of the address, and of the row stride if there is one.
     batch : dict
         The positions of the address and the row stride in the batch, by what is read there.
-    spread : list of tuple
-        The variables that the loop copies to the batch, with the position of the address and the width.
+    written : list of tuple
+        What the loop writes in the order of the batch, to memory of its own: the variables, with the
+        position of the address and the width.
     sums : list of tuple
         The results, with the position, the shape, and whether they are to be transposed then.
     matrix_bytes : int
@@ -98,7 +99,13 @@ class Code:
             for v, b in plan.read.items()
             if plan.broken
         }
-        self.spread = [(v, self.positions["batch", b], b.width) for v, b in spread(plan).items()]
+        if plan.broken:
+            written = {v: (self.positions["batch", b], b) for v, b in spread(plan).items()}
+        else:
+            written = {
+                v: (self.positions[b], b) for v, b in plan.stored.items() if v in plan.given_away
+            }
+        self.written = [(v, position, b.width) for v, (position, b) in written.items()]
         self.sums = []
         for s in plan.sums:
             turned = s.inner > 1 and is_narrow(s.inner)
@@ -167,11 +174,6 @@ class Frame:
     matrices : list of tuple
         Of each matrix: its variable, the positions of its address and of its source among the arguments,
         how many bytes it has, and into how many parts it is divided.
-    moved : dict
-        Those of `Code.batch` if the loop copies rows, else none.
-    written : list of tuple
-        Of each array with memory of its own, in the order of the batch: its variable, its position and
-        its width.
     """
 
     def __init__(
@@ -202,13 +204,6 @@ class Frame:
             for v, b in plan.fixed.items()
             if b.kind == "matrix"
         ]
-        self.moved = {v: code.batch[v] for v in code.batch if not whole}
-        self.written = code.spread
-        if whole:
-            stored = plan.stored.items()
-            self.written = [
-                (v, code.positions[b], b.width) for v, b in stored if v in plan.given_away
-            ]
 
     def _parts(self, code: Code, matrix: Buffer) -> int:
         """Return into how many parts the columns of a matrix fall: one, unless threads share them."""

@@ -84,7 +84,7 @@ class Runs:
         for position, place in placed:
             arguments[position] = place
         given_away, sums = {}, {}
-        for var, position, width in frame.written:
+        for var, position, width in code.written:
             whole = layout.steps, layout.count, width
             given_away[var], arguments[position] = reused_array(whole, kind)
         for var, position, shape, turned in code.sums:
@@ -133,8 +133,8 @@ def give(
         array = values[var]
         if array.ndim == 3:  # in the order of the batch
             array = array.reshape(-1, array.shape[-1])
-            if var in frame.moved:  # the loop copies it to where it has it
-                position, stride_position = frame.moved[var]
+            if var in code.batch:  # the loop copies it to where it has it
+                position, stride_position = code.batch[var]
         stride, step = array.strides
         if step != item or stride % item or array.dtype != kind:
             array = numpy.ascontiguousarray(array, kind)
