@@ -56,7 +56,7 @@ class Addresses:
 
     def first(self, buffer: Buffer) -> str:
         """Return the address of the first of all rows, as if there were all of what is leaving."""
-        if self.plan.broken and buffer in self.plan.leaving:
+        if buffer in self.plan.leaving:
             return f"{buffer.name} - early * {self.row_bytes(buffer)}"
         return buffer.name
 
