@@ -152,9 +152,6 @@ def make_program(
     stored.update(dict.fromkeys(v for v in kept if v not in cheap))
     output = frozenset({news[0]} if broken else ())
     backward = None
-    ends = (
-        derived is None or wanted is None
-    )  # there is no backward pass, which would read the output
     forward = plan_loop(
         loop,
         olds,
@@ -163,7 +160,7 @@ def make_program(
         fixed,
         histories,
         broken,
-        given_away=output if ends else frozenset(),
+        given_away=output if derived is None else frozenset(),  # a backward pass reads it
         spread=output,
     )
     if derived is not None and wanted is not None:

@@ -50,10 +50,9 @@ if shares > 1:
     first_share, last_share = shares * thread // threads, shares * (thread + 1) // threads
     first_block, next_block = 0, 1
 {columns}
-chunks = load_integer(bounds)
+chunks_at, chunks = bounds, load_integer(bounds)
 for chunk in range(chunks):
-    bound = bounds + (chunks - chunk if reverse else 1 + chunk) * 8
-    low, high = load_integer(bound), load_integer(bound + 8) - 1
+    {chunk}
     early = passed = low * rows
     for block in range(first_block, blocks, next_block):
         table = tables + block * (1 + 2 * steps) * 8
@@ -75,8 +74,7 @@ for block in range(thread, blocks, threads):
     chunks_at = bounds + block * portions // blocks * (2 + steps) * 8
     chunks = load_integer(chunks_at)
     for chunk in range(chunks):
-        bound = chunks_at + (chunks - chunk if reverse else 1 + chunk) * 8
-        low, high = load_integer(bound), load_integer(bound + 8) - 1
+        {chunk}
         low_at, low_n = load_integer(table + low * 16 + 8), load_integer(table + low * 16 + 16)
         groups, group_rows, group_step = high + 1 - low, low_n, 0
         group_table = table + low * 16 + 8
@@ -86,6 +84,11 @@ for block in range(thread, blocks, threads):
         {apart}
 {later}
 """
+
+_CHUNK = (
+    "bound = chunks_at + (chunks - chunk if reverse else 1 + chunk) * 8",
+    "low, high = load_integer(bound), load_integer(bound + 8) - 1",
+)
 
 _BLOCK = """\
 first, last = (steps - 1 - high, steps - 1 - low) if reverse else (low, high)
@@ -114,8 +117,7 @@ if not apart:
         chunks_at = bounds + portion * (2 + steps) * 8
         chunks = load_integer(chunks_at)
         for chunk in range(chunks):
-            bound = chunks_at + (chunks - chunk if reverse else 1 + chunk) * 8
-            low, high = load_integer(bound), load_integer(bound + 8) - 1
+            {chunk}
             low_at = load_integer(table + low * 16 + 8)
             {sums}
     barrier(meeting, threads)
@@ -195,10 +197,10 @@ class _Writer:
             spread=self.spread(),
         )
         if plain:
-            loop = _filled(_WHOLE, columns=columns, block=block, together=self.together())
+            sums, template = {"together": self.together()}, _WHOLE
         else:
-            sums = {"apart": self.apart(), "later": self.later()}
-            loop = _filled(_BROKEN, columns=columns, block=block, **sums)
+            sums, template = {"apart": self.apart(), "later": self.later()}, _BROKEN
+        loop = _filled(template, columns=columns, chunk=_CHUNK, block=block, **sums)
         # all widths have their names now
         names = *NUMBERS, *self.widths.values, *slots(self.plan).values()
         arguments = [f"{name} = arguments[{i}]" for i, name in enumerate(names)]
@@ -300,7 +302,7 @@ class _Writer:
             f"add_parts(real, thread, threads, portions, {self.elements(s)}, {s.name}_parts, {s.name})"
             for s in self.plan.sums
         ]
-        return _filled(_LATER, sums=of_portion, totals=totals)
+        return _filled(_LATER, chunk=_CHUNK, sums=of_portion, totals=totals)
 
     def of_portion(self, threads: str, portion: str) -> list[str]:
         """Return lines that take sums over the rows of a portion in a chunk; ``table`` is its table."""

@@ -158,13 +158,11 @@ class Frame:
         kept, and in that which is borrowed for the run.
     kept, working : dict
         Where the buffers lie that are kept for the backward pass, and those that are borrowed.
-    tables : numpy.ndarray
-        Of the layout.
+    tables, bounds : numpy.ndarray
+        Of the blocks and chunks of a whole layout: their addresses are among the arguments.
     states : list of State
     shares, portions : int
         Of columns; of sequences, see `minigrad.kernels.layout.Layout`.
-    bounds : numpy.ndarray
-        Of the chunks of time.
     region : int
         How many rows a chunk has at most.
     apart : bool
@@ -179,17 +177,12 @@ class Frame:
     def __init__(
         self, code: Code, layout: Layout, reverse: bool, backward: bool, threads: int
     ) -> None:
-        plan, steps, count = code.plan, layout.steps, layout.count
+        plan, count = code.plan, layout.count
         self.shares = threads if len(layout.tables) == 1 and plan.columns is not None else 1
         whole = layout.index is None
         self.portions = 1 if whole else len(layout.portions)
         self.apart = not whole and threads <= self.portions == len(layout.tables)
-        # one step at least
-        self.bounds, self.region = layout.bounds, max(CHUNK_ROWS, count)
-        if whole:
-            chunk = CHUNK_ROWS // max(count, 1) if code.in_chunks else steps
-            starts = range(0, steps, max(1, chunk))
-            self.bounds = numpy.array([len(starts), *starts, steps])
+        self.region = max(CHUNK_ROWS, count)  # those of one step at least
         real = _REALS[code.dtype]
         scratch = max((scratch_size(real, s.inner) for s in plan.sums), default=0)
         self.scratch_bytes = -(-scratch * code.dtype.itemsize // _LINE) * _LINE  # of a thread
@@ -271,8 +264,11 @@ class Frame:
                 if slot in places:
                     self.basis[at, :2] = places[slot]
                     self.basis[at, inside] = 1
-        self.tables = layout.tables
         if whole:  # the same in all runs
+            chunk = CHUNK_ROWS // max(layout.count, 1) if code.in_chunks else layout.steps
+            starts = range(0, layout.steps, max(1, chunk))
+            self.tables = layout.tables
+            self.bounds = numpy.array([len(starts), *starts, layout.steps])
             self.basis[_TABLES, 0] = address_of(self.tables)
             self.basis[_BOUNDS, 0] = address_of(self.bounds)
 

@@ -130,7 +130,7 @@ def forward(
     Returns
     -------
     tuple of array
-        Outputs, final states, and what the backward pass needs.
+        Outputs, final states, and what the backward pass needs, if there is one.
     """
     inputs, initial, _ = _split(program, arrays)
     plan = program.loop
@@ -156,7 +156,7 @@ def forward(
         history = target.kept_rows(plan, layout, found.kept, [first])[first]
         output = history[:-1] if reverse else history[1:]
     finals = [layout.unordered(f) for f in found.finals]
-    return (output, *finals, found.kept)
+    return (output, *finals) if found.kept is None else (output, *finals, found.kept)
 
 
 def adjoint(
