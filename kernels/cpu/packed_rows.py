@@ -2,103 +2,123 @@
 
 from __future__ import annotations
 
+from ctypes import c_int64
 from typing import Any
 
 import numpy
-from numba import njit
+from numba import cfunc, types
+
+from minigrad.kernels.cpu.compiled import compiled
+from minigrad.reuse import address_of
 
 # What is done in a step for all rows of a block together takes about as long as so many rows.
 _STEP_COST = 2
 
 
-@njit(cache=True)
-def _end_of_block(lengths: Any, first: int, limit: int) -> int:
-    """Return where a block ends that begins with the sequence ``first`` and takes no longer."""
-    last, time = first, 0
-    while last < len(lengths):
-        time += lengths[last] if last > first else (1 + _STEP_COST) * lengths[last]
+@compiled
+def _end_of_block(lengths: Any, first: int, last: int, limit: int) -> int:
+    """Return where a block of sequences ends that begins with the first and takes no longer."""
+    end, time = first, 0
+    while end < last:
+        time += lengths[end] if end > first else (1 + _STEP_COST) * lengths[end]
         if time > limit:
             break
-        last += 1
-    return last
+        end += 1
+    return end
 
 
-@njit(cache=True)
-def _shortest_time(lengths: Any, blocks: int) -> int:
-    """Return the shortest time, in rows, in which so many blocks can be over."""
-    too_short, enough = -1, (1 + _STEP_COST) * lengths.sum()
+@compiled
+def _shortest_time(lengths: Any, first: int, last: int, blocks: int) -> int:
+    """Return the shortest time, in rows, in which so many blocks of some sequences can be over."""
+    too_short, enough = -1, 0
+    for place in range(first, last):
+        enough += (1 + _STEP_COST) * lengths[place]
     while enough - too_short > 1:
-        limit, end = (too_short + enough) // 2, 0
+        limit, end = (too_short + enough) // 2, first
         for _ in range(blocks):
-            end = _end_of_block(lengths, end, limit)
-        if end == len(lengths):
+            end = _end_of_block(lengths, end, last, limit)
+        if end == last:
             enough = limit
         else:
             too_short = limit
     return enough
 
 
-@njit(cache=True)
-def _set_bounds(table: Any, bounds: Any, limit: int) -> None:
+@compiled
+def _set_bounds(steps: int, limit: int, tables: Any, table: int, bounds: Any, at: int) -> None:
     """Divide time into chunks: the number of them, the first step of each, and T."""
-    steps, chunks, rows = len(table) // 2, 0, 0
+    chunks, rows = 0, 0
     for t in range(steps):
-        rows += table[2 + 2 * t]
+        there = tables[table + 2 + 2 * t]
+        rows += there
         if t == 0 or rows > limit:
             chunks += 1
-            bounds[chunks], rows = t, table[2 + 2 * t]
-    bounds[0], bounds[chunks + 1] = chunks, steps
+            bounds[at + chunks], rows = t, there
+    bounds[at], bounds[at + chunks + 1] = chunks, steps
 
 
-_INTEGERS, _TABLES = "int64[::1]", "int64[:, ::1]"
-_SIGNATURE = f"void({3 * f'{_INTEGERS}, '}{3 * f'{_TABLES}, '}{_INTEGERS}, int64)"
+_NUMBERS, _ADDRESSES = 5, 8
+# Pointers: with arrays it takes Numba two seconds more to compile this.
+_SIGNATURE = types.void(*[types.int64] * _NUMBERS, *[types.CPointer(types.int64)] * _ADDRESSES)
 
 
-@njit(_SIGNATURE, cache=True)
+@cfunc(_SIGNATURE, cache=True, error_model="numpy")
 def _pack(
+    steps: int,
+    count: int,
+    portions: int,
+    parts: int,
+    limit: int,
     lengths: Any,
     order: Any,
     places: Any,
-    portions: Any,
+    tables: Any,
     bounds: Any,
-    blocks: Any,
     index: Any,
-    limit: int,
+    following: Any,
+    longest: Any,
 ) -> None:
-    count, steps = len(lengths), portions.shape[1] // 2
-    # so many sequences are longer than t, and take part in the step t
-    active = numpy.zeros(steps + 1, numpy.int64)
-    for length in lengths:
-        active[:length] += 1
-    following = active.copy()
-    for n, length in enumerate(lengths):
-        place = following[length]
-        order[place], places[n] = n, place
-        following[length] += 1
+    # behind so many longer sequences comes the first one of a length
+    for length in range(steps + 1):
+        following[length] = 0
+    for n in range(count):
+        for shorter in range(lengths[n]):
+            following[shorter] += 1
+    for n in range(count):
+        place = following[lengths[n]]
+        following[lengths[n]] += 1
+        order[place], places[n], longest[place] = n, place, lengths[n]
 
-    longest, parts = lengths[order], len(blocks) // len(portions)
-    shortest, first, row = _shortest_time(longest, len(portions)), 0, 0
-    for number, portion in enumerate(portions):
-        last = _end_of_block(longest, first, shortest)
-        portion[0] = first
+    shortest, first, row = _shortest_time(longest, 0, count, portions), 0, 0
+    for number in range(portions):
+        last = _end_of_block(longest, first, count, shortest)
+        portion, there = number * (1 + 2 * steps), last
+        tables[portion] = first
         for t in range(steps):
-            there = min(max(active[t], first), last)
-            portion[1 + 2 * t], portion[2 + 2 * t] = row, there - first
+            while there > first and longest[there - 1] <= t:
+                there -= 1
+            tables[portion + 1 + 2 * t], tables[portion + 2 + 2 * t] = row, there - first
             for place in range(first, there):
                 index[row] = t * count + order[place]
                 row += 1
-        _set_bounds(portion, bounds[number], limit)
+        _set_bounds(steps, limit, tables, portion, bounds, number * (2 + steps))
 
-        inside, begin = longest[first:last], first
-        shortest_inside = _shortest_time(inside, parts)
-        for block in blocks[number * parts : (number + 1) * parts]:
-            end = first + _end_of_block(inside, begin - first, shortest_inside)
-            block[0] = begin
+        begin, shortest_inside = first, _shortest_time(longest, first, last, parts)
+        for part in range(parts):
+            end = _end_of_block(longest, begin, last, shortest_inside)
+            block, there = (portions + number * parts + part) * (1 + 2 * steps), end
+            tables[block] = begin
             for t in range(steps):
-                block[1 + 2 * t] = portion[1 + 2 * t] + begin - first
-                block[2 + 2 * t] = min(max(active[t], begin), end) - begin
+                while there > begin and longest[there - 1] <= t:
+                    there -= 1
+                tables[block + 1 + 2 * t] = tables[portion + 1 + 2 * t] + begin - first
+                tables[block + 2 + 2 * t] = there - begin
             begin = end
         first = last
+
+
+_packing = _pack.ctypes
+_packing.argtypes = [c_int64] * (_NUMBERS + _ADDRESSES)
 
 
 def packed_rows(
@@ -126,9 +146,14 @@ def packed_rows(
         Shapes (N,), (N,), (portions, 1 + 2 T), (portions, 2 + T), (blocks, 1 + 2 T) and (sum of the
         lengths,); see `minigrad.kernels.layout.Layout`.
     """
-    order, places = numpy.empty((2, len(lengths)), numpy.int64)
+    lengths, count = numpy.ascontiguousarray(lengths, numpy.int64), len(lengths)
+    order, places, longest = numpy.empty((3, count), numpy.int64)
     tables = numpy.empty((portions + blocks, 1 + 2 * steps), numpy.int64)
     bounds = numpy.empty((portions, 2 + steps), numpy.int64)
-    index = numpy.empty(int(lengths.sum()), numpy.int64)
-    _pack(lengths, order, places, tables[:portions], bounds, tables[portions:], index, limit)
+    index, following = (
+        numpy.empty(int(lengths.sum()), numpy.int64),
+        numpy.empty(steps + 1, numpy.int64),
+    )
+    memory = lengths, order, places, tables, bounds, index, following, longest
+    _packing(steps, count, portions, blocks // portions, limit, *map(address_of, memory))
     return order, places, tables[:portions], bounds, tables[portions:], index
