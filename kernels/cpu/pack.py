@@ -10,11 +10,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import llvmlite.binding as llvm
-import numpy as np
-from numba import cfunc, types
-
 from minigrad.kernels.cpu.compiled import compiled, inlined, instructions
+from minigrad.kernels.cpu.external import external
 from minigrad.kernels.cpu.microkernel import item_size, lanes, tile_columns
 from minigrad.kernels.cpu.vector_instructions import INT64, VectorBuilder
 
@@ -241,67 +238,7 @@ def _transposed(vector: VectorBuilder, rows: list[Any]) -> list[Any]:
     return rows
 
 
-@inlined
-def _shared_pack(
-    real: Any,
-    thread: int,
-    threads: int,
-    parts: int,
-    shares: int,
-    inner: int,
-    columns: int,
-    matrix: int,
-    row_stride: int,
-    column_stride: int,
-    packed: int,
-) -> None:
-    size, width = item_size(real), columns // parts
-    for share in range(shares):
-        start = share_start(real, width, share, shares)
-        length = share_start(real, width, share + 1, shares) - start
-        panels = panel_count(real, length)
-        first, last = panels * thread // threads, panels * (thread + 1) // threads
-        for part in range(parts):
-            source = matrix + (part * width + start) * column_stride * size
-            pack_panels(real, first, last, inner, length, source, row_stride, column_stride, packed)
-            packed += inner * whole_vectors(real, length) * size
-
-
-_SIGNATURE = types.void(*[types.int64] * 11)
-
-
-@cfunc(_SIGNATURE, cache=True, error_model="numpy")
-def _entry(
-    size: int,
-    thread: int,
-    threads: int,
-    parts: int,
-    shares: int,
-    inner: int,
-    columns: int,
-    matrix: int,
-    row_stride: int,
-    column_stride: int,
-    packed: int,
-) -> None:
-    if size == 4:
-        _shared_pack(
-            np.float32, thread, threads, parts, shares, inner, columns,
-            matrix, row_stride, column_stride, packed,
-        )  # fmt: skip
-    else:
-        _shared_pack(
-            np.float64, thread, threads, parts, shares, inner, columns,
-            matrix, row_stride, column_stride, packed,
-        )  # fmt: skip
-
-
-# As in `minigrad.kernels.cpu.product`: each loop calls it by name, instead of having it compiled again.
-llvm.add_symbol("minigrad_pack", _entry.address)
-_external = types.ExternalFunction("minigrad_pack", _SIGNATURE)
-
-
-@compiled
+@external
 def shared_pack(
     real: Any,
     thread: int,
@@ -333,7 +270,13 @@ def shared_pack(
     packed : int
         The address of ``parts * packed_size(real, inner, columns // parts)`` elements.
     """
-    _external(
-        item_size(real), thread, threads, parts, shares, inner, columns,
-        matrix, row_stride, column_stride, packed,
-    )  # fmt: skip
+    size, width = item_size(real), columns // parts
+    for share in range(shares):
+        start = share_start(real, width, share, shares)
+        length = share_start(real, width, share + 1, shares) - start
+        panels = panel_count(real, length)
+        first, last = panels * thread // threads, panels * (thread + 1) // threads
+        for part in range(parts):
+            source = matrix + (part * width + start) * column_stride * size
+            pack_panels(real, first, last, inner, length, source, row_stride, column_stride, packed)
+            packed += inner * whole_vectors(real, length) * size

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import llvmlite.binding as llvm
-import numpy as np
-from numba import cfunc, types
-
-from minigrad.kernels.cpu.compiled import compiled, inlined, instructions
+from minigrad.kernels.cpu.compiled import instructions
+from minigrad.kernels.cpu.external import external
 from minigrad.kernels.cpu.microkernel import item_size, lanes
 from minigrad.kernels.cpu.pack import share_start
 from minigrad.kernels.cpu.vector_instructions import VectorBuilder
@@ -29,37 +26,7 @@ def _copy_first(vector: VectorBuilder, source: Any, target: Any, count: Any) -> 
     vector.store(vector.load(vector.pointer(source), there), vector.pointer(target), there)
 
 
-@inlined
-def _add_parts(
-    real: Any, first: int, last: int, count: int, size: int, parts: int, out: int
-) -> None:
-    item = item_size(real)
-    for place in range(first, last, lanes(real)):
-        number, at = min(lanes(real), last - place), place * item
-        if count == 1:
-            _copy_first(real, parts + at, out + at, number)
-        for part in range(1, count):
-            left = out + at if part > 1 else parts + at
-            _add_first(real, left, parts + (part * size + place) * item, out + at, number)
-
-
-_SIGNATURE = types.void(*[types.int64] * 7)
-
-
-@cfunc(_SIGNATURE, cache=True, error_model="numpy")
-def _entry(item: int, first: int, last: int, count: int, size: int, parts: int, out: int) -> None:
-    if item == 4:
-        _add_parts(np.float32, first, last, count, size, parts, out)
-    else:
-        _add_parts(np.float64, first, last, count, size, parts, out)
-
-
-# As in `minigrad.kernels.cpu.product`: each loop calls it by name.
-llvm.add_symbol("minigrad_add_parts", _entry.address)
-_external = types.ExternalFunction("minigrad_add_parts", _SIGNATURE)
-
-
-@compiled
+@external
 def add_parts(
     real: Any, thread: int, threads: int, count: int, size: int, parts: int, out: int
 ) -> None:
@@ -78,4 +45,11 @@ def add_parts(
     """
     first = share_start(real, size, thread, threads)
     last = share_start(real, size, thread + 1, threads)
-    _external(item_size(real), first, last, count, size, parts, out)
+    item = item_size(real)
+    for place in range(first, last, lanes(real)):
+        number, at = min(lanes(real), last - place), place * item
+        if count == 1:
+            _copy_first(real, parts + at, out + at, number)
+        for part in range(1, count):
+            left = out + at if part > 1 else parts + at
+            _add_first(real, left, parts + (part * size + place) * item, out + at, number)

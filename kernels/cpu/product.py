@@ -9,11 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import llvmlite.binding as llvm
-import numpy as np
-from numba import cfunc, types
-
 from minigrad.kernels.cpu.compiled import compiled, inlined
+from minigrad.kernels.cpu.external import external
 from minigrad.kernels.cpu.microkernel import TILE_ROWS, item_size, lanes, row_pair, tile
 from minigrad.kernels.cpu.pack import panel_count, panel_start, share_start, whole_vectors
 from minigrad.kernels.cpu.vector import load_integer
@@ -24,7 +21,7 @@ _BLOCK = 512
 _CHUNK_BYTES = 512 * 1024
 
 
-@inlined
+@external
 def _product(
     real: Any,
     first: int,
@@ -113,51 +110,7 @@ def _product(
                         )
 
 
-_SIGNATURE = types.void(*[types.int64] * 18)
-
-
-@cfunc(_SIGNATURE, cache=True, error_model="numpy")
-def _entry(
-    size: int,
-    first: int,
-    last: int,
-    n: int,
-    a: int,
-    a_row_stride: int,
-    a_stride: int,
-    b: int,
-    b_row_stride: int,
-    K: int,
-    M: int,
-    start: int,
-    start_row_stride: int,
-    c: int,
-    c_row_stride: int,
-    groups: int,
-    group_step: int,
-    table: int,
-) -> None:
-    if size == 4:
-        _product(
-            np.float32, first, last, n, a, a_row_stride, a_stride,
-            b, b_row_stride, K, M, start, start_row_stride, c, c_row_stride,
-            groups, group_step, table,
-        )  # fmt: skip
-    else:
-        _product(
-            np.float64, first, last, n, a, a_row_stride, a_stride,
-            b, b_row_stride, K, M, start, start_row_stride, c, c_row_stride,
-            groups, group_step, table,
-        )  # fmt: skip
-
-
-# The tiles are much code. Numba would compile it again into each function that calls this one, and
-# each that calls such a function; an external function it calls by name.
-llvm.add_symbol("minigrad_product", _entry.address)
-_external_product = types.ExternalFunction("minigrad_product", _SIGNATURE)
-
-
-@compiled
+@inlined
 def strided_product(
     real: Any,
     first: int,
@@ -194,13 +147,13 @@ def strided_product(
     a_row_stride, a_stride, start_row_stride, c_row_stride : int
         In elements. The elements of a row of start and c lie side by side.
     """
-    _external_product(
-        item_size(real), first, last, n, a, a_row_stride, a_stride,
+    _product(
+        real, first, last, n, a, a_row_stride, a_stride,
         b, b_row_stride, K, M, start, start_row_stride, c, c_row_stride, 1, 0, 0,
     )  # fmt: skip
 
 
-@compiled
+@inlined
 def panels_product(
     real: Any,
     first: int,
@@ -223,7 +176,7 @@ def panels_product(
     )  # fmt: skip
 
 
-@compiled
+@inlined
 def rows_product(
     real: Any,
     n: int,
@@ -244,7 +197,7 @@ def rows_product(
     )  # fmt: skip
 
 
-@compiled
+@compiled  # into each loop: with one sequence, one call more in a step is felt
 def shared_product(
     real: Any,
     first: int,
@@ -280,8 +233,8 @@ def shared_product(
         right = packed + K * parts * column * size
         for part in range(parts):
             at = (part * width + column) * size
-            _external_product(
-                size, 0, panel_count(real, columns), n, a, a_row_stride, 1,
+            _product(
+                real, 0, panel_count(real, columns), n, a, a_row_stride, 1,
                 right, 0, K, columns,
                 start and start + at, start_row_stride, c + at, c_row_stride,
                 groups, group_step, table,

@@ -10,7 +10,7 @@ import numpy
 from numba import cfunc
 
 from minigrad.kernels.cpu.batch_order import WORD, clear_row, copy_row
-from minigrad.kernels.cpu.team import run_team, threads_for
+from minigrad.kernels.cpu.team import ENTRY_TYPE, run_team, threads_for
 from minigrad.kernels.cpu.vector import load_integer
 from minigrad.kernels.layout import taken
 from minigrad.reuse import address_of, reused_array
@@ -62,7 +62,7 @@ def joined_rows(parts: Sequence[Any]) -> Any:
     return found
 
 
-@cfunc("void(int64, int64, CPointer(int64))", cache=True, error_model="numpy")
+@cfunc(ENTRY_TYPE, cache=True, error_model="numpy")
 def _take(thread: int, threads: int, arguments: Any) -> None:
     count, rows, index, out = arguments[0], arguments[1], arguments[2], arguments[3]
     size = arguments[4] * WORD
@@ -74,7 +74,7 @@ def _take(thread: int, threads: int, arguments: Any) -> None:
             copy_row(rows + number * size, target, size)
 
 
-@cfunc("void(int64, int64, CPointer(int64))", cache=True, error_model="numpy")
+@cfunc(ENTRY_TYPE, cache=True, error_model="numpy")
 def _join(thread: int, threads: int, arguments: Any) -> None:
     count, parts, stride = arguments[0], arguments[1], arguments[2]
     for row in range(count * thread // threads, count * (thread + 1) // threads):

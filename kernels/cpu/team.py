@@ -24,7 +24,11 @@ from minigrad.kernels.cpu.atomics import (
     pause,
     wait_a_moment,
 )
+from minigrad.reuse import address_of
 from minigrad.threads import get_num_threads
+
+# Of what `run_team` runs: the number of the thread, how many there are, and the arguments of all.
+ENTRY_TYPE = "void(int64, int64, CPointer(int64))"
 
 # A pool is one block of memory. Each field has cache lines of its own (128 bytes on some cores).
 _LINE = 128
@@ -77,9 +81,9 @@ def _call(
     return types.void(*4 * [types.int64]), generate
 
 
-@njit("void(int64, int64[::1])", **_OPTIONS)
-def _run_alone(entry: int, arguments: NDArray[numpy.int64]) -> None:
-    _call(entry, 0, 1, arguments.ctypes.data)
+@njit("void(int64, int64)", **_OPTIONS)
+def _run_alone(entry: int, arguments: int) -> None:
+    _call(entry, 0, 1, arguments)
 
 
 @njit("void(int64)", **_OPTIONS)
@@ -106,18 +110,18 @@ def _open_region(pool: int, entry: int, arguments: int, asked: int) -> None:
         _unlock(pool + _MUTEX)
 
 
-@njit("boolean(int64, int64, int64, int64[::1])", **_OPTIONS)
-def _lead(pool: int, entry: int, asked: int, arguments: NDArray[numpy.int64]) -> bool:
+@njit("boolean(int64, int64, int64, int64)", **_OPTIONS)
+def _lead(pool: int, entry: int, asked: int, arguments: int) -> bool:
     """Run a region with those who join in time. Return false at once if another one is running."""
     if not atomic_replace(pool + _BUSY, 0, 1):
         return False
-    _open_region(pool, entry, arguments.ctypes.data, asked)
+    _open_region(pool, entry, arguments, asked)
     count = 0
     while atomic_load(pool + _GATE) & _JOINED < asked and count < _PAUSES_FOR_JOINING:
         pause()
         count += 1
     members = atomic_add(pool + _GATE, _CLOSED) & _JOINED
-    _call(entry, 0, members, arguments.ctypes.data)
+    _call(entry, 0, members, arguments)
     count = 0
     while atomic_load(pool + _FINISHED) < members:
         wait_a_moment(count)
@@ -234,8 +238,8 @@ def run_team(address: int, threads: int, arguments: NDArray[numpy.int64]) -> Non
     Parameters
     ----------
     address
-        Where the entry is: ``void(int64 thread, int64 threads, int64* arguments)``. It is called
-        once for each member, with the numbers from 0, the calling thread, to ``threads - 1``.
+        Where the entry is, a function of `ENTRY_TYPE`. It is called once for each member, with the
+        numbers from 0, the calling thread, to ``threads - 1``.
     threads
         How many threads are asked for; 1 needs no team.
     arguments
@@ -244,8 +248,10 @@ def run_team(address: int, threads: int, arguments: NDArray[numpy.int64]) -> Non
     if threads > 1:
         pool = _pool_for(threads)
         threads = min(threads, 1 + pool.started)
-    if threads <= 1 or not _lead(pool.address, address, threads, arguments):
-        _run_alone(address, arguments)
+    # numbers, and no array: at the first one Numba imports all of NumPy's masked arrays
+    given = address_of(arguments)
+    if threads <= 1 or not _lead(pool.address, address, threads, given):
+        _run_alone(address, given)
 
 
 def _pool_for(threads: int) -> _Pool:

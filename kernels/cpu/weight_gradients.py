@@ -9,11 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import llvmlite.binding as llvm
-import numpy as np
-from numba import cfunc, types
-
 from minigrad.kernels.cpu.compiled import compiled, inlined
+from minigrad.kernels.cpu.external import external
 from minigrad.kernels.cpu.microkernel import TILE_ROWS, item_size, lanes, tile_columns
 from minigrad.kernels.cpu.pack import (
     copy_panel,
@@ -119,7 +116,7 @@ def _few_rows(
         )  # fmt: skip
 
 
-@inlined
+@external
 def _weight_gradient(
     real: Any,
     first: int,
@@ -155,43 +152,7 @@ def _weight_gradient(
             )  # fmt: skip
 
 
-_SIGNATURE = types.void(*[types.int64] * 13)
-
-
-@cfunc(_SIGNATURE, cache=True, error_model="numpy")
-def _entry(
-    size: int,
-    first: int,
-    last: int,
-    R: int,
-    a: int,
-    a_row_stride: int,
-    outer: int,
-    b: int,
-    b_row_stride: int,
-    inner: int,
-    out: int,
-    more: int,
-    scratch: int,
-) -> None:
-    if size == 4:
-        _weight_gradient(
-            np.float32, first, last, R, a, a_row_stride, outer, b, b_row_stride, inner, out, more,
-            scratch,
-        )  # fmt: skip
-    else:
-        _weight_gradient(
-            np.float64, first, last, R, a, a_row_stride, outer, b, b_row_stride, inner, out, more,
-            scratch,
-        )  # fmt: skip
-
-
-# As in `minigrad.kernels.cpu.product`: each loop calls it by name, instead of having it compiled again.
-llvm.add_symbol("minigrad_weight_gradient", _entry.address)
-_external = types.ExternalFunction("minigrad_weight_gradient", _SIGNATURE)
-
-
-@compiled
+@inlined
 def weight_gradient(
     real: Any,
     first: int,
@@ -227,13 +188,12 @@ def weight_gradient(
     scratch : int
         Address of ``scratch_size(real, inner)`` elements of this thread; fast at a multiple of 64 bytes.
     """
-    _external(
-        item_size(real), first, last, R, a, a_row_stride, outer, b, b_row_stride, inner, out, more,
-        scratch,
-    )  # fmt: skip
+    _weight_gradient(
+        real, first, last, R, a, a_row_stride, outer, b, b_row_stride, inner, out, more, scratch
+    )
 
 
-@compiled
+@external
 def shared_gradient(
     real: Any,
     thread: int,

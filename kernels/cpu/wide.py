@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 from typing import Any
 
 import numpy
-from numba import cfunc, float32, float64
+from numba import cfunc
 
+from minigrad.kernels.cpu.external import provide
+from minigrad.kernels.cpu.microkernel import item_size
 from minigrad.kernels.cpu.pack import packed_size
 from minigrad.kernels.cpu.packing import pack_matrix
 from minigrad.kernels.cpu.product import rows_product
-from minigrad.kernels.cpu.team import run_team
+from minigrad.kernels.cpu.team import ENTRY_TYPE, run_team
 from minigrad.kernels.cpu.weight_gradients import is_narrow, scratch_size, shared_gradient
 from minigrad.kernels.cpu.workspaces import borrow, give_back
 from minigrad.reuse import address_of, reused_array
 from minigrad.threads import get_num_threads
 
-_ENTRY = "void(int64, int64, CPointer(int64))"
 _REALS = {numpy.dtype("float32"): numpy.float32, numpy.dtype("float64"): numpy.float64}
 _LINE = 64  # bytes
 # Below these numbers of multiplications a call of NumPy is over sooner than ours has begun.
@@ -61,10 +63,10 @@ def _by_matrix(real: Any, a: Any, b: Any) -> Any:
     work = borrow(packed_size(real, inner, columns) * size)
     down, along = b.strides
     at = address_of(b.T if down < along else b)
-    pack_matrix(size, 1, 1, inner, columns, at, down // size, along // size, work.address)
+    pack_matrix(real, 1, 1, inner, columns, at, down // size, along // size, work.address)
     c, out = reused_array((rows, columns), a.dtype)
-    numbers = (size, rows, a.ctypes.data, a.strides[0] // size, work.address, inner, columns, out)
-    run_team(_product.address, get_num_threads(), numpy.array(numbers, numpy.int64))
+    numbers = (rows, a.ctypes.data, a.strides[0] // size, work.address, inner, columns, out)
+    run_team(_product(real).address, get_num_threads(), numpy.array(numbers, numpy.int64))
     give_back(work)
     return c
 
@@ -76,37 +78,45 @@ def _over_rows(real: Any, a: Any, b: Any) -> Any:
     out, to = reused_array((inner, outer) if turned else (outer, inner), a.dtype)
     scratch = -(-scratch_size(real, inner) * size // _LINE) * _LINE
     work = borrow(threads * scratch)
-    numbers = (size, rows, a.ctypes.data, a.strides[0] // size, b.ctypes.data, b.strides[0] // size)
+    numbers = (rows, a.ctypes.data, a.strides[0] // size, b.ctypes.data, b.strides[0] // size)
     more = (outer, inner, to, work.address, scratch)
-    run_team(_gradient.address, threads, numpy.array([*numbers, *more], numpy.int64))
+    run_team(_gradient(real).address, threads, numpy.array([*numbers, *more], numpy.int64))
     give_back(work)
     return numpy.ascontiguousarray(out.T) if turned else out
 
 
-@cfunc(_ENTRY, cache=True, error_model="numpy")
-def _product(thread: int, threads: int, arguments: Any) -> None:
-    size, rows, a, stride = arguments[0], arguments[1], arguments[2], arguments[3]
-    packed, inner, columns, c = arguments[4], arguments[5], arguments[6], arguments[7]
-    begin = rows * thread // threads
-    n = rows * (thread + 1) // threads - begin
-    a += begin * stride * size
-    c += begin * columns * size
-    if size == 4:
-        rows_product(float32, n, a, stride, packed, inner, columns, 0, 0, c, columns)
-    else:
-        rows_product(float64, n, a, stride, packed, inner, columns, 0, 0, c, columns)
+@cache
+def _product(real: Any) -> Any:
+    """Return what multiplies matrices of np.float32 or np.float64."""
+    provide(real)
+
+    @cfunc(ENTRY_TYPE, cache=True, error_model="numpy")
+    def entry(thread: int, threads: int, arguments: Any) -> None:
+        rows, a, stride = arguments[0], arguments[1], arguments[2]
+        packed, inner, columns, c = arguments[3], arguments[4], arguments[5], arguments[6]
+        begin = rows * thread // threads
+        n = rows * (thread + 1) // threads - begin
+        a += begin * stride * item_size(real)
+        c += begin * columns * item_size(real)
+        rows_product(real, n, a, stride, packed, inner, columns, 0, 0, c, columns)
+
+    return entry
 
 
-@cfunc(_ENTRY, cache=True, error_model="numpy")
-def _gradient(thread: int, threads: int, arguments: Any) -> None:
-    size, rows, a, a_stride = arguments[0], arguments[1], arguments[2], arguments[3]
-    b, b_stride, outer, inner = arguments[4], arguments[5], arguments[6], arguments[7]
-    out, scratch = arguments[8], arguments[9] + thread * arguments[10]
-    if size == 4:
+@cache
+def _gradient(real: Any) -> Any:
+    """Return what sums over the rows of matrices of np.float32 or np.float64."""
+    provide(real)
+
+    @cfunc(ENTRY_TYPE, cache=True, error_model="numpy")
+    def entry(thread: int, threads: int, arguments: Any) -> None:
+        rows, a, a_stride, b, b_stride = (
+            arguments[0], arguments[1], arguments[2], arguments[3], arguments[4],
+        )  # fmt: skip
+        outer, inner, out = arguments[5], arguments[6], arguments[7]
+        scratch = arguments[8] + thread * arguments[9]
         shared_gradient(
-            float32, thread, threads, rows, a, a_stride, outer, b, b_stride, inner, out, 0, scratch
+            real, thread, threads, rows, a, a_stride, outer, b, b_stride, inner, out, 0, scratch
         )
-    else:
-        shared_gradient(
-            float64, thread, threads, rows, a, a_stride, outer, b, b_stride, inner, out, 0, scratch
-        )
+
+    return entry

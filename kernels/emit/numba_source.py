@@ -15,10 +15,12 @@ from minigrad.kernels.plan import Buffer, LoopPlan, PlacedSum, Product
 _HEAD = """\
 from math import inf, nan
 
-from numba import cfunc, {real} as real
+from numba import cfunc
+from numpy import {real} as real
 
 from minigrad.kernels.cpu.barrier import barrier
 from minigrad.kernels.cpu.batch_order import collect, spread
+from minigrad.kernels.cpu.external import provide
 from minigrad.kernels.cpu.pack import share_start, shared_pack as pack
 from minigrad.kernels.cpu.parts import add_parts
 from minigrad.kernels.cpu.product import shared_product as product
@@ -31,6 +33,8 @@ from minigrad.kernels.cpu.vector import (
 from minigrad.kernels.cpu.vector_math import (
     {functions},
 )
+
+provide(real)
 """
 
 _FUNCTION = """\

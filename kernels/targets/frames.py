@@ -27,7 +27,6 @@ from minigrad.kernels.layout import CHUNK_ROWS, Layout
 from minigrad.kernels.plan import Buffer, LoopPlan
 from minigrad.reuse import address_of
 
-_REALS = {numpy.dtype("float32"): numpy.float32, numpy.dtype("float64"): numpy.float64}
 _LANES = {numpy.dtype("float32"): SINGLE.lanes, numpy.dtype("float64"): DOUBLE.lanes}
 
 _LINE = 64  # bytes: vectors that lie across two cache lines are slow
@@ -183,8 +182,7 @@ class Frame:
         self.portions = 1 if whole else len(layout.portions)
         self.apart = not whole and threads <= self.portions == len(layout.tables)
         self.region = max(CHUNK_ROWS, count)  # those of one step at least
-        real = _REALS[code.dtype]
-        scratch = max((scratch_size(real, s.inner) for s in plan.sums), default=0)
+        scratch = max((scratch_size(code.dtype.type, s.inner) for s in plan.sums), default=0)
         self.scratch_bytes = -(-scratch * code.dtype.itemsize // _LINE) * _LINE  # of a thread
 
         self.kept, self._kept_bytes = code.kept(layout)

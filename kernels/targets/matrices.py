@@ -26,20 +26,18 @@ class KeptMatrices:
     def __init__(self) -> None:
         self._kept: OrderedDict[Any, tuple[Any, int, Piece]] = OrderedDict()
 
-    def packed(self, item: int, shares: int, matrix: Any, parts: int, size: int) -> Piece:
+    def packed(self, shares: int, matrix: Any, parts: int, size: int) -> Piece:
         """Return the packed copy of a matrix, which is made if it is not there, or has changed.
 
         Parameters
         ----------
-        item : int
-            Bytes of an element.
         shares, parts : int
             See `minigrad.kernels.cpu.pack.shared_pack`.
         matrix : array
         size : int
             Bytes of the copy.
         """
-        holder = _holder(matrix)
+        holder, item = _holder(matrix), matrix.itemsize
         down, along = matrix.strides
         address = address_of(matrix.T if down < along else matrix)
         rows, columns = matrix.shape
@@ -51,7 +49,7 @@ class KeptMatrices:
             if reference() is holder and not memory.written_after(holder, time):
                 return piece
         time, piece = memory.latest_write, new_piece(size)
-        pack_matrix(item, shares, *shape, piece.address)
+        pack_matrix(matrix.dtype.type, shares, *shape, piece.address)
         self._kept[key] = weakref.ref(holder, lambda _: self._kept.pop(key, None)), time, piece
         while len(self._kept) > _MOST:
             self._kept.popitem(last=False)

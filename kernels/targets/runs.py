@@ -149,7 +149,7 @@ def give(
     for var, position, source, size, parts in frame.matrices:
         matrix = values[var]
         if keep:
-            piece = _kept_matrices.packed(item, frame.shares, matrix, parts, size)
+            piece = _kept_matrices.packed(frame.shares, matrix, parts, size)
             used.append(piece)
             arguments[position] = piece.address
         else:

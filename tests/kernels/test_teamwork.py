@@ -4,19 +4,45 @@ import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from numba import njit
 
 import minigrad as mg
 from minigrad import nn, reuse
 from minigrad.kernels import scan
-from minigrad.kernels.cpu import pack, packing, product, team, weight_gradients, wide, workspaces
+from minigrad.kernels.cpu import (
+    pack,
+    packing,
+    parts,
+    product,
+    team,
+    weight_gradients,
+    wide,
+    workspaces,
+)
+from minigrad.kernels.cpu.external import provide
 from minigrad.kernels.cpu.pace import Pace
-from minigrad.kernels.cpu.parts import add_parts
 from minigrad.kernels.targets import runs
 
 GUARD = 12345
 dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 seeds = st.integers(0, 999)
 sizes = st.integers(1, 40)
+
+
+def callable_here(function):
+    """Return an external function, which compiled functions call, as one of Python."""
+
+    @njit
+    def call(*numbers):
+        function(*numbers)
+
+    return call
+
+
+for real in (np.float32, np.float64):
+    provide(real)  # what `shared_product` calls
+add_parts = callable_here(parts.add_parts)
+shared_gradient = callable_here(weight_gradients.shared_gradient)
 
 
 @pytest.fixture
@@ -43,7 +69,7 @@ def packed_by_shares(b, shares, parts):
     packed = np.full(size + 16, GUARD, dtype)
     rows, along = (stride // b.itemsize for stride in b.strides)
     item = (parts, inner, columns, b.ctypes.data, rows, along, packed.ctypes.data)
-    packing.pack_matrix(b.itemsize, shares, *item)
+    packing.pack_matrix(dtype, shares, *item)
     assert (packed[size:] == GUARD).all()
     return packed
 
@@ -179,7 +205,7 @@ def test_shares_of_a_sum_over_rows_are_bits_of_the_whole(dtype, rows, outer, inn
         out = np.full((inner, outer) if is_turned else (outer, inner), np.nan, dtype)
         for share in range(shares):
             scratch = np.full(weight_gradients.scratch_size(dtype, inner), np.nan, dtype)
-            weight_gradients.shared_gradient(
+            shared_gradient(
                 dtype, share, shares, rows, left.ctypes.data, both.shape[1], outer, *of_right,
                 inner, out.ctypes.data, 0, scratch.ctypes.data,
             )  # fmt: skip
