@@ -11,16 +11,24 @@ from numba import cfunc, types
 from minigrad.kernels.cpu.compiled import compiled
 from minigrad.reuse import address_of
 
-# What is done in a step for all rows of a block together takes about as long as so many rows.
-_STEP_COST = 2
+# About how long it takes to compute a row, to do what is done in a step for all rows of a block together,
+# and to write the padding of one step of a sequence that has ended.
+_ROW, _STEP, _PADDING = 24, 48, 1
 
 
 @compiled
-def _end_of_block(lengths: Any, first: int, last: int, limit: int) -> int:
+def _time(steps: int, length: int, is_first: bool) -> int:
+    """Return how long a sequence takes; the first one of a block is its longest."""
+    step = _ROW + _STEP if is_first else _ROW
+    return step * length + _PADDING * (steps - length)
+
+
+@compiled
+def _end_of_block(steps: int, lengths: Any, first: int, last: int, limit: int) -> int:
     """Return where a block of sequences ends that begins with the first and takes no longer."""
     end, time = first, 0
     while end < last:
-        time += lengths[end] if end > first else (1 + _STEP_COST) * lengths[end]
+        time += _time(steps, lengths[end], end == first)
         if time > limit:
             break
         end += 1
@@ -28,15 +36,15 @@ def _end_of_block(lengths: Any, first: int, last: int, limit: int) -> int:
 
 
 @compiled
-def _shortest_time(lengths: Any, first: int, last: int, blocks: int) -> int:
-    """Return the shortest time, in rows, in which so many blocks of some sequences can be over."""
+def _shortest_time(steps: int, lengths: Any, first: int, last: int, blocks: int) -> int:
+    """Return the shortest time in which so many blocks of some sequences can be over."""
     too_short, enough = -1, 0
     for place in range(first, last):
-        enough += (1 + _STEP_COST) * lengths[place]
+        enough += _time(steps, lengths[place], True)
     while enough - too_short > 1:
         limit, end = (too_short + enough) // 2, first
         for _ in range(blocks):
-            end = _end_of_block(lengths, end, last, limit)
+            end = _end_of_block(steps, lengths, end, last, limit)
         if end == last:
             enough = limit
         else:
@@ -89,9 +97,9 @@ def _pack(
         following[lengths[n]] += 1
         order[place], places[n], longest[place] = n, place, lengths[n]
 
-    shortest, first, row = _shortest_time(longest, 0, count, portions), 0, 0
+    shortest, first, row = _shortest_time(steps, longest, 0, count, portions), 0, 0
     for number in range(portions):
-        last = _end_of_block(longest, first, count, shortest)
+        last = _end_of_block(steps, longest, first, count, shortest)
         portion, there = number * (1 + 2 * steps), last
         tables[portion] = first
         for t in range(steps):
@@ -103,9 +111,9 @@ def _pack(
                 row += 1
         _set_bounds(steps, limit, tables, portion, bounds, number * (2 + steps))
 
-        begin, shortest_inside = first, _shortest_time(longest, first, last, parts)
+        begin, shortest_inside = first, _shortest_time(steps, longest, first, last, parts)
         for part in range(parts):
-            end = _end_of_block(longest, begin, last, shortest_inside)
+            end = _end_of_block(steps, longest, begin, last, shortest_inside)
             block, there = (portions + number * parts + part) * (1 + 2 * steps), end
             tables[block] = begin
             for t in range(steps):

@@ -115,11 +115,17 @@ def test_a_chunk_is_as_long_as_its_rows_allow(lengths, limit):
 
 @given(st.lists(st.integers(0, 6), min_size=1, max_size=8), st.integers(1, 4))
 def test_the_last_portion_and_its_last_block_are_over_as_soon_as_possible(lengths, number):
-    """Each takes as long as its rows and two more for each step of its longest sequence."""
+    """It takes as long as its rows, and two more for each step of its longest sequence.
+
+    And 24 rows of padding take as long as one.
+    """
+    steps = 6
 
     def time(longest_first, borders):
         parts = [longest_first[a:b] for a, b in pairwise((0, *borders, len(longest_first)))]
-        return max(sum(part) + 2 * max(part, default=0) for part in parts)
+        rows = [sum(part) + 2 * max(part, default=0) for part in parts]
+        padding = [sum(steps - length for length in part) for part in parts]
+        return max(24 * n + m for n, m in zip(rows, padding, strict=True))
 
     def shortest(longest_first):
         possible = combinations_with_replacement(range(len(longest_first) + 1), number - 1)
@@ -127,7 +133,7 @@ def test_the_last_portion_and_its_last_block_are_over_as_soon_as_possible(length
 
     longest_first = sorted(lengths, reverse=True)
     order, places, portions, _, blocks, _ = packed_rows(
-        np.array(lengths), 6, number, number**2, 256
+        np.array(lengths), steps, number, number**2, 256
     )
     assert (order[places] == np.arange(len(lengths))).all()
     assert time(longest_first, portions[1:, 0]) == shortest(longest_first)
