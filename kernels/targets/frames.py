@@ -9,8 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeVar
 
+import numba
 import numpy
+from numba.core.errors import NumbaError
 
+from minigrad.errors import KernelError
 from minigrad.kernels.cache import load_source
 from minigrad.kernels.cpu.lanes import DOUBLE, SINGLE
 from minigrad.kernels.cpu.weight_gradients import is_narrow, scratch_size
@@ -85,7 +88,7 @@ class Code:
     def __init__(self, plan: LoopPlan) -> None:
         self.plan, self.dtype = plan, plan.dtype
         source = numba_source(plan, _LANES[plan.dtype])
-        self.entry: int = load_source(source.text, "loop").loop.address
+        self.entry = _compiled(source.text)
         self.widths, self.matrices = source.widths, multiplied(plan)
         first = len(NUMBERS) + len(self.widths)
         self.positions = {slot: first + i for i, slot in enumerate(slots(plan))}
@@ -143,6 +146,25 @@ def remembered(known: dict[Any, _T], key: Any, make: Callable[[], _T]) -> _T:
         if len(known) >= _MOST:
             known.clear()
         found = known[key] = make()
+    return found
+
+
+def _compiled(text: str) -> int:
+    """Return the address of the function ``loop`` of a generated source.
+
+    Raises
+    ------
+    KernelError
+        If Numba refuses it.
+    """
+    try:
+        found: int = load_source(text, "loop").loop.address
+    except NumbaError as error:
+        raise KernelError(
+            f"Numba {numba.__version__} does not compile what minigrad generated "
+            f"({' '.join(str(error).split())}); that is a mistake of minigrad: please report it. "
+            "MINIGRAD_COMPILE=0 in the environment runs everything without the compiler"
+        ) from error
     return found
 
 

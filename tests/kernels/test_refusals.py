@@ -4,12 +4,14 @@ import importlib
 import inspect
 from pathlib import Path
 
+import numba
 import pytest
 
 import minigrad as mg
 from minigrad import nn
 from minigrad.errors import GradientError, KernelError
 from minigrad.kernels import cell, compile, explain, scan
+from minigrad.kernels.targets import frames
 from minigrad.op import Domain, Op
 
 running_back = Op(
@@ -221,3 +223,10 @@ def test_the_warning_stands_at_the_line_that_called(call, told_anew):
         call()
     (warning,) = told
     assert marked(call).startswith(f"{Path(warning.filename).name}:{warning.lineno}: ")
+
+
+def test_what_numba_does_not_compile_is_no_mistake_of_the_user(monkeypatch):
+    monkeypatch.setattr(frames, "load_source", lambda *_: numba.njit("int64()")(lambda: unknown))  # noqa: F821
+    layer = nn.RNN(13, 29)  # no other test has these sizes, so that its loop is not known
+    with pytest.raises(KernelError, match=r"does not compile .*unknown.* MINIGRAD_COMPILE=0"):
+        layer(mg.ones((2, 1, 13)))
