@@ -17,6 +17,7 @@ from pathlib import Path
 
 import char_lm
 import recurrent_report
+import start
 from measuring import ROOT, commit, machine, memory_growth, say
 from racing import prepared, race, typical
 from recurrent_cases import CELLS, SIZES, STEP, STREAM, Case, ragged
@@ -235,6 +236,8 @@ def measure(chosen):
         report["memory"] = measure_memory(chosen.peers, chosen)
     if "char_lm" in chosen.parts:
         report["char_lm"] = char_lm.measure(chosen.threads, chosen.rounds)
+    if "start" in chosen.parts:
+        report["start"] = start.measure(chosen.threads, min(chosen.rounds, 3))
     return report | {"load": round(os.getloadavg()[1], 1)}  # over five minutes
 
 
@@ -243,7 +246,7 @@ def versions(names):
     return {package: importlib.metadata.version(package) for package in sorted(packages)}
 
 
-PARTS = ("table", "special", "memory", "char_lm")
+PARTS = ("table", "special", "memory", "char_lm", "start")
 
 
 def parse(arguments):

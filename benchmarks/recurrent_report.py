@@ -4,6 +4,7 @@ import statistics
 
 import char_lm
 import recurrent_plot
+import start
 from measuring import ROOT
 from recurrent_cases import CELLS, SIZES, STEP
 
@@ -150,6 +151,16 @@ def memory_table(report):
     return markdown(["training step", OURS, "PyTorch"], rows)
 
 
+def start_table(report):
+    seconds = report.get("start", {})
+    rows = [
+        [meaning, f"{seconds[name]:.2f}"]
+        for name, (meaning, _) in start.MEANINGS.items()
+        if seconds
+    ]
+    return markdown(["first training step", "seconds"], rows)
+
+
 def compilation(report):
     """Say how long the first call took where PyTorch compiles a whole loop."""
     peer, lines = "PyTorch compiled loop", []
@@ -196,6 +207,9 @@ def aims(report):
         if "ratio" in figure:
             what = f"{_name(row)}: {special}, cost"
             yield _at_most(what, figure["ratio"] / row["work"], LIMITS[special])
+    for name, seconds in report.get("start", {}).items():
+        meaning, most = start.MEANINGS[name]
+        yield _at_most(f"first training step: {meaning}, s", seconds, most)
     figures = report.get("char_lm", {"figures": {}})["figures"]
     for name, least in ((char_lm.REFERENCE, 5), (char_lm.PYTORCH, 1)):
         if "ratio" in figures.get(name, {}):
@@ -290,7 +304,11 @@ LSTM. *GRU reset before* resets the state before the product, as MyGrad does.
 {tables}
 ## The first call
 
-It includes the compilation; ours is kept on disk and may have been there.
+In fresh processes, with an empty cache and then with what is kept there:
+
+{start}
+
+The first call of a loop that PyTorch compiles as a whole, beside ours, which may have been in the cache:
 
 {compilation}
 
@@ -352,6 +370,7 @@ def page(report):
         widest=max(apart),
         picture=PICTURE.name,
         tables=cell_tables(report),
+        start=start_table(report),
         compilation=compilation(report),
         special=special_table(report),
         memory=memory_table(report),

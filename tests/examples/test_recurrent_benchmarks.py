@@ -177,3 +177,21 @@ def test_the_program_that_is_timed_learns():
     before, after, updates = map(float, done.stdout.split())
     assert after < before
     assert updates == 1
+
+
+def test_the_first_training_step_is_timed():
+    done = python(
+        "-c",
+        "import json, start, recurrent_report\n"
+        "seconds = start.measure(2, 1)\n"
+        "print(json.dumps(seconds))\n"
+        "print(recurrent_report.start_table({'start': seconds}))",
+    )
+    assert done.returncode == 0, done.stderr
+    seconds, *table = done.stdout.splitlines()
+    seconds = json.loads(seconds)
+    assert list(seconds) == ["machine", "cell", "later"]
+    assert min(seconds.values()) > 0
+    assert [line.split("|")[2].strip() for line in table[2:]] == [
+        f"{value:.2f}" for value in seconds.values()
+    ]
