@@ -42,7 +42,8 @@ class _External:
     def provide(self, real: Any) -> None:
         """Compile the function for ``real``, or take it from the cache, unless it is there."""
         if real not in self.compiled:
-            make = cfunc(self.signature(real), cache=True, error_model="numpy")
+            options = {"cache": True, "error_model": "numpy", "no_rewrites": True}
+            make = cfunc(self.signature(real), **options)
             self.compiled[real] = make(self.function)
             llvm.add_symbol(self.name(real), self.compiled[real].address)
 

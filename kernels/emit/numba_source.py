@@ -38,7 +38,7 @@ provide(real)
 """
 
 _FUNCTION = """\
-@cfunc("void(int64, int64, CPointer(int64))", cache=True, error_model="numpy")
+@cfunc("void(int64, int64, CPointer(int64))", cache=True, error_model="numpy", no_rewrites=True)
 def loop(thread, threads, arguments):
     {arguments}
     own = scratch + thread * scratch_bytes
