@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from itertools import count
 from typing import Any
 
 from minigrad.dtypes import bool_
@@ -90,6 +91,7 @@ class _Planner:
             for i, s in enumerate(states)
         )
         self.scratch: list[Buffer] = []
+        self._numbers = count()  # of scratch: some is given up again, but not its number
         self.stored = {
             v: Buffer(f"stored{i}", v.shape[1], "passing" if v in passing else "stored")
             for i, v in enumerate(stored)
@@ -115,7 +117,7 @@ class _Planner:
             )
 
     def _scratch(self, width: int) -> Buffer:
-        buffer = Buffer(f"scratch{len(self.scratch)}", width, "scratch")
+        buffer = Buffer(f"scratch{next(self._numbers)}", width, "scratch")
         self.scratch.append(buffer)
         return buffer
 

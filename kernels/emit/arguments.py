@@ -50,6 +50,8 @@ def slots(plan: LoopPlan) -> dict[Any, str]:
         *(("parts", s) for s in plan.sums if plan.broken),
     ]
     named.update(((part, b), f"{b.name}_{part}") for part, b in more)
+    if len(set(named.values())) < len(named):  # the text would take two things for one
+        raise ValueError(f"names of a loop mean several things: {sorted(named.values())}")
     return named
 
 

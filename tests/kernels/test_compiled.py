@@ -37,6 +37,12 @@ def with_all_segments(x, h, c, *, w, v, gain, peephole, start):
     return mg.concat([chosen, attention], axis=-1) * total, c
 
 
+def with_two_readers(x, a, b, c, *, p, q):
+    """Two products read one value, whose cotangent is the sum of two products, and one more term."""
+    a = mg.tanh(a + x)
+    return a, mg.tanh(a @ p), mg.tanh(a @ q)
+
+
 SHAPES = {"w": (13, 17), "v": (7, 7), "gain": (7,), "peephole": (7,), "start": (7,)}
 CASES = {
     "lstm-float32": (
@@ -48,6 +54,13 @@ CASES = {
     ),
     "gru-float64": (nn.cells.gru, "float64", 3, (21,), nn.cells.gru.initial_parameters(3, 21)),
     "all-float64": (with_all_segments, "float64", 3, (10, 7), SHAPES),
+    "readers-float64": (
+        with_two_readers,
+        "float64",
+        2,
+        (2, 1, 1),
+        {"p": (2, 1), "q": (2, 1)},
+    ),
 }
 
 
