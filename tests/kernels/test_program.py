@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import minigrad as mg
@@ -11,6 +11,7 @@ from minigrad.backends import backend_named
 from minigrad.graph import Var
 from minigrad.kernels import scan
 from minigrad.kernels.cpu.packed_rows import packed_rows
+from minigrad.kernels.emit.numba_source import numba_source
 from minigrad.kernels.program import make_program
 from minigrad.kernels.rows import rows_of
 from minigrad.kernels.targets import planned
@@ -44,6 +45,7 @@ class ByNumPy:
 
     def run_loop(self, plan, layout, values, initial, *, reverse, backward, keep):
         self.kept.append((backward, keep))
+        numba_source(plan, 8)  # refuses what has two meanings as text
         sequences = {}
         for v, b in plan.read.items():
             rows = values[v]
@@ -255,6 +257,7 @@ def test_what_is_made_of_parameters_is_there_in_the_backward_pass(step, masked):
     compare(step, [5], [5], dict.fromkeys("uvw", (5, 5)), 3, 2, False, 0, masked)
 
 
+@settings(max_examples=10 * settings.default.max_examples)
 @given(
     random_steps(),
     st.integers(1, 4),
