@@ -28,7 +28,7 @@ def _timed(work):
     return time.perf_counter() - start
 
 
-def race(contenders, rounds, beside=lambda: None):
+def race(contenders, rounds, before=lambda: None):
     """Let contenders work in turn, in a new random order each round; the first is the measure.
 
     Parameters
@@ -37,8 +37,8 @@ def race(contenders, rounds, beside=lambda: None):
         Name: (prepare, measure). ``prepare()`` returns what `prepared` does, with None for arrays that
         are not to be compared; ``measure()`` returns seconds.
     rounds : int
-    beside : callable
-        Called once in each round.
+    before : callable
+        Called before each round.
 
     Returns
     -------
@@ -60,13 +60,13 @@ def race(contenders, rounds, beside=lambda: None):
     for number in range(rounds):
         if number >= FEWEST and time.perf_counter() - begun > BUDGET:
             break
+        before()
         for name in order.sample(ready, len(ready)):
             if "failed" not in found[name]:
                 try:
                     times[name].append(contenders[name][1]())
                 except Failure as failure:
                     found[name] = {"failed": str(failure)}
-        beside()
     measure = times.get(next(iter(contenders)))
     for name, seconds in times.items():
         if "failed" not in found[name]:

@@ -12,6 +12,7 @@ import importlib.metadata
 import json
 import os
 import statistics
+import time
 import warnings
 from pathlib import Path
 
@@ -29,6 +30,9 @@ OURS, PEAK = "minigrad", "peak"
 # Seconds between two libraries. The threads of OpenBLAS, which MyGrad uses, stay awake for a tenth of
 # one: who came next had half a core less.
 PAUSE = 0.15
+# A round begins when the machine, which others use too, is about as fast as it has been. Seconds of
+# waiting in the whole run.
+CALM, PATIENCE = 0.92, 240
 LETTERS = [name for name in SIZES if name != "tiny"]
 MODEL = "LSTM"  # has the products, gates and states of our custom cell
 SPECIALS = {  # what is compared with the plain layer
@@ -93,7 +97,7 @@ def absent(name):
     return None
 
 
-def measure_table(ask, names, chosen):
+def measure_table(ask, names, chosen, calm):
     """Return one row for each cell, mode and size: the figures of all libraries that offer it."""
     rows = []
     for case, size in cases(chosen):
@@ -105,23 +109,34 @@ def measure_table(ask, names, chosen):
         if case.cell == "custom":
             model = dataclasses.replace(case, cell=MODEL)
             contenders[f"{OURS} {MODEL}"] = unlike(contender(ask, OURS, model))
-        peaks = []
-        found = race(contenders, chosen.rounds, functools.partial(note_peak, ask, peaks))
+        calm.peaks = []
+        found = race(contenders, chosen.rounds, calm.wait)
         for name in contenders:
             tell_failure(name, found[name])
         drop(ask, present)
         row = {"cell": case.cell, "mode": case.mode, "size": size, "shape": case.size}
-        row |= {"operations": case.operations(), "peak": statistics.median(peaks or [0])}
+        row |= {"operations": case.operations(), "peak": statistics.median(calm.peaks or [0])}
         rows.append({**row, "figures": found | missing})
     return rows
 
 
-def note_peak(ask, peaks):
-    """Add what the machine can do now, in operations per second."""
-    try:
-        peaks.append(ask(PEAK, "time"))
-    except Failure as failure:
-        tell_failure(PEAK, {"failed": str(failure)})
+class Calm:
+    """Waits until the machine is calm, and notes what it can do then, in operations per second."""
+
+    def __init__(self, ask):
+        self.ask, self.peaks, self.best, self.waited = ask, [], 0.0, 0
+
+    def wait(self):
+        """Return when the machine is about as fast as it has been, or there is no patience left."""
+        try:
+            while (peak := self.ask(PEAK, "time")) < CALM * self.best and self.waited < PATIENCE:
+                time.sleep(1)
+                self.waited += 1
+        except Failure as failure:
+            tell_failure(PEAK, {"failed": str(failure)})
+        else:
+            self.best = max(self.best, peak)
+            self.peaks.append(peak)
 
 
 def cases(chosen):
@@ -136,7 +151,7 @@ def cases(chosen):
     return found
 
 
-def measure_specials(ask, chosen):
+def measure_specials(ask, chosen, calm):
     """Return rows that compare our layers in special situations with our plain layers."""
     rows = []
     for cell in chosen.special_cells:
@@ -153,6 +168,7 @@ def measure_specials(ask, chosen):
                             for name in (measure, special)
                         },
                         chosen.rounds,
+                        calm.wait,
                     )
                     tell_failure(special, found[special])
                     row = {"cell": cell, "mode": mode, "size": size, "special": special}
@@ -228,10 +244,12 @@ def measure(chosen):
     }
     if {"table", "special"} & set(chosen.parts):
         with started([OURS, PEAK, *installed], chosen.threads) as ask:
+            calm = Calm(ask)
             if "table" in chosen.parts:
-                report["table"] = measure_table(ask, chosen.peers, chosen)
+                report["table"] = measure_table(ask, chosen.peers, chosen, calm)
             if "special" in chosen.parts:
-                report["special"] = measure_specials(ask, chosen)
+                report["special"] = measure_specials(ask, chosen, calm)
+            report["waited"] = calm.waited
     if "memory" in chosen.parts:
         report["memory"] = measure_memory(chosen.peers, chosen)
     if "char_lm" in chosen.parts:

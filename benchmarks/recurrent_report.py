@@ -280,6 +280,7 @@ and a section of the README.
 | Threads | {threads} for every library |
 | Load of the machine | {load} (more than the threads means that other work disturbed it) |
 | Rounds | {rounds} at most; each figure is the median |
+| Waiting | {waited} s in all: a round begins when the peak is about the best so far |
 | Spread | the rounds of a figure lie {spread:.0%} apart in the middle case, {widest:.0%} at most |
 
 Everything is float32 and goes through the public layers: `nn.LSTM`, `nn.GRU`, `nn.RNN`, and
@@ -366,6 +367,7 @@ def page(report):
         peak=statistics.median([row["peak"] / 1e9 for row in report.get("table", [])] or [0]),
         versions=", ".join(f"{name} {number}" for name, number in report["versions"].items()),
         missing=", ".join(report["missing"]) or "nothing",
+        waited=report.get("waited", 0),
         spread=statistics.median(apart),
         widest=max(apart),
         picture=PICTURE.name,
