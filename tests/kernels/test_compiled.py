@@ -206,7 +206,7 @@ def test_loops_compiled_for_avx2_pass_the_same_tests(tmp_path):
         check=False,
     )
     assert done.returncode == 0, done.stdout
-    assert "6 passed" in done.stdout
+    assert "7 passed" in done.stdout
 
 
 def test_gradients_behind_the_loop_do_not_read_absent_rows():
