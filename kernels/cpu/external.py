@@ -86,9 +86,8 @@ def provide(real: Any) -> None:
 
 def _provide(real: Any) -> None:
     with global_compiler_lock:
-        if (
-            real in _under_way
-        ):  # what is being compiled calls only what was defined, and made, before
+        # what is being compiled calls only what was defined, and made, before
+        if real in _under_way:
             return
         _under_way.add(real)
         try:
