@@ -36,12 +36,14 @@ def generate(
     ----------
     predict : callable
         ``predict(codes, state)`` takes codes of shape (T, 1) and a state (at first None); it returns
-        scores of shape (T, 1, size) for the next number, and the new state.
+        scores of shape (T, 1, size) for the next number, and the new state. A score of -inf forbids
+        a number.
     prompt : array of int
         At least one number.
     length : int
     temperature : float
-        Scores are divided by it: below 1 likely numbers are drawn even more often.
+        Scores are divided by it: below 1 likely numbers are drawn even more often. The smallest ones
+        leave only the likeliest numbers, each as often as the others.
     top_k : int, optional
         Draw from the ``top_k`` likeliest numbers only; 1 always takes the likeliest (greedy decoding).
     generator : Generator, optional
@@ -53,7 +55,8 @@ def generate(
     ------
     ArgumentError
         If the prompt is no row of numbers, the length is negative, the temperature or ``top_k`` is not
-        positive, or ``predict`` returns scores of another shape.
+        positive, or ``predict`` returns scores of another shape, or such that are NaN, inf, or all
+        -inf.
     """
     start = tensor(prompt, device=device)
     if start.ndim != 1 or start.size == 0:
@@ -82,13 +85,25 @@ def _generated(
     for _ in range(length):
         with no_grad():
             scores, state = predict(codes[:, None], state)
-            if scores.ndim != 3 or scores.shape[:2] != (len(codes), 1):
+            if scores.ndim != 3 or scores.shape[:2] != (len(codes), 1) or not scores.shape[2]:
                 raise ArgumentError(
                     f"generate: predict() returned scores of shape {scores.shape} for "
                     f"{len(codes)} steps of one sequence; it must be ({len(codes)}, 1, size)"
                 )
             size = scores.shape[-1]
-            likely, numbers = topk(scores[-1, 0], min(top_k or size, size))
+            # in float64 no temperature is zero, and a difference of scores cannot overflow
+            likely, numbers = topk(scores[-1, 0].astype("float64"), min(top_k or size, size))
+            _check_finite(likely[0].item())
             place = generator.categorical(softmax((likely - likely[0]) / temperature, axis=-1))
             codes = numbers[place][None]
         yield int(codes)
+
+
+def _check_finite(largest: float) -> None:
+    """Refuse scores by the largest of them, as which NaN counts."""
+    if not math.isfinite(largest):
+        found = "all -inf, which forbids every number" if largest == -math.inf else f"{largest}"
+        raise ArgumentError(
+            f"generate: the scores that predict() returned are {found}; a model that has diverged "
+            "returns such: train it again with a smaller learning rate or clipped gradients"
+        )

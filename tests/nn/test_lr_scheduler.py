@@ -295,6 +295,52 @@ def test_plateau():
     assert plateau([1, math.nan, mg.tensor(2.0)], patience=0) == [0.1, 0.05, 0.025]
 
 
+@pytest.mark.parametrize(
+    ("options", "best", "score", "better"),
+    [
+        # the bound is best - threshold * |best|, or best + threshold * |best|
+        ({"mode": "min"}, -10.0, -9.0, False),
+        ({"mode": "min"}, -10.0, -12.0, False),
+        ({"mode": "min"}, -10.0, -12.6, True),
+        ({"mode": "max"}, -10.0, -11.0, False),
+        ({"mode": "max"}, -10.0, -8.0, False),
+        ({"mode": "max"}, -10.0, -7.4, True),
+        ({"mode": "min"}, 10.0, 7.6, False),
+        ({"mode": "min"}, 10.0, 7.4, True),
+        ({"mode": "max"}, 10.0, 12.4, False),
+        ({"mode": "max"}, 10.0, 12.6, True),
+        ({"mode": "min"}, 0.0, 0.0, False),
+        ({"mode": "max"}, -0.0, 0.0, False),
+        ({"mode": "min"}, 0.0, -1e-300, True),
+        ({"mode": "max"}, 0.0, 1e-300, True),
+        ({"mode": "min", "threshold": 2.0}, math.inf, 5.0, True),
+        ({"mode": "max", "threshold": 2.0}, -math.inf, -5.0, True),
+        ({"mode": "min"}, math.inf, math.inf, False),
+        ({"mode": "min"}, -math.inf, -math.inf, False),
+        ({"mode": "min", "threshold": 2.0}, 4.0, -3.9, False),
+        ({"mode": "min", "threshold": 2.0}, 4.0, -4.1, True),
+        ({"mode": "min", "threshold": 0.0}, math.inf, 5.0, True),
+        ({"mode": "min", "threshold": 0.0}, -4.0, -4.0, False),
+        ({"mode": "min", "threshold": 0.0}, -4.0, -4.1, True),
+        ({"mode": "min", "threshold_mode": "abs"}, -10.0, -10.2, False),
+        ({"mode": "min", "threshold_mode": "abs"}, -10.0, -10.3, True),
+        ({"mode": "max", "threshold_mode": "abs"}, -10.0, -9.8, False),
+        ({"mode": "max", "threshold_mode": "abs"}, -10.0, -9.7, True),
+        ({"mode": "min"}, -10.0, math.nan, False),
+        ({"mode": "max"}, math.inf, math.nan, False),
+    ],
+)
+def test_what_counts_as_better(options, best, score, better):
+    schedule = schedules.ReduceLROnPlateau(two_groups(), **{"threshold": 0.25, **options})
+    if math.isfinite(best):
+        schedule.step(best)
+    else:
+        schedule.best = best
+    schedule.step(score)
+    assert (schedule.num_bad_epochs == 0) == better
+    assert schedule.best == (score if better else best)
+
+
 # mistakes
 
 

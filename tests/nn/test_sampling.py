@@ -58,6 +58,54 @@ def test_a_low_temperature_takes_the_likeliest(temperature):
     assert set(drawn(50, temperature=temperature)) == {2}
 
 
+def fixed(scores, dtype="float32"):
+    """Return a model that always scores alike."""
+    row = mg.tensor(scores, dtype=dtype)
+    return lambda codes, state: (mg.broadcast_to(row, (*codes.shape, len(scores))), None)
+
+
+@pytest.mark.parametrize("temperature", [1e-3, 1e-46, 1e-300, np.float32(1e-45)])
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "int64"])
+@pytest.mark.parametrize("large", [1, 60000])
+def test_the_limit_of_the_temperature_is_the_likeliest_and_ties_evenly(dtype, large, temperature):
+    predict = fixed([-large, large, 0, large], dtype)
+    generator = mg.Generator(1)
+    numbers = list(generate(predict, [0], 100, temperature=temperature, generator=generator))
+    assert_frequencies(numbers, np.array([0, 0.5, 0, 0.5]))
+
+
+def test_differences_of_large_scores_do_not_overflow():
+    predict = fixed([3e38, -3e38, -3e38])
+    numbers = list(generate(predict, [0], 400, temperature=6e38, generator=mg.Generator(1)))
+    odds = np.exp([0, -1, -1])
+    assert_frequencies(numbers, np.append(odds / odds.sum(), 0))
+
+
+@pytest.mark.parametrize("top_k", [None, 2])
+def test_a_score_of_minus_infinity_forbids_a_number(top_k):
+    predict = fixed([0.0, -np.inf, -np.inf, 0.0])
+    for temperature in (1e-46, 1.0, 1e300):
+        options = {"temperature": temperature, "top_k": top_k, "generator": mg.Generator(1)}
+        assert_frequencies(list(generate(predict, [0], 200, **options)), np.array([0.5, 0, 0, 0.5]))
+
+
+@pytest.mark.parametrize("top_k", [None, 1, 2])
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize(
+    ("scores", "found"),
+    [
+        ([0.0, np.nan, 1.0], "nan"),
+        ([np.nan] * 3, "nan"),
+        ([0.0, np.inf, 1.0], "inf"),
+        ([-np.inf] * 3, "all -inf, which forbids every number"),
+    ],
+)
+def test_scores_of_a_diverged_model_are_refused(scores, found, dtype, top_k):
+    numbers = generate(fixed(scores, dtype), [0], 1, top_k=top_k)
+    with pytest.raises(ArgumentError, match=f"returned are {found}; a model that has diverged"):
+        next(numbers)
+
+
 def test_top_k_leaves_only_the_likeliest():
     assert_frequencies(drawn(top_k=2), np.array([0, 0.3, 0.6, 0]) / 0.9)
     assert_frequencies(drawn(top_k=3), PROBABILITIES)

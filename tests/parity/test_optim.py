@@ -451,7 +451,10 @@ PLATEAU = options(
 @pytest.mark.parametrize("case", PLATEAU, ids=str)
 def test_plateau(case):
     rng = np.random.default_rng(0)
-    scores = np.concatenate([np.linspace(2, -1, 40), rng.normal(size=60), [math.nan] * 9])
+    below_zero = case["threshold_mode"] == "abs" or case["threshold"] == 0
+    lowest = -1 if below_zero else 1  # its relative margin points upwards for scores below 0
+    noise = rng.normal(size=60) if below_zero else np.exp(rng.normal(size=60))
+    scores = np.concatenate([np.linspace(2, lowest, 40), noise, [math.nan] * 9])
     runs = []
     for library in (nn.optim, torch.optim):
         optimizer = two_groups(library)

@@ -26,7 +26,8 @@ class ReduceLROnPlateau(LRScheduler):
     threshold : float
         By how much a score must be better to count as better.
     threshold_mode : {"rel", "abs"}
-        Whether ``threshold`` is a part of the best score or a difference.
+        Whether ``threshold`` is a part of the best score's size, ``threshold * |best|``, or a
+        difference. For scores below 0, PyTorch's "rel" also takes worse scores for better ones.
     cooldown : int
         How many scores are not judged after the learning rate was lowered.
     min_lr : float or list of float
@@ -107,7 +108,8 @@ class ReduceLROnPlateau(LRScheduler):
         return lowered if rate - lowered > self.eps else rate
 
     def _is_better(self, score: float) -> bool:
-        sign = 1 if self.mode == "min" else -1
-        if self.threshold_mode == "rel":
-            return sign * score < sign * self.best * (1 - sign * self.threshold)
-        return sign * score < sign * self.best - self.threshold
+        sign, best = (1.0 if self.mode == "min" else -1.0), self.best
+        if self.threshold_mode == "rel" and math.isfinite(best):
+            # best - threshold * |best|, rounded as PyTorch rounds it for a positive best
+            return sign * score < abs(best) * (math.copysign(1.0, sign * best) - self.threshold)
+        return sign * score < sign * best - self.threshold
