@@ -13,6 +13,7 @@ import minigrad as mg
 from minigrad import __main__, errors, nn, threads
 from minigrad.commands import info, openblas, products
 from minigrad.commands.products import Rates
+from minigrad.kernels.switch import Switch
 
 
 def run(*arguments):
@@ -88,6 +89,7 @@ def test_info(capsys, cache, monkeypatch):
     )
     assert told["threads"] == f"{mg.get_num_threads()}, from the cores that this process may use"
     assert told["cache"] == f"{cache}, 1.2 MB, can be written"
+    assert told["compiler"] == "on"
     assert re.fullmatch(
         r"\d+ threads?: NumPy \d+, minigrad \d+ GFLOP/s \(float32, 512 x 512 x 512\)",
         told["products"],
@@ -104,6 +106,25 @@ def test_info_tells_where_the_number_of_threads_comes_from(capsys, monkeypatch):
     told = capsys.readouterr().err
     assert told.startswith("python -m minigrad info: get_num_threads: the environment variable")
     assert told.count("\n") == 1
+
+
+def test_info_tells_whether_loops_are_compiled(capsys, monkeypatch):
+    for variable in ("MINIGRAD_COMPILE", "NUMBA_DISABLE_JIT"):
+        with monkeypatch.context() as patched:
+            patched.setattr("minigrad.kernels.switch.switch", Switch())
+            patched.setenv(variable, "false" if variable == "MINIGRAD_COMPILE" else "1")
+            if variable == "NUMBA_DISABLE_JIT":
+                patched.setattr("numba.config.DISABLE_JIT", 1)
+                with pytest.warns(UserWarning, match="NUMBA_DISABLE_JIT"):
+                    told = told_by_info(capsys)
+            else:
+                told = told_by_info(capsys)
+            assert told["compiler"].startswith(f"off, from {variable}")
+            assert "products" not in told
+    monkeypatch.setattr("minigrad.kernels.switch.switch", Switch())
+    monkeypatch.setenv("MINIGRAD_COMPILE", "perhaps")
+    assert __main__.main(["info"]) == 1
+    assert "MINIGRAD_COMPILE must be one of" in capsys.readouterr().err
 
 
 def test_info_tells_of_a_cache_that_cannot_be_written(tmp_path, monkeypatch):

@@ -20,14 +20,15 @@ _INSTRUCTIONS = {64: "AVX-512", 32: "AVX2"}
 
 
 def info() -> Iterator[str]:
-    """Yield lines that tell versions, backends, processor, threads, cache and the speed of products.
+    """Yield lines that tell versions, backends, processor, threads, cache, compiler and products.
 
     Raises
     ------
     ArgumentError
-        If ``MINIGRAD_NUM_THREADS`` is no number of threads.
+        If ``MINIGRAD_NUM_THREADS`` is no number of threads, or ``MINIGRAD_COMPILE`` not on or off.
     """
     from minigrad.kernels.cpu.instruction_set import vector_bytes
+    from minigrad.kernels.switch import switch
 
     yield from _versions()
     yield _line("backend numpy", "cpu")
@@ -37,6 +38,10 @@ def info() -> Iterator[str]:
     source = "MINIGRAD_NUM_THREADS" if chosen else "the cores that this process may use"
     yield _line("threads", f"{get_num_threads()}, from {source}")
     yield _line("cache", _cache())
+    if switch.is_off:
+        yield _line("compiler", f"off, from {switch.reason}")
+        return
+    yield _line("compiler", "on")
     library = openblas()
     rates = measure(library)
     for rate in rates:

@@ -11,11 +11,12 @@ import pytest
 
 import minigrad as mg
 from minigrad import nn
-from minigrad.errors import KernelError
+from minigrad.errors import ArgumentError, KernelError
 from minigrad.kernels import compile as compile_module
 from minigrad.kernels import scan
 from minigrad.kernels.cpu import workspaces
 from minigrad.kernels.cpu.instruction_set import vector_bytes
+from minigrad.kernels.switch import Switch, switch
 from minigrad.kernels.targets import runs
 from minigrad.op import Domain, Op
 
@@ -399,22 +400,74 @@ def test_another_number_of_rows_or_an_equal_step_compiles_nothing_new(monkeypatc
     assert len(made) == 1
 
 
-def test_the_environment_turns_the_compiler_off_for_a_process():
-    program = """
-import sys
+LAYER = """
+import sys, warnings
 import minigrad as mg
 from minigrad import nn
-layer = nn.LSTM(3, 4)
-for _ in range(3):
-    layer(mg.randn(5, 2, 3))[0].sum().backward()
-print("numba" in sys.modules)
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    layer = nn.LSTM(3, 4)
+    for _ in range(3):
+        layer(mg.randn(5, 2, 3))[0].sum().backward()
+with mg.no_grad():
+    layer.step(mg.randn(2, 3))
+print("numba" in sys.modules, *(warning.message for warning in caught))
 """
-    for value, loaded in (("0", "False"), ("1", "True")):
-        told = subprocess.run(
-            [sys.executable, "-c", program],
-            env={**os.environ, "MINIGRAD_COMPILE": value},
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        assert told.stdout.strip() == loaded
+
+
+NUMBA_IS_OFF = (
+    "Numba's compiler is turned off (NUMBA_DISABLE_JIT): every loop is interpreted, as with "
+    "MINIGRAD_COMPILE=0"
+)
+
+
+@pytest.mark.parametrize(
+    ("environment", "told"),
+    [
+        ({"MINIGRAD_COMPILE": "0"}, "False"),
+        ({"MINIGRAD_COMPILE": "1"}, "True"),
+        ({"NUMBA_DISABLE_JIT": "0"}, "True"),
+        ({"NUMBA_DISABLE_JIT": "1"}, f"False {NUMBA_IS_OFF}"),
+        ({"NUMBA_DISABLE_JIT": "1", "MINIGRAD_COMPILE": "off"}, "False"),
+    ],
+)
+def test_the_environment_turns_the_compiler_off_for_a_process(environment, told):
+    done = subprocess.run(
+        [sys.executable, "-c", LAYER],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == told
+
+
+@pytest.mark.parametrize(
+    ("value", "is_off"),
+    [
+        *[(value, True) for value in ("0", "off", "false", "no", "OFF", " No ")],
+        *[(value, False) for value in ("1", "on", "true", "yes", "True", "")],
+    ],
+)
+def test_words_turn_the_compiler_on_and_off(value, is_off, monkeypatch):
+    monkeypatch.setenv("MINIGRAD_COMPILE", value)
+    assert Switch().is_off == is_off
+
+
+@pytest.mark.parametrize("value", ["never", "2", "-1", "of"])
+def test_other_words_are_refused_at_the_first_loop(value, monkeypatch):
+    monkeypatch.setenv("MINIGRAD_COMPILE", value)
+    monkeypatch.setattr(switch, "__dict__", {})
+    refused = f"MINIGRAD_COMPILE must be one of 1, on, true, yes .*, not '{value}'; correct it"
+    for _ in range(2):
+        with pytest.raises(ArgumentError, match=refused):
+            nn.GRU(2, 3)(mg.ones((2, 2, 2)))
+
+
+def test_numba_may_be_told_while_it_runs(monkeypatch):
+    monkeypatch.delenv("MINIGRAD_COMPILE", raising=False)
+    monkeypatch.setattr("numba.config.DISABLE_JIT", 1)
+    switched = Switch()
+    with pytest.warns(UserWarning, match="NUMBA_DISABLE_JIT"):
+        assert switched.is_off
+    assert switched.is_off  # and says it once
