@@ -11,6 +11,7 @@ import numpy
 from minigrad.backends.base import by_type
 from minigrad.backpropagation import backpropagate, node_key, seed
 from minigrad.errors import GradientError
+from minigrad.lock import lock
 from minigrad.ops.elementwise import zeros_like
 from minigrad.reuse import is_alone
 from minigrad.tape import enable_grad, no_grad
@@ -82,6 +83,8 @@ def backward(
 ) -> None:
     """Add the gradients of ``outputs`` with respect to every leaf to the leaf's ``grad``.
 
+    Threads may add to one leaf at the same time.
+
     Parameters
     ----------
     outputs : Tensor or sequence of Tensor
@@ -105,14 +108,14 @@ def backward(
         retain_graph=create_graph if retain_graph is None else retain_graph,
         create_graph=create_graph,
     )
-    with enable_grad() if create_graph else no_grad():
+    with lock, enable_grad() if create_graph else no_grad():
         sums = {
-            leaf: _owned(g, create_graph) if leaf.grad is None else leaf.grad + g
+            leaf: _owned(g, create_graph) if leaf._grad is None else leaf._grad + g
             for leaf, g in found.items()
             if leaf.requires_grad  # it may have been frozen since
         }
-    for leaf, total in sums.items():
-        leaf.grad = total
+        for leaf, total in sums.items():
+            leaf._grad = total
 
 
 def grad(

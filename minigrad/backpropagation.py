@@ -17,11 +17,11 @@ from minigrad import dispatch, memory
 from minigrad.adjoint import fitted, without_dropped
 from minigrad.backends.base import by_type
 from minigrad.dispatch import interpreting
-from minigrad.errors import AnomalyError, BackendError, DtypeError, GradientError
+from minigrad.errors import AnomalyError, GradientError
 from minigrad.failures import describe
 from minigrad.graph import ops
 from minigrad.tape import Output, Record, eager, is_finite
-from minigrad.tensor import Tensor, make, tensor
+from minigrad.tensor import Tensor, check_gradient, make, tensor
 
 
 class Cotangents:
@@ -185,17 +185,13 @@ def _wrapped(g: Any) -> Tensor:
 
 def _hooked(hooks: Any, g: Any) -> Any:
     if hooks:
-        for hook in tuple(hooks.values()):
+        for _, hook in sorted(hooks.items()):
             given = g if isinstance(g, Tensor) else _wrapped(g)
             if given._node is None:
                 given = given.clone()  # other branches use the same array, and a hook may write
             changed = hook(given)
             if changed is not None:
-                if not isinstance(changed, Tensor) or changed.shape != given.shape:
-                    raise GradientError(
-                        f"a gradient hook must return None or a tensor of shape {given.shape}, "
-                        f"but returned {changed!r}"
-                    )
+                check_gradient("the result of a gradient hook", changed, "the gradient", given)
                 g = changed if isinstance(g, Tensor) else changed._array
     return g
 
@@ -392,19 +388,5 @@ def seed(output: Tensor, gradient: Any) -> Any:
             return make(backend.namespace.ones_like(output._array), None)
     if not isinstance(gradient, Tensor):
         gradient = tensor(gradient, dtype=output.dtype, device=output.device)
-    if gradient.shape != output.shape:
-        raise GradientError(
-            f"the cotangent has shape {gradient.shape}, but the output has shape {output.shape}; "
-            "they must be equal"
-        )
-    if gradient.dtype != output.dtype:
-        raise DtypeError(
-            f"the cotangent has dtype {gradient.dtype}, but the output has dtype {output.dtype}; "
-            f'convert it with .astype("{output.dtype}")'
-        )
-    if gradient.device != output.device:
-        raise BackendError(
-            f"the cotangent is on {gradient.device}, but the output is on {output.device}; "
-            f'move it with .to("{output.device}")'
-        )
+    check_gradient("the cotangent", gradient, "the output", output)
     return gradient

@@ -12,6 +12,7 @@ from itertools import count
 from typing import Any
 
 from minigrad.errors import GradientError
+from minigrad.lock import lock
 
 tick = count(1).__next__
 
@@ -71,8 +72,9 @@ class writing:
             if known is not None and known[0]() is holder
             else weakref.ref(holder, lambda _: _writes.pop(key, None))
         )
-        latest_write = tick()
-        _writes[key] = (reference, latest_write)
+        with lock:  # another thread's later time must stay
+            latest_write = tick()
+            _writes[key] = (reference, latest_write)
         return self._array
 
     def __exit__(self, *_: object) -> None:

@@ -16,6 +16,7 @@ import numpy
 
 from minigrad import dtypes
 from minigrad.errors import ArgumentError, DtypeError, ShapeError
+from minigrad.lock import lock
 from minigrad.tensor import Tensor, tensor
 
 Shape = int | Sequence[int]
@@ -81,11 +82,13 @@ class Generator:
         """Return ``count`` generators whose numbers are independent of this one's and each other's."""
         (count,) = sizes_of(count)
         self._drawn()
+        with lock:  # no two threads get one child
+            first = self._children
+            self._children += count
         made = []
-        for _ in range(count):
+        for number in range(first, first + count):
             child = Generator.__new__(Generator)
-            child._start(self._seed, (*self._path, self._children), 0)
-            self._children += 1
+            child._start(self._seed, (*self._path, number), 0)
             made.append(child)
         return tuple(made)
 

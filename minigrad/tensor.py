@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 import weakref
 from collections.abc import Callable, Iterator
@@ -24,10 +25,12 @@ from minigrad.errors import (
     TraceError,
     user_line,
 )
+from minigrad.lock import lock
 from minigrad.operators import Operators
 from minigrad.ops import elementwise, index, shape
 
 _hook_numbers = count().__next__
+_LAST = math.inf  # the number of the hook of retain_grad: hooks run in the order of their numbers
 _NEVER_SHARED = (
     "a tensor's memory is never shared, so that nothing can change it unseen; leave out copy=False"
 )
@@ -44,15 +47,15 @@ class Tensor(Operators):
     requires_grad : bool
         Whether gradients flow through this tensor.
     grad : Tensor or None
-        What ``backward`` added up here; only for leaves.
+        What ``backward`` added up here; for leaves, and after ``retain_grad``.
     """
 
-    __slots__ = ("__weakref__", "_array", "_hooks", "_node", "_tracked", "grad")
+    __slots__ = ("__weakref__", "_array", "_grad", "_hooks", "_node", "_tracked")
 
     _array: Any
     _node: Any
-    _hooks: dict[int, Callable[..., Any]] | None
-    grad: Tensor | None
+    _grad: Tensor | None
+    _hooks: dict[float, Callable[..., Any]] | None
     _tracked: bool
 
     def __init__(self, *_: Any, **__: Any) -> None:
@@ -272,7 +275,7 @@ class Tensor(Operators):
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
         copied = self._duplicate(_copied(self._array))
         if self.grad is not None:
-            copied.grad = make(_copied(self.grad._array), None)
+            copied._grad = make(_copied(self.grad._array), None)
         memo[id(self)] = copied
         return copied
 
@@ -360,6 +363,19 @@ class Tensor(Operators):
     # gradients
 
     @property
+    def grad(self) -> Tensor | None:
+        """What ``backward`` added up here, or None; may be set to a tensor like this one."""
+        return self._grad
+
+    @grad.setter
+    def grad(self, grad: Tensor | None) -> None:
+        if grad is self:
+            raise GradientError("a tensor cannot be its own gradient; assign a clone() of it")
+        if grad is not None:
+            check_gradient("the value assigned to .grad", grad, "the tensor", self)
+        self._grad = grad
+
+    @property
     def requires_grad(self) -> bool:
         """Whether gradients flow through this tensor; may be set on leaves."""
         return self._tracked
@@ -415,17 +431,46 @@ class Tensor(Operators):
         backward((self,), (gradient,), retain_graph=retain_graph, create_graph=create_graph)
 
     def retain_grad(self) -> Tensor:
-        """Let ``backward`` store the gradient of this tensor although it is not a leaf."""
+        """Let ``backward`` store the gradient of this tensor although it is not a leaf; return it.
+
+        It is the gradient after all hooks, whenever they were registered. A leaf stores it anyhow.
+
+        Raises
+        ------
+        GradientError
+            If no gradient flows through this tensor.
+        """
+        if not self.requires_grad:
+            raise GradientError(
+                "retain_grad() needs a tensor that requires a gradient; create what it is computed "
+                "from with requires_grad=True, and do not work under no_grad() or detach()"
+            )
         if self._node is not None:
             me = weakref.ref(self)
 
             def store(g: Tensor) -> None:
                 tensor = me()
                 if tensor is not None:
-                    tensor.grad = g if tensor.grad is None else tensor.grad + g
+                    with lock:
+                        tensor._grad = g if tensor._grad is None else tensor._grad + g
 
-            self.register_hook(store)
+            with lock:
+                self._own_hooks()[_LAST] = store
         return self
+
+    def _own_hooks(self) -> dict[float, Callable[..., Any]]:
+        """Return the hooks of this tensor, by number."""
+        if self._node is None:
+            if self._hooks is None:
+                self._hooks = {}
+            return self._hooks
+        record = getattr(self._node, "record", self._node)
+        if record.hooks is None:
+            record.hooks = {}
+        hooks: dict[float, Callable[..., Any]] = record.hooks.setdefault(
+            getattr(self._node, "position", 0), {}
+        )
+        return hooks
 
     def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> HookHandle:
         """Call ``hook(gradient)`` when this tensor's gradient is known.
@@ -435,27 +480,24 @@ class Tensor(Operators):
         Raises
         ------
         GradientError
-            If no gradient flows through this tensor; in the backward pass, if the hook returns
-            something other than None or a tensor of the gradient's shape.
+            If no gradient flows through this tensor.
+        ArgumentError
+            If ``hook`` cannot be called.
+        TypeError, GradientError, DtypeError, BackendError
+            In the backward pass, if the hook returns something other than None or a tensor of the
+            gradient's shape, dtype and device.
         """
         if not self.requires_grad:
             raise GradientError("a hook needs a tensor that requires a gradient")
-        if self._node is None:
-            if self._hooks is None:
-                self._hooks = {}
-            hooks = self._hooks
-        else:
-            record = getattr(self._node, "record", self._node)
-            if record.hooks is None:
-                record.hooks = {}
-            hooks = record.hooks.setdefault(getattr(self._node, "position", 0), {})
-        return HookHandle(hooks, hook)
+        check_hook(hook)
+        with lock:
+            return HookHandle(self._own_hooks(), hook)
 
 
 class HookHandle:
     """A hook in place, until ``remove`` is called."""
 
-    def __init__(self, hooks: dict[int, Callable[..., Any]], hook: Callable[..., Any]) -> None:
+    def __init__(self, hooks: dict[Any, Callable[..., Any]], hook: Callable[..., Any]) -> None:
         self._hooks = hooks
         self._number = _hook_numbers()
         hooks[self._number] = hook
@@ -487,6 +529,54 @@ def destination(target: Any) -> tuple[str | None, np.dtype[Any] | None]:
         ) from None
 
 
+def check_hook(hook: Any) -> None:
+    """Refuse a hook that cannot be called: it may have been called already.
+
+    Raises
+    ------
+    ArgumentError
+    """
+    if not callable(hook):
+        raise ArgumentError(f"a hook must be a function, not {hook!r}; pass it without calling it")
+
+
+def check_gradient(what: str, g: Any, of: str, like: Tensor) -> None:
+    """Refuse a gradient that does not have the form of what it is a gradient of.
+
+    Parameters
+    ----------
+    what, of : str
+        What the message calls ``g`` and ``like``.
+    g : Any
+        Must be a tensor of the shape, dtype and device of ``like``.
+    like : Tensor
+
+    Raises
+    ------
+    TypeError, GradientError, DtypeError, BackendError
+        By what differs first: the type, the shape, the dtype or the device.
+    """
+    if not isinstance(g, Tensor):
+        raise TypeError(
+            f"{what} must be None or a tensor, but is a {type(g).__name__}; "
+            "convert it with minigrad.tensor(...)"
+        )
+    if g.shape != like.shape:
+        raise GradientError(
+            f"{what} has shape {g.shape}, but {of} has shape {like.shape}; they must be equal"
+        )
+    if g.dtype != like.dtype:
+        raise DtypeError(
+            f"{what} has dtype {g.dtype}, but {of} has dtype {like.dtype}; "
+            f'convert it with .astype("{like.dtype}")'
+        )
+    if g.device != like.device:
+        raise BackendError(
+            f"{what} is on {g.device}, but {of} is on {like.device}; "
+            f'move it with .to("{like.device}")'
+        )
+
+
 def _copied(array: Any) -> Any:
     return by_type[type(array)].copy(array)
 
@@ -500,7 +590,7 @@ def make(array: Any, node: Any) -> Tensor:
     t._array = array
     t._node = node
     t._hooks = None
-    t.grad = None
+    t._grad = None
     t._tracked = node is not None
     return t
 
@@ -509,7 +599,7 @@ def leaf(array: Any, requires_grad: bool, kind: type[Tensor] = Tensor) -> Tensor
     """Return a tensor around ``array`` that no op made."""
     t = _new(kind)
     t._array = array
-    t._node = t._hooks = t.grad = None
+    t._node = t._hooks = t._grad = None
     t._tracked = requires_grad
     return t
 

@@ -8,7 +8,7 @@ from typing import Any
 from minigrad import dispatch
 from minigrad.errors import ArgumentError
 from minigrad.op import Domain, Op
-from minigrad.tensor import Tensor, make
+from minigrad.tensor import Tensor, check_gradient, make
 
 Hook = Callable[..., Any]
 
@@ -68,17 +68,22 @@ class Crossing:
 
     def _checked(self, changed: Any, given: tuple[Any, ...]) -> tuple[Any, ...]:
         gradients: tuple[Any, ...] = changed if isinstance(changed, tuple) else (changed,)
-        if [_form(t) for t in gradients] != [_form(t) for t in given]:
+        of = f"a backward hook of {type(self._module).__name__}"
+        if len(gradients) != len(given):
             raise ArgumentError(
-                f"a backward hook of {type(self._module).__name__} must return None or gradients "
-                f"like those that it was given, {[_form(t) for t in given]}, but returned "
-                f"{[_form(t) for t in gradients]} (shape and dtype of each argument)"
+                f"{of} must return None or a gradient for each of {len(given)} arguments, "
+                f"but returned {len(gradients)}"
             )
+        for position, (g, like) in enumerate(zip(gradients, given, strict=True)):
+            if like is not None:
+                what = f"what {of} returned for argument {position + 1}"
+                check_gradient(what, g, "the gradient", like)
+            elif g is not None:
+                raise ArgumentError(
+                    f"{of} returned a gradient for argument {position + 1}, which has none; "
+                    "return None there"
+                )
         return gradients
-
-
-def _form(t: Any) -> Any:
-    return (t.shape, str(t.dtype)) if isinstance(t, Tensor) else t
 
 
 def _among(g: tuple[Any, ...], tracked: list[int], count: int) -> tuple[Tensor | None, ...]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from minigrad.errors import ArgumentError
 from minigrad.nn.backward_hooks import Crossing, Hook
-from minigrad.tensor import HookHandle
+from minigrad.tensor import HookHandle, check_hook
 
 
 class ModuleHooks:
@@ -48,8 +48,7 @@ def add_hook(hooks: dict[int, Hook], hook: Hook, with_kwargs: bool = True) -> Ho
     ArgumentError
         If ``hook`` cannot be called.
     """
-    if not callable(hook):
-        raise ArgumentError(f"a hook must be a function, not {hook!r}; pass it without calling it")
+    check_hook(hook)
     return HookHandle(hooks, hook if with_kwargs else partial(_without_kwargs, hook))
 
 

@@ -12,6 +12,7 @@ from minigrad.backends import parse_device
 from minigrad.creation import zeros_like
 from minigrad.dtypes import as_dtype, is_floating
 from minigrad.errors import ArgumentError, DtypeError, GradientError, suggestion
+from minigrad.lock import lock
 from minigrad.nn.backward_hooks import Hook
 from minigrad.nn.hooks import ModuleHooks, add_hook
 from minigrad.nn.parameter import Buffer, Parameter
@@ -487,14 +488,18 @@ class Module:
         Raises
         ------
         ArgumentError
-            If ``hook`` cannot be called; in the backward pass, if it returns something else.
+            If ``hook`` cannot be called.
+        ArgumentError, TypeError, GradientError, DtypeError, BackendError
+            In the backward pass, if it returns anything but a gradient of the same shape, dtype and
+            device for each argument that has one.
         """
         return add_hook(self._own_hooks().backward, hook)
 
     def _own_hooks(self) -> ModuleHooks:
-        if self._hooks is None:
-            self._hooks = ModuleHooks()
-        return self._hooks
+        with lock:
+            if self._hooks is None:
+                self._hooks = ModuleHooks()
+            return self._hooks
 
     # for people
 

@@ -541,8 +541,8 @@ CASES = {
         ),
         (
             "hook_returns_a_number",
-            "GradientError",
-            "a gradient hook must return None or a tensor of shape (3,), but returned 3.0",
+            "TypeError",
+            "the result of a gradient hook must be None or a tensor, but is a float; convert it with minigrad.tensor(...)",
         ),
         (
             "integer_forced_to_require_a_gradient",
@@ -613,6 +613,51 @@ CASES = {
             "copy.copy(y)",
             "GradientError",
             "a tensor computed from others cannot be copied with its history; copy detach() of it",
+        ),
+        (
+            "hook_returns_another_dtype",
+            "DtypeError",
+            'the result of a gradient hook has dtype float64, but the gradient has dtype float32; convert it with .astype("float32")',
+        ),
+        (
+            "hook_returns_another_shape",
+            "GradientError",
+            "the result of a gradient hook has shape (), but the gradient has shape (3,); they must be equal",
+        ),
+        (
+            "x.grad = x",
+            "GradientError",
+            "a tensor cannot be its own gradient; assign a clone() of it",
+        ),
+        (
+            "x.grad = mg.ones(3, dtype='float64')",
+            "DtypeError",
+            'the value assigned to .grad has dtype float64, but the tensor has dtype float32; convert it with .astype("float32")',
+        ),
+        (
+            "x.grad = mg.ones((1, 3))",
+            "GradientError",
+            "the value assigned to .grad has shape (1, 3), but the tensor has shape (3,); they must be equal",
+        ),
+        (
+            "x.grad = np.ones(3)",
+            "TypeError",
+            "the value assigned to .grad must be None or a tensor, but is a ndarray; convert it with minigrad.tensor(...)",
+        ),
+        (
+            "x.grad = 3.0",
+            "TypeError",
+            "the value assigned to .grad must be None or a tensor, but is a float; convert it with minigrad.tensor(...)",
+        ),
+        (
+            "x.register_hook(print(end=''))",
+            "ArgumentError",
+            "a hook must be a function, not None; pass it without calling it",
+        ),
+        (
+            "mg.ones(1).retain_grad()",
+            "GradientError",
+            "retain_grad() needs a tensor that requires a gradient; create what it is computed from with requires_grad=True, and do not work under no_grad() or detach()",
         ),
     ],
     "NumPy and others": [
@@ -865,6 +910,16 @@ class Situations:
     @staticmethod
     def hook_returns_a_number(x, y):
         x.register_hook(lambda g: 3.0)
+        y.sum().backward()
+
+    @staticmethod
+    def hook_returns_another_shape(x, y):
+        x.register_hook(lambda g: g.sum())
+        y.sum().backward()
+
+    @staticmethod
+    def hook_returns_another_dtype(x, y):
+        x.register_hook(lambda g: g.astype("float64"))
         y.sum().backward()
 
     @staticmethod

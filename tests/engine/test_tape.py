@@ -1,6 +1,7 @@
 """The tape: order, sharing, release, failure, threads, modes, hooks, anomaly, recomputation."""
 
 import gc
+import sys
 import threading
 import time
 import weakref
@@ -247,6 +248,52 @@ def in_threads(*functions):
     if errors:
         raise errors[0]
     return results
+
+
+@pytest.mark.parametrize("hooked", [False, True])
+def test_threads_lose_no_gradients(hooked):
+    x, w = leaf(1.0), leaf(1.0)
+    y = (w * 1).retain_grad()
+    if hooked:
+        x.register_hook(lambda g: g * 1)
+    interval = sys.getswitchinterval()
+
+    def work(barrier):
+        barrier.wait()
+        for _ in range(500):
+            (x * 1).sum().backward()
+            y.sum().backward(retain_graph=True)
+
+    try:
+        sys.setswitchinterval(1e-6)
+        in_threads(*[work] * 4)
+    finally:
+        sys.setswitchinterval(interval)
+    assert x.grad.item() == y.grad.item() == w.grad.item() == 2000
+
+
+def test_threads_lose_no_hooks_and_share_no_generators():
+    interval = sys.getswitchinterval()
+    generator = mg.Generator(0)
+
+    def work(barrier):
+        children = []
+        for t in tensors:
+            barrier.wait()
+            t.register_hook(lambda g: g * 2)
+            children.append(generator.split(1)[0])
+        return [repr(child) for child in children]
+
+    x = leaf(1.0)
+    tensors = [x * 1 for _ in range(200)]
+    try:
+        sys.setswitchinterval(1e-6)
+        found = in_threads(*[work] * 4)
+    finally:
+        sys.setswitchinterval(interval)
+    assert len({name for names in found for name in names}) == 800
+    mg.stack(tensors).sum().backward()
+    assert x.grad.item() == 200 * 2**4
 
 
 def test_threads_have_their_own_grad_mode():
@@ -581,14 +628,39 @@ def test_a_hook_that_writes_its_gradient_changes_no_other():
     assert equal(w.grad, 1)
 
 
-@pytest.mark.parametrize("wrong", [mg.ones(2), 3.0])
-def test_a_hook_must_return_a_fitting_tensor(wrong):
+MISFITS = [
+    (lambda g: 3.0, TypeError, "must be None or a tensor, but is a float"),
+    (lambda g: g.numpy(), TypeError, "but is a ndarray"),
+    (lambda g: mg.ones(2), GradientError, r"has shape \(2,\), but the .* has shape \(1,\)"),
+    (lambda g: g[0], GradientError, r"has shape \(\), but the .* has shape \(1,\)"),
+    (lambda g: g.astype("float64"), DtypeError, "has dtype float64, but the .* float32"),
+    (lambda g: g.astype("float16"), DtypeError, r'convert it with .astype\("float32"\)'),
+    (lambda g: g.astype("int64"), DtypeError, "has dtype int64"),
+]
+
+
+@pytest.mark.parametrize(("wrong", "error", "words"), MISFITS)
+@pytest.mark.parametrize("place", ["leaf", "inner", "several"])
+def test_a_hook_must_return_a_fitting_tensor(wrong, error, words, place):
     x = leaf(1.0)
-    x.register_hook(lambda g: wrong)
-    with pytest.raises(
-        GradientError, match=r"must return None or a tensor of shape \(1,\), but returned"
-    ):
-        (x * 2).backward()
+    y = mg.split(x * 2, 1)[0] if place == "several" else x * 2
+    (x if place == "leaf" else y).register_hook(wrong)
+    with pytest.raises(error, match=words):
+        y.sum().backward()
+    assert x.grad is None
+
+
+@pytest.mark.parametrize(("wrong", "error", "words"), MISFITS)
+def test_what_is_assigned_to_grad_must_fit(wrong, error, words):
+    x = leaf(1.0)
+    x.grad = before = mg.ones(1)
+    with pytest.raises(error, match=words):
+        x.grad = wrong(before)
+    assert x.grad is before
+    x.grad = None
+    assert x.grad is None
+    with pytest.raises(GradientError, match="cannot be its own gradient"):
+        x.grad = x
 
 
 def test_a_hook_needs_a_gradient():
@@ -600,12 +672,36 @@ def test_retain_grad():
     x = leaf(3.0)
     y = x * 2
     y.retain_grad()
+    assert y.retain_grad() is y  # twice is once
     x.retain_grad()  # a leaf has its gradient anyhow
-    (y * y).sum().backward()
+    (y * y).sum().backward(retain_graph=True)
     assert equal(y.grad, 12)
     assert equal(x.grad, 24)
     y.grad[0] = 1.0
     assert equal(x.grad, 24)
+    (y * y).sum().backward()
+    assert equal(y.grad, 13)
+
+
+def test_retain_grad_keeps_what_the_hooks_have_left():
+    x = leaf(3.0)
+    y, z = mg.split(mg.concat([x * 2, x * 3]), 2)
+    for t in (y, z):
+        t.register_hook(lambda g: g + 1)
+        t.retain_grad()
+        t.register_hook(lambda g: g * 10)  # later, and seen all the same
+    (y + z).sum().backward()
+    assert equal(y.grad, 20)
+    assert equal(z.grad, 20)
+    assert equal(x.grad, 100)
+
+
+def test_retain_grad_of_a_constant_is_refused():
+    with mg.no_grad():
+        unrecorded = leaf(1.0) * 2
+    for constant in (mg.ones(1), unrecorded, leaf(1.0).detach()):
+        with pytest.raises(GradientError, match=r"retain_grad.* requires a gradient"):
+            constant.retain_grad()
 
 
 def test_retain_grad_makes_no_cycle():

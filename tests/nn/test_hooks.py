@@ -7,7 +7,7 @@ import pytest
 
 import minigrad as mg
 from minigrad import nn
-from minigrad.errors import ArgumentError
+from minigrad.errors import ArgumentError, DtypeError, GradientError
 
 
 class Add(nn.Module):
@@ -189,10 +189,24 @@ def test_a_backward_hook_must_return_gradients_like_those_it_was_given():
     layer = nn.Linear(2, 1)
     handle = layer.register_full_backward_hook(lambda module, inputs, outputs: outputs)
     x = mg.ones((3, 2), requires_grad=True)
-    with pytest.raises(
-        ArgumentError, match=r"Linear must return None or gradients like .*\(3, 2\)"
-    ):
+    with pytest.raises(GradientError, match=r"Linear returned .* \(3, 1\), .* \(3, 2\)"):
         layer(x).sum().backward()
     handle.remove()
+    for wrong, error, words in [
+        (
+            lambda g: g.astype("float64"),
+            DtypeError,
+            "has dtype float64, but the gradient .* float32",
+        ),
+        (lambda g: 3.0, TypeError, "argument 1 must be None or a tensor, but is a float"),
+        (lambda g: (g, g), ArgumentError, "a gradient for each of 1 arguments, but returned 2"),
+    ]:
+        handle = layer.register_full_backward_hook(lambda m, inputs, outputs, f=wrong: f(inputs[0]))
+        with pytest.raises(error, match=words):
+            layer(x).sum().backward()
+        handle.remove()
+    layer.register_full_backward_hook(lambda m, inputs, outputs: outputs)
+    with pytest.raises(ArgumentError, match="argument 1, which has none; return None there"):
+        layer(mg.ones((3, 2))).sum().backward()
     with pytest.raises(ArgumentError, match="a hook must be a function, not 3"):
         layer.register_full_backward_hook(3)
