@@ -1,6 +1,7 @@
 """minigrad: tensors, automatic differentiation, and recurrent networks.
 
-Array functions follow the array API standard; gradients follow PyTorch.
+Array functions follow the array API standard; gradients follow PyTorch. Examples in docstrings assume
+``import minigrad as mg`` and ``from minigrad import nn``.
 """
 
 from minigrad import autograd as autograd

@@ -88,6 +88,20 @@ class Domain:
     strict: str | None = None
 
 
+class _Docstring:
+    """The ``__doc__`` of a class whose instances have one of their own, written when it is read."""
+
+    def __init__(self, of_the_class: str | None) -> None:
+        self._of_the_class = of_the_class
+
+    def __get__(self, op: Op | None, owner: type[Op]) -> str | None:
+        if op is None:
+            return self._of_the_class
+        from minigrad.docstring import docstring
+
+        return docstring(op)
+
+
 class Op:
     """One row of the op table; calling it is calling the public function.
 
@@ -112,7 +126,11 @@ class Op:
     saves : {"touched", "inputs", "all"}
         What to keep for the backward pass: what the rules touch (found by running them), all
         arguments, or all arguments and outputs.
+    doc : str
+        One sentence, and what else a user must know. The docstring has more: see `minigrad.docstring`.
     """
+
+    __doc__ = _Docstring(__doc__)
 
     def __init__(
         self,
@@ -139,7 +157,7 @@ class Op:
         self.saves: Saves = saves
         self.saving: dict[Any, tuple[tuple[int, ...], bool]] = {}
         self._read_signature()
-        self.__doc__ = self._documentation(doc)
+        self.doc = doc
 
     def _read_signature(self) -> None:
         parameters = list(inspect.signature(self.fn).parameters.values())[1:]
@@ -174,27 +192,6 @@ class Op:
                 for p in public
             ]
         self.__signature__ = inspect.Signature(public)
-
-    def _documentation(self, doc: str) -> str:
-        """Return the docstring: ``doc``, and what the record itself says."""
-        names = "arrays" if self.variadic else ", ".join(self.arrays)
-        kind = "sequence of Tensor" if self.variadic else "Tensor"
-        lines = [doc, "", "Parameters", "----------"]
-        lines.append(f"{names} : {kind}" + (" or number" if self.elementwise else ""))
-        if self.elementwise:
-            lines.append(
-                "    Works element by element; shapes broadcast, dtypes promote as in NumPy 2."
-            )
-        for name in self.attributes:
-            default = f", default {self.defaults[name]!r}" if name in self.defaults else ""
-            lines.append(f"{name} : option{default}")
-        lines += ["", "Raises", "------", "ShapeError"]
-        lines.append("    If the shapes do not fit together, or an axis does not exist.")
-        lines += ["DtypeError", "    If the function is not defined for the dtype."]
-        lines += ["BackendError", "    If the tensors are on different devices."]
-        if self.rules is None:
-            lines += ["", "Notes", "-----", "Has no derivative: the result requires no gradient."]
-        return "\n".join(lines)
 
     def __repr__(self) -> str:
         return f"<op {self.name}{self.__signature__}>"

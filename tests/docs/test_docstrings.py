@@ -1,0 +1,193 @@
+"""Every public name says what it takes, returns and raises, and shows it by an example that runs.
+
+Public is what the packages of `PACKAGES` hold under a name without an underscore, and the methods of
+public classes, likewise. Three rules exempt a name from sections, and no list of names does:
+
+- An error, a property, and a class of constants needs a sentence only.
+- A method whose text begins "See `minigrad.sum`." forwards to that function, which tells the rest.
+- A method needs no example of its own: that of its class, or of the function, may show it.
+"""
+
+import builtins
+import doctest
+import importlib
+import inspect
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import minigrad
+from minigrad import errors, nn, testing
+from minigrad.kernels import Cell
+from minigrad.op import Op
+
+PACKAGES = (
+    "minigrad",
+    "minigrad.random",
+    "minigrad.errors",
+    "minigrad.nn",
+    "minigrad.nn.cells",
+    "minigrad.nn.init",
+    "minigrad.nn.optim",
+    "minigrad.nn.optim.lr_scheduler",
+    "minigrad.nn.text",
+    "minigrad.nn.training",
+    "minigrad.kernels",
+    "minigrad.kernels.certificate",
+    "minigrad.testing",
+)
+UNFINISHED = frozenset(
+    (Path(__file__).parent / "unfinished_docstrings.txt").read_text(encoding="utf-8").split()
+)
+UNDERLINE = re.compile(r"^([A-Z]\w+)\n-+$", re.MULTILINE)
+SHAPE = re.compile(r"\bshapes?\b|\bscalar\b|\b[Oo]ne element\b|\([^)]*[,*]", re.IGNORECASE)
+
+
+def names_of(package: Any) -> list[str]:
+    return [n for n in getattr(package, "__all__", dir(package)) if n[0] != "_"]
+
+
+def is_ours(value: Any, package: Any) -> bool:
+    """Say whether a package shows ``value`` to its users; a single module shows only its own."""
+    if not (inspect.isfunction(value) or inspect.isclass(value) or isinstance(value, (Op, Cell))):
+        return False
+    home = "minigrad" if hasattr(package, "__path__") else package.__name__
+    return isinstance(value, (Op, Cell)) or value.__module__.startswith(home)
+
+
+def public() -> Iterator[tuple[str, Any]]:
+    """Yield (name, function or class) of what is public, each thing once."""
+    seen = set()
+    for path in PACKAGES:
+        package = importlib.import_module(path)
+        for name in names_of(package):
+            value = getattr(package, name)
+            if is_ours(value, package) and id(value) not in seen:
+                seen.add(id(value))
+                yield f"{path}.{name}".removeprefix("minigrad."), value
+
+
+def members(cls: type) -> Iterator[tuple[str, Any]]:
+    """Yield (name, method or property) of what a class, or a base that is not public, defines."""
+    for base in cls.__mro__:
+        if base.__module__.startswith("minigrad") and (base is cls or base.__name__[0] == "_"):
+            for name, value in vars(base).items():
+                known = isinstance(value, (property, classmethod, staticmethod))
+                if name[0] != "_" and (known or inspect.isfunction(value)):
+                    yield name, getattr(cls, name) if isinstance(value, classmethod) else value
+
+
+THINGS = dict(public())
+MEMBERS = {
+    f"{owner}.{name}": value
+    for owner, cls in THINGS.items()
+    if inspect.isclass(cls)
+    for name, value in members(cls)
+}
+
+
+def sections(doc: str) -> dict[str, str]:
+    """Split a NumPy-style docstring at its underlined titles; "" is the text before them."""
+    parts = UNDERLINE.split(inspect.cleandoc(doc))
+    return {"": parts[0].strip()} | dict(zip(parts[1::2], parts[2::2], strict=True))
+
+
+def entries(section: str) -> Iterator[tuple[str, str, str]]:
+    """Yield (names, type, text) of each entry of a section."""
+    for block in re.split(r"\n(?=\S)", section.strip("\n")):
+        if block.strip():
+            head, _, text = block.partition("\n")
+            names, _, kind = head.partition(" : ")
+            yield names.strip(), kind.strip(), " ".join(text.split())
+
+
+def parameters(value: Any) -> set[str]:
+    """Return the names of what a call takes, without what begins with an underscore."""
+    if inspect.isclass(value):
+        value = value.__init__ if value.__init__ is not object.__init__ else lambda self: None
+        drop = 1
+    else:
+        drop = 0
+    taken = list(inspect.signature(value).parameters.values())[drop:]
+    stars = {inspect.Parameter.VAR_POSITIONAL: "*", inspect.Parameter.VAR_KEYWORD: "**"}
+    names = {stars.get(p.kind, "") + p.name for p in taken if p.name[0] != "_"}
+    return names - {"self", "cls"}
+
+
+def returns_nothing(value: Any) -> bool:
+    return inspect.isclass(value) or inspect.signature(value).return_annotation in (None, "None")
+
+
+def complaints(value: Any, method: bool = False) -> Iterator[str]:
+    """Yield what the docstring of a function, class or method lacks."""
+    found = sections(inspect.getdoc(value) or "")
+    sentence = found[""].partition("\n\n")[0]
+    if not re.search(r"[.:]$", sentence):
+        yield "begin with a sentence"
+    if method and sentence.startswith("See `minigrad."):
+        return
+    if isinstance(value, property) or (inspect.isclass(value) and issubclass(value, Exception)):
+        return
+    told: dict[str, str] = {}
+    for names, kind, text in entries(found.get("Parameters", "")):
+        told |= dict.fromkeys(names.split(", "), text)
+        if not kind or not text or kind.startswith("option"):
+            yield f"{names}: give a type and a meaning"
+        if "Tensor" in kind.split(" of ")[0] and not SHAPE.search(text + kind):
+            yield f"{names}: give the shape"
+    if told.keys() != parameters(value):
+        yield f"parameters differ from the signature: {sorted(told.keys() ^ parameters(value))}"
+    results = [*entries(found.get("Returns", "")), *entries(found.get("Yields", ""))]
+    if not results and not returns_nothing(value):
+        yield "say what it returns"
+    for kind, _, text in results:
+        if not text:
+            yield f"returns {kind}: give the meaning"
+        if "Tensor" in kind and not SHAPE.search(text):
+            yield "returns: give the shape"
+    for kinds, _, text in entries(found.get("Raises", "")):
+        for kind in kinds.split(", "):
+            places = (errors, builtins, inspect.getmodule(value), testing)
+            error = next((vars(m)[kind] for m in places if kind in vars(m)), None)
+            if not (inspect.isclass(error) and issubclass(error, Exception)):
+                yield f"{kind} is no error"
+        if not text:
+            yield f"{kinds}: say when"
+    if not method and ">>> " not in found.get("Examples", ""):
+        yield "give an example"
+
+
+def test_the_public_names_are_found() -> None:
+    assert {
+        "sum",
+        "tensor",
+        "nn.Linear",
+        "nn.cells.gru",
+        "kernels.certificate.certify",
+    } <= THINGS.keys()
+    assert {"Tensor.backward", "nn.Module.to", "Generator.normal"} <= MEMBERS.keys()
+    assert not UNFINISHED - THINGS.keys() - MEMBERS.keys()
+
+
+@pytest.mark.parametrize("name", [*THINGS, *MEMBERS])
+def test_says_what_it_takes_returns_and_raises(name: str) -> None:
+    found = complaints(*((THINGS[name], False) if name in THINGS else (MEMBERS[name], True)))
+    assert list(found) == [] or name in UNFINISHED
+
+
+@pytest.mark.parametrize("name", [*THINGS, *MEMBERS])
+def test_examples_run(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    doc = inspect.getdoc(THINGS[name] if name in THINGS else MEMBERS[name]) or ""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MINIGRAD_COMPILE", "0")
+    test = doctest.DocTestParser().get_doctest(doc, {"mg": minigrad, "nn": nn}, name, None, 0)
+    report: list[str] = []
+    doctest.DocTestRunner(
+        optionflags=doctest.NORMALIZE_WHITESPACE
+        | doctest.ELLIPSIS
+        | doctest.IGNORE_EXCEPTION_DETAIL
+    ).run(test, out=report.append)
+    assert not report, "".join(report)
