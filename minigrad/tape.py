@@ -7,8 +7,7 @@ were made, so the latest one is always ready to be differentiated, and no recurs
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ContextDecorator, contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy
@@ -16,7 +15,8 @@ import numpy
 from minigrad import dispatch, memory
 from minigrad.backends import backend_of
 from minigrad.backends.base import by_type
-from minigrad.dispatch import interpreting
+from minigrad.checks import check_flag
+from minigrad.contexts import Decorating
 from minigrad.dtypes import float32, float64, is_floating
 from minigrad.errors import AnomalyError, BackendError, TraceError, user_line
 from minigrad.failures import describe, explain
@@ -307,63 +307,131 @@ def is_grad_enabled() -> bool:
     return bool(getattr(dispatch.current(), "tracking", False))
 
 
-class set_grad_enabled(ContextDecorator):
-    """Record, or do not record, inside the ``with`` block. Also works as a decorator.
-
-    Raises
-    ------
-    TraceError
-        In a step that is being traced.
-    """
+class _GradMode(Decorating):
+    """Record, or do not record, inside the ``with`` block or in the function it decorates."""
 
     # A class, since a generator takes three times as long, of a step of a stream a tenth.
     def __init__(self, enabled: bool) -> None:
         self._enabled = enabled
         self._entered: list[Any] = []
 
-    def _recreate_cm(self) -> set_grad_enabled:
-        return set_grad_enabled(self._enabled)  # a function may call itself
+    def anew(self) -> _GradMode:
+        return _GradMode(self._enabled)
 
     def __enter__(self) -> None:
-        current = dispatch.current()
-        if not isinstance(current, Eager):
-            raise TraceError(
-                f"a traced step cannot switch gradients on or off, at {user_line()}\n"
-                "  take no_grad() or enable_grad() out of the step, or use detach() before it"
-            )
-        mode = current.switched(self._enabled, current.checking)
-        self._entered.append(dispatch.choose(mode))
+        self._entered.append(dispatch.choose(_recording(self._enabled)))
 
     def __exit__(self, *error: object) -> None:
         dispatch.restore(self._entered.pop())
 
 
-def no_grad() -> Any:
-    """Record nothing inside the ``with`` block, or in the function it decorates."""
-    return set_grad_enabled(False)
+def _recording(enabled: bool) -> Eager:
+    """Return the interpreter that differs from the present one by whether it records."""
+    current = dispatch.current()
+    if not isinstance(current, Eager):
+        raise TraceError(
+            f"a traced step cannot switch gradients on or off, at {user_line()}\n"
+            "  take no_grad() or enable_grad() out of the step, or use detach() before it"
+        )
+    return current.switched(enabled, current.checking)
 
 
-def enable_grad() -> Any:
-    """Record again inside a ``no_grad`` block, or in the function it decorates."""
-    return set_grad_enabled(True)
+class set_grad_enabled(_GradMode):
+    """Record, or do not record, from now on; as a context manager or a decorator only inside.
+
+    It concerns the thread, or the asynchronous task, that calls it.
+
+    Parameters
+    ----------
+    enabled : bool
+
+    Raises
+    ------
+    ArgumentError
+        If ``enabled`` is neither True nor False.
+    TraceError
+        In a step that is being traced.
+    """
+
+    def __init__(self, enabled: bool) -> None:
+        super().__init__(check_flag("set_grad_enabled", "enabled", enabled))
+        self._before = dispatch.current()
+        dispatch.choose(_recording(self._enabled))
+
+    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        self.__exit__()
+        return super().__call__(function)
+
+    def __enter__(self) -> None:
+        dispatch.choose(_recording(self._enabled))
+
+    def __exit__(self, *error: object) -> None:
+        dispatch.choose(self._before)
 
 
-@contextmanager
-def anomaly() -> Iterator[None]:
+def no_grad(function: Callable[..., Any] | None = None) -> Any:
+    """Record nothing inside the ``with`` block, or in the function it decorates.
+
+    As a decorator it may stand without brackets. The body of a generator or a coroutine is under it,
+    and what runs between two of its steps is not.
+
+    Raises
+    ------
+    ArgumentError
+        If what it decorates is not a function.
+    TraceError
+        In a step that is being traced.
+    """
+    return _block(_GradMode(False), function)
+
+
+def enable_grad(function: Callable[..., Any] | None = None) -> Any:
+    """Record again inside a ``no_grad`` block, or in the function it decorates; see `no_grad`."""
+    return _block(_GradMode(True), function)
+
+
+def _block(context: Decorating, function: Any) -> Any:
+    return context if function is None else context(function)
+
+
+class _Anomaly(Decorating):
+    """Check each result inside the ``with`` block or in the function it decorates."""
+
+    def __init__(self) -> None:
+        self._entered: list[Any] = []
+
+    def anew(self) -> _Anomaly:
+        return _Anomaly()
+
+    def __enter__(self) -> None:
+        current = dispatch.current()
+        if not isinstance(current, Eager):
+            raise TraceError(
+                f"a traced step has no values to watch, at {user_line()}\n"
+                "  take anomaly() out of the step"
+            )
+        silent = numpy.errstate(all="ignore")
+        silent.__enter__()
+        token = dispatch.choose(current.switched(current.tracking, True))
+        self._entered.append((token, silent))
+
+    def __exit__(self, *error: object) -> None:
+        token, silent = self._entered.pop()
+        dispatch.restore(token)
+        silent.__exit__(None, None, None)
+
+
+def anomaly(function: Callable[..., Any] | None = None) -> Any:
     """Raise at the first op, forward or backward, that yields NaN or infinity from finite numbers.
+
+    It holds inside the ``with`` block, or in the function it decorates; see `no_grad`.
 
     Raises
     ------
     AnomalyError
         Names the op, its arguments and, in the backward pass, the line that called it.
     """
-    current = dispatch.current()
-    if not isinstance(current, Eager):
-        raise TraceError(
-            f"a traced step has no values to watch, at {user_line()}\n  take anomaly() out of the step"
-        )
-    with interpreting(current.switched(current.tracking, True)), numpy.errstate(all="ignore"):
-        yield
+    return _block(_Anomaly(), function)
 
 
 def is_finite(array: Any, backend: Any) -> bool:

@@ -10,9 +10,9 @@ from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar, Token
 from dataclasses import dataclass, field
 from functools import partial
-from types import TracebackType
 from typing import Any
 
+from minigrad.contexts import Decorating
 from minigrad.errors import BackendError, suggestion
 from minigrad.op import OPS
 
@@ -145,8 +145,28 @@ def get_default_backend() -> str:
     return chosen
 
 
-class use_backend:
-    """Create tensors with this array library from now on; as a context manager, inside the block.
+class _Block(Decorating):
+    """Create tensors with one array library inside the ``with`` block or the function it decorates."""
+
+    def __init__(self, name: str) -> None:
+        backend_named(name)
+        self._name = name
+        self._entered: list[Token[str | None]] = []
+
+    def anew(self) -> _Block:
+        return _Block(self._name)
+
+    def __enter__(self) -> None:
+        self._entered.append(_default.set(self._name))
+
+    def __exit__(self, *error: object) -> None:
+        _default.reset(self._entered.pop())
+
+
+class use_backend(_Block):
+    """Create tensors with this array library from now on; as a context manager, only inside it.
+
+    As a decorator, only while the function runs.
 
     Parameters
     ----------
@@ -160,25 +180,21 @@ class use_backend:
 
     def __init__(self, name: str) -> None:
         global _process_default
-        backend_named(name)
-        self._name = name
+        super().__init__(name)
         self._before = _process_default
-        self._token: Token[str | None] | None = None
         _process_default = name
 
-    def __enter__(self) -> None:
+    def _only_inside(self) -> None:
         global _process_default
         _process_default = self._before
-        self._token = _default.set(self._name)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._token is not None:
-            _default.reset(self._token)
+    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        self._only_inside()
+        return super().__call__(function)
+
+    def __enter__(self) -> None:
+        self._only_inside()
+        super().__enter__()
 
 
 def parse_device(device: str | None) -> tuple[str, int]:

@@ -135,11 +135,19 @@ def test_use_backend_as_a_call_and_as_a_block():
         with mg.use_backend("numpy"):
             seen.append(d())
         seen += [d(), mg.tensor([1.0], device="cpu").device, mg.randn(2).device, mg.arange(3).device]
+        @mg.use_backend("numpy")
+        def steps():
+            yield d()
+            yield d()
+        seen.append("and")
+        for device in steps():
+            seen += [device, d()]
         print(*seen)
     """
     assert (
         on_stand_in(program)
-        == "cpu cuda:0 cpu cuda:0 cuda:0 cpu cuda:0 cpu cuda:0 cpu cuda:0 cuda:0"
+        == "cpu cuda:0 cpu cuda:0 cuda:0 cpu cuda:0 cpu cuda:0 cpu cuda:0 cuda:0 "
+        "and cpu cuda:0 cpu cuda:0"
     )
 
 

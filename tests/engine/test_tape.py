@@ -1,6 +1,9 @@
 """The tape: order, sharing, release, failure, threads, modes, hooks, anomaly, recomputation."""
 
+import asyncio
+import contextlib
 import gc
+import inspect
 import sys
 import threading
 import time
@@ -10,8 +13,10 @@ import numpy
 import pytest
 
 import minigrad as mg
+from minigrad import dispatch
 from minigrad.errors import (
     AnomalyError,
+    ArgumentError,
     DtypeError,
     GradientError,
     TraceError,
@@ -546,6 +551,169 @@ def test_a_decorated_function_may_call_itself():
     assert mg.is_grad_enabled()
 
 
+def without_gradients(function):
+    decorate = mg.set_grad_enabled(False)
+    assert not mg.is_grad_enabled()
+    return decorate(function)
+
+
+MODES = {
+    "no_grad()": mg.no_grad(),
+    "no_grad": mg.no_grad,
+    "set_grad_enabled": without_gradients,
+    "anomaly()": mg.anomaly(),
+    "anomaly": mg.anomaly,
+}
+
+
+def mode():
+    """Return what a context that decorates may change."""
+    return dispatch.current(), mg.get_default_backend()
+
+
+@pytest.mark.parametrize("name", MODES)
+def test_a_mode_holds_while_a_decorated_body_runs_and_not_between_its_steps(name):
+    usual, decorate = mode(), MODES[name]
+
+    def different(*_):
+        assert mode() != usual
+        return mode()
+
+    def usually(*_):
+        assert mode() == usual
+
+    @decorate
+    def function():
+        return different()
+
+    @decorate
+    def generator(first):
+        assert (yield different(first)) == "sent"
+        with contextlib.suppress(Boom):
+            yield different()
+        different()
+        try:
+            yield "before the end"
+        finally:
+            different()
+        return different()
+
+    within = function()
+    assert mode() == usual
+    for ending in ("next", "close"):
+        steps = generator(1)
+        (
+            usually(),
+            next(steps),
+            usually(),
+            steps.send("sent"),
+            usually(),
+            steps.throw(Boom),
+            usually(),
+        )
+        if ending == "close":
+            steps.close()
+        else:
+            with pytest.raises(StopIteration) as end:
+                next(steps)
+            assert end.value.value == within
+        usually()
+
+    @decorate
+    async def numbers():
+        for number in range(3):
+            different()
+            await asyncio.sleep(0)
+            assert (yield different() and number) is None
+        different()
+
+    @decorate
+    async def coroutine():
+        different()
+        await asyncio.sleep(0)
+        return different()
+
+    async def main():
+        work = asyncio.create_task(coroutine())
+        found = []
+        async for number in numbers():
+            usually()
+            await asyncio.sleep(0)
+            found.append(usually() or number)
+        other = numbers()
+        await anext(other)
+        await other.aclose()
+        other = numbers()
+        await anext(other)
+        with pytest.raises(Boom):
+            await other.athrow(Boom)
+        usually()
+        return found, await work
+
+    assert asyncio.run(main()) == ([0, 1, 2], within)
+    suspended = coroutine()
+    suspended.send(None)  # driven by hand, in this context
+    usually()
+    suspended.close()
+    usually()
+    assert inspect.isgeneratorfunction(generator)
+    assert inspect.isasyncgenfunction(numbers)
+    assert inspect.iscoroutinefunction(coroutine)
+
+
+@pytest.mark.parametrize("wrong", [3, "f", type("C", (), {})])
+def test_what_is_no_function_is_not_decorated(wrong):
+    for decorate in (mg.no_grad, mg.no_grad(), mg.enable_grad, mg.anomaly):
+        with pytest.raises(ArgumentError, match="decorates functions, not"):
+            decorate(wrong)
+
+
+def test_a_method_is_decorated_without_brackets():
+    class Model:
+        @mg.no_grad
+        def double(self, x):
+            return x * 2
+
+        @staticmethod
+        @mg.enable_grad
+        def triple(x):
+            return x * 3
+
+    assert not Model().double(leaf(1.0)).requires_grad
+    with mg.no_grad():
+        assert Model.triple(leaf(1.0)).requires_grad
+
+
+def test_set_grad_enabled_is_also_a_statement():
+    try:
+        mg.set_grad_enabled(False)
+        assert not (leaf(1.0) * 2).requires_grad
+        mg.set_grad_enabled(True)
+        assert mg.is_grad_enabled()
+        with mg.set_grad_enabled(False) as nothing:
+            assert nothing is None
+            assert not mg.is_grad_enabled()
+            with mg.set_grad_enabled(True):
+                assert mg.is_grad_enabled()
+            assert not mg.is_grad_enabled()
+        assert mg.is_grad_enabled()
+        switch = mg.set_grad_enabled(False)
+        for _ in range(2):
+            with switch:
+                assert not mg.is_grad_enabled()
+            assert mg.is_grad_enabled()
+        with mg.no_grad():
+            mg.set_grad_enabled(True)
+            assert mg.is_grad_enabled()
+        assert mg.is_grad_enabled()
+        assert in_threads(lambda _: mg.set_grad_enabled(False) and mg.is_grad_enabled())
+    finally:
+        mg.set_grad_enabled(True)
+    assert mg.is_grad_enabled()
+    with pytest.raises(ArgumentError, match="enabled must be True or False, not 1"):
+        mg.set_grad_enabled(1)
+
+
 def test_detach_cuts_and_clone_does_not():
     x = leaf(2.0)
     (x * x.detach()).sum().backward()
@@ -561,6 +729,8 @@ def test_modes_and_anomaly_cannot_be_switched_while_tracing():
             mg.no_grad(),
         ):
             pass
+        with pytest.raises(TraceError, match="a traced step cannot switch gradients on or off"):
+            mg.set_grad_enabled(False)
         with pytest.raises(TraceError, match="a traced step has no values to watch"), mg.anomaly():
             pass
 
