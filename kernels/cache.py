@@ -13,29 +13,29 @@ import pickle
 import re
 import shutil
 import sys
-import tempfile
 import threading
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
+from uuid import uuid4
 
-from minigrad.kernels.cache_folder import in_cache_folder
+from minigrad.kernels.cache_folder import NOWHERE, in_cache_folder
+
+sources: set[Path] = set()
+"""The files of generated sources: cpu/numba_folder.py knows them by it."""
 
 _modules: dict[str, ModuleType] = {}
 _loading = threading.RLock()
-
-# Before 0.68 Numba recompiles when the time of a file changes. All processes that write one source
-# give it one time, so that none of them makes the work of another useless.
-_TIME = 1_000_000_000
 
 
 def load_source(text: str, name: str) -> ModuleType:
     """Import generated source text from the cache, writing it there first if need be.
 
     What lies in the cache is compared with ``text``, so a damaged or edited file never runs.
-    Safe in several threads and in several processes at once. If the cache cannot be written, a
-    folder for temporary files is used, with one warning.
+    Safe in several threads and in several processes at once. What lies in a cache that cannot be
+    written is taken from there; for the rest a folder for temporary files is used, with one warning,
+    or if there is none, nothing is kept.
 
     Parameters
     ----------
@@ -48,11 +48,6 @@ def load_source(text: str, name: str) -> ModuleType:
     -------
     module
         The same object each time that the process asks for this text.
-
-    Raises
-    ------
-    KernelError
-        If the text cannot be written anywhere.
     """
     key = _key(text)
     with _loading:
@@ -84,14 +79,17 @@ def library_digest() -> str:
 
 
 def _install(text: str, key: str) -> Path:
-    """Return the path of a file that holds the text, in the best folder that there is."""
+    """Return the path of a file that holds the text, in the best folder that there is.
+
+    If there is none, nothing lies at the path.
+    """
 
     def put(folder: Path) -> Path:
         path = folder / key / "kernel.py"
         _put(text.encode(), path)
         return path
 
-    return in_cache_folder(put)
+    return in_cache_folder(put) or NOWHERE / key / "kernel.py"
 
 
 def _put(content: bytes, path: Path) -> None:
@@ -99,14 +97,13 @@ def _put(content: bytes, path: Path) -> None:
     if path.is_file() and path.read_bytes() == content:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
+    # not tempfile's: others may read a cache that was filled for them
+    temporary = path.with_suffix(f".{uuid4().hex}.tmp")
     try:
-        with open(handle, "wb") as file:
-            file.write(content)
-        os.utime(temporary, (_TIME, _TIME))
+        temporary.write_bytes(content)
         os.replace(temporary, path)
     except OSError:
-        os.unlink(temporary)
+        temporary.unlink(missing_ok=True)
         raise
 
 
@@ -119,13 +116,18 @@ def _import(text: str, path: Path, name: str) -> ModuleType:
     assert spec is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
+    sources.add(path)
     code = compile(text, path, "exec")
     try:
         try:
             exec(code, module.__dict__)
         except (EOFError, pickle.UnpicklingError):  # Numba's files were cut off, by a full disk say
-            shutil.rmtree(path.parent / "__pycache__", ignore_errors=True)
-            exec(code, module.__dict__)
+            kept = path.parent / "__pycache__"
+            shutil.rmtree(kept, ignore_errors=True)
+            if kept.exists():  # it cannot be written
+                path = NOWHERE / path.parent.name / path.name
+                sources.add(path)
+            exec(compile(text, path, "exec"), module.__dict__)
     except BaseException:
         del sys.modules[name]
         raise

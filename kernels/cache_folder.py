@@ -10,22 +10,18 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
-from minigrad.errors import KernelError
-
 Result = TypeVar("Result")
+
+NOWHERE = Path("<minigrad>")
+"""Stands for the folder of what can be kept nowhere."""
 
 _warned = False
 
 
-def in_cache_folder(use: Callable[[Path], Result]) -> Result:
+def in_cache_folder(use: Callable[[Path], Result]) -> Result | None:
     """Return ``use(folder)`` for the first of `cache_folders` with which it raises no ``OSError``.
 
-    Warns, once in a process, if that is not the first of all.
-
-    Raises
-    ------
-    KernelError
-        If no folder can be used.
+    Warns, once in a process, if that is not the first of all. Returns None if there is none.
     """
     failures: list[OSError] = []
     try:
@@ -36,27 +32,46 @@ def in_cache_folder(use: Callable[[Path], Result]) -> Result:
                 failures.append(failure)
                 continue
             if failures:
-                _warn(failures[0], folder)
+                _warn(failures[0], f"using {folder}, which may be emptied at any time")
             return result
-    except OSError as failure:  # not even a folder for temporary files
-        failures.append(failure)
-    raise KernelError(
-        "a compiled loop needs a folder for its generated source, and none can be written: "
-        f"{'; '.join(map(str, failures))}; "
-        "set MINIGRAD_CACHE_DIR to a folder that can be written"
-    )
+    except OSError:  # not even a folder for temporary files
+        pass
+    _warn(failures[0], "each process compiles anew")
+    return None
 
 
-def _warn(failure: OSError, folder: Path) -> None:
+def _warn(failure: OSError, instead: str) -> None:
     global _warned
     if not _warned:
         _warned = True
         warnings.warn(
-            f"the cache of compiled loops cannot be written ({failure}); using {folder}, "
-            "which may be emptied at any time; "
+            f"the cache of compiled loops cannot be written ({failure}); {instead}; "
             "set MINIGRAD_CACHE_DIR to a folder that can be written",
             stacklevel=2,
         )
+
+
+def obstacle(folder: Path) -> OSError | None:
+    """Return why nothing can be written into a folder, which is made if need be; None if it can."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return None
+    except OSError as error:
+        return error
+
+
+def usable(folder: Path) -> Path:
+    """Return a folder that holds something already, or can be written.
+
+    Raises
+    ------
+    OSError
+        If it does and can not.
+    """
+    if (error := obstacle(folder)) is not None and not any(folder.iterdir()):
+        raise error
+    return folder
 
 
 def cache_folders() -> Iterator[Path]:

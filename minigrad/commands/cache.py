@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 
 
@@ -11,16 +10,6 @@ def cache_folder() -> Path:
     from minigrad.kernels.cache_folder import cache_folders
 
     return next(cache_folders())
-
-
-def obstacle(folder: Path) -> OSError | None:
-    """Return why nothing can be written into a folder, which is made if need be; None if it can."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            return None
-    except OSError as error:
-        return error
 
 
 def size(folder: Path) -> int:

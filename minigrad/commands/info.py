@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from minigrad.backends import backend_named
-from minigrad.commands.cache import cache_folder, obstacle, size
+from minigrad.commands.cache import cache_folder, size
 from minigrad.commands.openblas import openblas
 from minigrad.commands.products import SIZE, hint, measure
 from minigrad.errors import BackendError
@@ -105,11 +105,13 @@ def _model() -> str:
 
 
 def _cache() -> str:
+    from minigrad.kernels.cache_folder import obstacle
+
     folder = cache_folder()
     error = obstacle(folder)
     if error is not None:
         return (
-            f"{folder}, cannot be written ({error}); a folder for temporary files is used instead: set "
-            "MINIGRAD_CACHE_DIR to a folder that can be written"
+            f"{folder}, cannot be written ({error}); what is not there is kept in a folder for "
+            "temporary files: set MINIGRAD_CACHE_DIR to a folder that can be written"
         )
     return f"{folder}, {size(folder) / 1e6:.1f} MB, can be written"

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from time import perf_counter
 from typing import Any
 
-from minigrad.commands.cache import cache_folder, obstacle
+from minigrad.commands.cache import cache_folder
 from minigrad.creation import rand, zeros
 from minigrad.errors import ArgumentError, KernelError, suggestion
 from minigrad.ops.elementwise import tanh
@@ -54,6 +54,7 @@ def warmup(
         If the cache cannot be written.
     """
     from minigrad.kernels import cell
+    from minigrad.kernels.cache_folder import obstacle
     from minigrad.nn.cells import CELLS
 
     folder = cache_folder()
