@@ -88,8 +88,9 @@ def backward(
     Parameters
     ----------
     outputs : Tensor or sequence of Tensor
+        Any shapes.
     gradients : Tensor or sequence of Tensor, optional
-        One cotangent for each output; may be left out for scalars.
+        One cotangent for each output, of its shape; may be left out for scalars.
     retain_graph : bool, optional
         Keep what was saved, so that backward can run again; by default ``create_graph``.
     create_graph : bool
@@ -99,6 +100,13 @@ def backward(
     ------
     GradientError
         See `Tensor.backward`. No ``grad`` changes if it is raised.
+
+    Examples
+    --------
+    >>> x = mg.tensor([1.0, 2.0], requires_grad=True)
+    >>> mg.backward([mg.sum(x * x), mg.sum(x)])
+    >>> x.grad
+    tensor([3., 5.])
     """
     listed = listed_tensors(outputs, "outputs")
     found = backpropagate(
@@ -131,9 +139,12 @@ def grad(
 
     Parameters
     ----------
-    outputs, inputs : Tensor or sequence of Tensor
+    outputs : Tensor or sequence of Tensor
+        Any shapes.
+    inputs : Tensor or sequence of Tensor
+        What to differentiate by, of any shapes.
     grad_outputs : Tensor or sequence of Tensor, optional
-        One cotangent for each output; may be left out for scalars.
+        One cotangent for each output, of its shape; may be left out for scalars.
     retain_graph : bool, optional
         Keep what was saved, so that backward can run again; by default ``create_graph``.
     create_graph : bool
@@ -150,6 +161,13 @@ def grad(
     ------
     GradientError
         If an input does not require a gradient, or is not used; see also `Tensor.backward`.
+
+    Examples
+    --------
+    >>> x = mg.tensor(3.0, requires_grad=True)
+    >>> (slope,) = mg.grad(x**2, x, create_graph=True)
+    >>> mg.grad(slope, x)
+    (tensor(2.),)
     """
     wanted = listed_tensors(inputs, "inputs")
     listed = listed_tensors(outputs, "outputs")
@@ -227,6 +245,16 @@ def value_and_grad(
     callable
         Takes what ``function`` takes; returns ``(value, gradient)``, with a tuple of gradients for a
         sequence of ``argnums``.
+
+    Raises
+    ------
+    GradientError
+        By the new function, if the value is not a scalar, or does not depend on an argument.
+
+    Examples
+    --------
+    >>> mg.value_and_grad(lambda x: mg.sum(x * x))(mg.tensor([1.0, 2.0]))
+    (tensor(5.), tensor([2., 4.]))
     """
 
     def differentiated(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
@@ -248,13 +276,31 @@ def value_and_grad(
 def vjp(function: Callable[..., Any], *primals: Tensor) -> tuple[Any, Callable[..., Any]]:
     """Return ``function(*primals)`` and a function from output cotangents to input cotangents.
 
-    The second function takes one cotangent for each output and returns a tuple with one for each of
-    ``primals``; zeros where an output does not depend on it. It may be called many times.
+    Parameters
+    ----------
+    function : callable
+        Takes tensors, and returns one or several.
+    *primals : Tensor
+        What to call it with; any shapes.
+
+    Returns
+    -------
+    outputs : Tensor or sequence of Tensor
+        What the function returned, of any shape.
+    pull_back : callable
+        Takes one cotangent for each output and returns a tuple with one for each of ``primals``; zeros
+        where an output does not depend on it. It may be called many times.
 
     Raises
     ------
     GradientError, DtypeError
         By the second function, if cotangents and outputs differ in number or shape, or in dtype.
+
+    Examples
+    --------
+    >>> outputs, pull_back = mg.vjp(lambda x: x * x, mg.tensor([1.0, 2.0]))
+    >>> pull_back(mg.tensor([1.0, 10.0]))
+    (tensor([ 2., 40.]),)
     """
     with enable_grad():
         inputs = _linked(primals)
@@ -284,10 +330,31 @@ def jvp(
     It transposes the transpose: the adjoint is linear in its cotangent, and the adjoint of that map is
     the derivative wanted.
 
+    Parameters
+    ----------
+    function : callable
+        Takes tensors, and returns one or several.
+    primals : sequence of Tensor
+        What to call it with; any shapes.
+    tangents : sequence of Tensor
+        A direction for each of ``primals``, of its shape.
+
+    Returns
+    -------
+    outputs : Tensor or sequence of Tensor
+        What the function returned, of any shape.
+    derivatives : Tensor or tuple of Tensor
+        One for each output, of its shape.
+
     Raises
     ------
     GradientError
         If shapes of primals and tangents differ.
+
+    Examples
+    --------
+    >>> mg.jvp(lambda x: x * x, [mg.tensor([1.0, 2.0])], [mg.tensor([1.0, 10.0])])
+    (tensor([1., 4.]), tensor([ 2., 40.]))
     """
     _check_tangents(primals, tangents, "jvp")
     with enable_grad():
@@ -310,9 +377,19 @@ def hvp(
 ) -> tuple[Any, tuple[Tensor, ...]]:
     """Return ``function(*primals)`` (a scalar) and its Hessian times ``tangents``.
 
+    Parameters
+    ----------
+    function : callable
+        Takes tensors, and returns a scalar.
+    primals : sequence of Tensor
+        What to call it with; any shapes.
+    tangents : sequence of Tensor
+        A direction for each of ``primals``, of its shape.
+
     Returns
     -------
     value : Tensor
+        What the function returned, a scalar.
     products : tuple of Tensor
         One for each of ``primals``, of its shape.
 
@@ -320,6 +397,11 @@ def hvp(
     ------
     GradientError
         If shapes of primals and tangents differ, or the value is not a scalar.
+
+    Examples
+    --------
+    >>> mg.hvp(lambda x: mg.sum(x**3), [mg.tensor([1.0, 2.0])], [mg.tensor([1.0, 1.0])])
+    (tensor(9.), (tensor([ 6., 12.]),))
     """
     _check_tangents(primals, tangents, "hvp")
     with enable_grad():

@@ -84,23 +84,67 @@ def bfloat16() -> numpy.dtype[Any]:
 
 
 def is_floating(dtype: Any) -> bool:
-    """Say whether tensors of ``dtype`` can carry gradients."""
+    """Say whether tensors of ``dtype`` can carry gradients.
+
+    Parameters
+    ----------
+    dtype : dtype or str
+        Any dtype of minigrad.
+
+    Returns
+    -------
+    bool
+        Whether it holds floating-point numbers.
+
+    Raises
+    ------
+    DtypeError
+        If there is no such dtype.
+
+    Examples
+    --------
+    >>> mg.is_floating("float16"), mg.is_floating(mg.int64)
+    (True, False)
+    """
     dtype = as_dtype(dtype)
     return bool(dtype.kind == "f" or dtype.name == "bfloat16")
 
 
 def get_default_dtype() -> numpy.dtype[Any]:
-    """Return the dtype that Python floats become."""
+    """Return the dtype that Python floats become.
+
+    Returns
+    -------
+    dtype
+        float32, unless `set_default_dtype` chose another one.
+
+    Examples
+    --------
+    >>> mg.get_default_dtype()
+    dtype('float32')
+    """
     return _default
 
 
 def set_default_dtype(dtype: Any) -> None:
     """Set the dtype that Python floats become: float32 (the default) or float64.
 
+    Parameters
+    ----------
+    dtype : dtype or str
+        "float32" or "float64".
+
     Raises
     ------
     DtypeError
         If it is another one.
+
+    Examples
+    --------
+    >>> mg.set_default_dtype("float64")
+    >>> mg.tensor([1.0]).dtype
+    dtype('float64')
+    >>> mg.set_default_dtype("float32")
     """
     global _default
     chosen = as_dtype(dtype)

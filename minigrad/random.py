@@ -26,7 +26,20 @@ _noting: ContextVar[tuple[dict[Generator, Any], ...]] = ContextVar("minigrad_dra
 
 @contextmanager
 def noting_draws() -> Iterator[dict[Generator, Any]]:
-    """Note each generator drawn from inside the ``with`` block, and the state it had before."""
+    """Note each generator drawn from inside the ``with`` block, and the state it had before.
+
+    Yields
+    ------
+    dict
+        From each generator to the state that it had; it is filled as numbers are drawn.
+
+    Examples
+    --------
+    >>> with mg.random.noting_draws() as noted:
+    ...     x = mg.rand(3)
+    >>> len(noted)
+    1
+    """
     noted: dict[Generator, Any] = {}
     token = _noting.set((*_noting.get(), noted))
     try:
@@ -37,7 +50,27 @@ def noting_draws() -> Iterator[dict[Generator, Any]]:
 
 @contextmanager
 def repeating_draws(noted: dict[Generator, Any]) -> Iterator[None]:
-    """Draw again what was drawn when ``noted`` was written; go on from the present state after it."""
+    """Draw again what was drawn when ``noted`` was written; go on from the present state after it.
+
+    Parameters
+    ----------
+    noted : dict
+        What `noting_draws` gave.
+
+    Yields
+    ------
+    None
+        Nothing.
+
+    Examples
+    --------
+    >>> with mg.random.noting_draws() as noted:
+    ...     x = mg.rand(3)
+    >>> with mg.random.repeating_draws(noted):
+    ...     y = mg.rand(3)
+    >>> bool(mg.all(x == y))
+    True
+    """
     present = {generator: generator.get_state() for generator in noted}
     for generator, state in noted.items():
         generator.set_state(state)
@@ -55,6 +88,18 @@ class Generator:
     ----------
     seed : int
         Any non-negative integer. Equal seeds give equal numbers, in every process.
+
+    Raises
+    ------
+    ArgumentError
+        If the seed is no integer or negative.
+
+    Examples
+    --------
+    >>> generator = mg.Generator(3)
+    >>> x, y = generator.normal((2, 3)), mg.Generator(3).normal((2, 3))
+    >>> bool(mg.all(x == y))
+    True
     """
 
     def __init__(self, seed: int = 0) -> None:
@@ -79,7 +124,23 @@ class Generator:
         return self._numbers
 
     def split(self, count: int = 2) -> tuple[Generator, ...]:
-        """Return ``count`` generators whose numbers are independent of this one's and each other's."""
+        """Return ``count`` generators whose numbers are independent of this one's and each other's.
+
+        Parameters
+        ----------
+        count : int
+            How many.
+
+        Returns
+        -------
+        tuple of Generator
+            The new ones. This one remembers how many it has given.
+
+        Raises
+        ------
+        ShapeError
+            If ``count`` is not an integer from 0 on.
+        """
         (count,) = sizes_of(count)
         self._drawn()
         with lock:  # no two threads get one child
@@ -93,7 +154,13 @@ class Generator:
         return tuple(made)
 
     def get_state(self) -> dict[str, Any]:
-        """Return the state as plain data (integers, strings, lists)."""
+        """Return the state as plain data (integers, strings, lists).
+
+        Returns
+        -------
+        dict
+            What `set_state` takes, and JSON keeps.
+        """
         inner = self._numbers.bit_generator.state
         state = inner["state"]
         return {
@@ -110,6 +177,11 @@ class Generator:
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Go on exactly where ``get_state`` was called.
+
+        Parameters
+        ----------
+        state : dict
+            What `get_state` returned.
 
         Raises
         ------
@@ -151,10 +223,30 @@ class Generator:
     ) -> Tensor:
         """Return numbers evenly distributed between ``low`` (included) and ``high`` (excluded).
 
+        Parameters
+        ----------
+        shape : int or sequence of int
+            The sizes of the axes.
+        low : float
+            The smallest number.
+        high : float
+            The end, which is left out.
+        dtype : dtype or str, optional
+            By default the default dtype, float32.
+        device : str, optional
+            "cpu" or "cuda:N"; by default where `use_backend` says.
+
+        Returns
+        -------
+        Tensor
+            Of this shape.
+
         Raises
         ------
         DtypeError
             If ``dtype`` is not a floating-point one.
+        ShapeError
+            If ``shape`` holds something other than integers from 0 on.
         """
         kind = dtypes.as_dtype(dtype or dtypes.get_default_dtype())
         if not dtypes.is_floating(kind):
@@ -175,10 +267,30 @@ class Generator:
     ) -> Tensor:
         """Return normally distributed numbers.
 
+        Parameters
+        ----------
+        shape : int or sequence of int
+            The sizes of the axes.
+        mean : float
+            The mean.
+        std : float
+            The standard deviation.
+        dtype : dtype or str, optional
+            By default the default dtype, float32.
+        device : str, optional
+            "cpu" or "cuda:N"; by default where `use_backend` says.
+
+        Returns
+        -------
+        Tensor
+            Of this shape.
+
         Raises
         ------
         ArgumentError
             If ``std`` is negative.
+        ShapeError
+            If ``shape`` holds something other than integers from 0 on.
         """
         if not std >= 0:
             raise ArgumentError(
@@ -191,10 +303,28 @@ class Generator:
     ) -> Tensor:
         """Return int64 numbers between ``low`` (included) and ``high`` (excluded).
 
+        Parameters
+        ----------
+        low : int
+            The smallest number.
+        high : int
+            The end, which is left out.
+        shape : int or sequence of int
+            The sizes of the axes.
+        device : str, optional
+            "cpu" or "cuda:N"; by default where `use_backend` says.
+
+        Returns
+        -------
+        Tensor
+            Of this shape, int64.
+
         Raises
         ------
         ArgumentError
             If there is no number between them.
+        ShapeError
+            If ``shape`` holds something other than integers from 0 on.
         """
         if high <= low:
             raise ArgumentError(f"integers(): high ({high}) must be larger than low ({low})")
@@ -205,17 +335,51 @@ class Generator:
     ) -> Tensor:
         """Return bool values that are true with ``probability``.
 
+        Parameters
+        ----------
+        probability : float
+            How likely True is, from 0 to 1.
+        shape : int or sequence of int
+            The sizes of the axes.
+        device : str, optional
+            "cpu" or "cuda:N"; by default where `use_backend` says.
+
+        Returns
+        -------
+        Tensor of bool
+            Of this shape.
+
         Raises
         ------
         ArgumentError
             If ``probability`` does not lie between 0 and 1.
+        ShapeError
+            If ``shape`` holds something other than integers from 0 on.
         """
         if not 0 <= probability <= 1:
             raise ArgumentError(f"a probability must lie between 0 and 1, not {probability}")
         return _made(self._drawn().random(sizes_of(shape)) < probability, dtypes.bool_, device)
 
     def permutation(self, n: int, *, device: str | None = None) -> Tensor:
-        """Return the integers below ``n`` in random order."""
+        """Return the integers below ``n`` in random order.
+
+        Parameters
+        ----------
+        n : int
+            How many integers.
+        device : str, optional
+            "cpu" or "cuda:N"; by default where `use_backend` says.
+
+        Returns
+        -------
+        Tensor
+            Shape (n,), int64.
+
+        Raises
+        ------
+        ShapeError
+            If ``n`` is not an integer from 0 on.
+        """
         (n,) = sizes_of(n)
         return _made(self._drawn().permutation(n), dtypes.int64, device)
 
@@ -254,10 +418,25 @@ class Generator:
 def sizes_of(shape: Shape) -> tuple[int, ...]:
     """Return a shape, or one size, as a tuple.
 
+    Parameters
+    ----------
+    shape : int or sequence of int
+        The sizes.
+
+    Returns
+    -------
+    tuple of int
+        The sizes, integers from 0 on.
+
     Raises
     ------
     ShapeError
         If it holds something other than non-negative integers.
+
+    Examples
+    --------
+    >>> mg.random.sizes_of(3)
+    (3,)
     """
     sizes = tuple(shape) if isinstance(shape, Iterable) else (shape,)
     if any(not isinstance(n, (int, numpy.integer)) or n < 0 for n in sizes):
@@ -273,16 +452,73 @@ default_generator = Generator(0)
 
 
 def manual_seed(seed: int) -> Generator:
-    """Start the global generator again from ``seed``, and return it."""
+    """Start the global generator again from ``seed``, and return it.
+
+    Parameters
+    ----------
+    seed : int
+        Any integer from 0 on.
+
+    Returns
+    -------
+    Generator
+        The global generator.
+
+    Raises
+    ------
+    ArgumentError
+        If the seed is no integer or negative.
+
+    Examples
+    --------
+    >>> generator = mg.manual_seed(0)
+    >>> x = mg.rand(3)
+    >>> generator = mg.manual_seed(0)
+    >>> bool(mg.all(mg.rand(3) == x))
+    True
+    """
     default_generator.set_state(Generator(seed).get_state())
     return default_generator
 
 
 def get_state() -> dict[str, Any]:
-    """Return the state of the global generator."""
+    """Return the state of the global generator.
+
+    Returns
+    -------
+    dict
+        Plain data: integers, strings, lists.
+
+    Examples
+    --------
+    >>> state = mg.random.get_state()
+    >>> x = mg.rand(3)
+    >>> mg.random.set_state(state)
+    >>> bool(mg.all(mg.rand(3) == x))
+    True
+    """
     return default_generator.get_state()
 
 
 def set_state(state: dict[str, Any]) -> None:
-    """Set the state of the global generator."""
+    """Set the state of the global generator.
+
+    Parameters
+    ----------
+    state : dict
+        What `get_state` returned.
+
+    Raises
+    ------
+    ArgumentError
+        If it is not. Nothing has changed then.
+
+    Examples
+    --------
+    >>> state = mg.random.get_state()
+    >>> x = mg.rand(3)
+    >>> mg.random.set_state(state)
+    >>> bool(mg.all(mg.rand(3) == x))
+    True
+    """
     default_generator.set_state(state)

@@ -303,7 +303,18 @@ def eager(tracking: bool, checking: bool) -> Eager:
 
 
 def is_grad_enabled() -> bool:
-    """Say whether ops on tensors that require gradients are being recorded."""
+    """Say whether ops on tensors that require gradients are being recorded.
+
+    Returns
+    -------
+    bool
+        True, unless inside `no_grad`.
+
+    Examples
+    --------
+    >>> mg.is_grad_enabled()
+    True
+    """
     return bool(getattr(dispatch.current(), "tracking", False))
 
 
@@ -426,10 +437,22 @@ def anomaly(function: Callable[..., Any] | None = None) -> Any:
 
     It holds inside the ``with`` block, or in the function it decorates; see `no_grad`.
 
+    Yields
+    ------
+    None
+        Nothing.
+
     Raises
     ------
     AnomalyError
         Names the op, its arguments and, in the backward pass, the line that called it.
+
+    Examples
+    --------
+    >>> with mg.anomaly():
+    ...     mg.log(mg.tensor([1.0, 0.0]))
+    Traceback (most recent call last):
+    minigrad.errors.AnomalyError: ...
     """
     return _block(_Anomaly(), function)
 

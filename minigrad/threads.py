@@ -15,10 +15,20 @@ def get_num_threads() -> int:
     Until `set_num_threads` is called this is the environment variable ``MINIGRAD_NUM_THREADS``,
     or else the number of cores that this process may use.
 
+    Returns
+    -------
+    int
+        At least 1.
+
     Raises
     ------
     ArgumentError
         If the environment variable is not a positive integer.
+
+    Examples
+    --------
+    >>> mg.get_num_threads() >= 1
+    True
     """
     if _number is None:
         set_num_threads(_initial_number())
@@ -31,10 +41,23 @@ def set_num_threads(number: int) -> None:
 
     Results do not depend on it, to the last bit. It does not concern the products of NumPy.
 
+    Parameters
+    ----------
+    number : int
+        At least 1.
+
     Raises
     ------
     ArgumentError
         If ``number`` is not a positive integer.
+
+    Examples
+    --------
+    >>> before = mg.get_num_threads()
+    >>> mg.set_num_threads(2)
+    >>> mg.get_num_threads()
+    2
+    >>> mg.set_num_threads(before)
     """
     global _number
     if not isinstance(number, int) or isinstance(number, bool) or number < 1:

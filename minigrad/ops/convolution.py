@@ -381,8 +381,15 @@ def conv1d(
         Shape (out, C / groups, k).
     bias : Tensor, optional
         Shape (out,).
-    stride, padding, dilation, groups
-        As for `conv2d`.
+    stride : int
+        How far each window is from the next.
+    padding : int, "valid" or "same"
+        How many zeros to put on either side. "valid" is none; "same" (for stride 1) keeps the size,
+        with the odd zero at the end.
+    dilation : int
+        How far the elements of a window are from each other.
+    groups : int
+        The channels are cut into so many groups, which are convolved apart from each other.
 
     Returns
     -------
@@ -391,8 +398,15 @@ def conv1d(
 
     Raises
     ------
-    ShapeError, ArgumentError
-        As for `conv2d`.
+    ShapeError
+        If shapes do not fit, or the kernel is larger than the padded input.
+    ArgumentError
+        If a number is too small, or the padding has another value.
+
+    Examples
+    --------
+    >>> mg.conv1d(mg.tensor([[1.0, 2.0, 3.0]]), mg.tensor([[[1.0, -1.0]]]))
+    tensor([[-1., -1.]])
     """
     return _convolve("conv1d", 1, x, weight, bias, stride, padding, dilation, groups)
 
@@ -438,6 +452,11 @@ def conv2d(
         If shapes do not fit, or the kernel is larger than the padded input.
     ArgumentError
         If a number is too small, or the padding has another value.
+
+    Examples
+    --------
+    >>> mg.conv2d(mg.ones((1, 1, 4, 4)), mg.ones((2, 1, 3, 3)), padding=1).shape
+    (1, 2, 4, 4)
     """
     return _convolve("conv2d", 2, x, weight, bias, stride, padding, dilation, groups)
 
@@ -526,7 +545,40 @@ def max_pool1d(
     dilation: int | Sequence[int] = 1,
     ceil_mode: bool = False,
 ) -> Any:
-    """Return the largest element of each window of (N, C, L) or (C, L); see `max_pool2d`."""
+    """Return the largest element of each window; equal largest elements share the gradient.
+
+    Parameters
+    ----------
+    x : Tensor
+        Shape (N, C, L) or (C, L).
+    kernel_size : int
+        The size of a window.
+    stride : int, optional
+        How far each window is from the next; by default ``kernel_size``.
+    padding : int
+        How much of minus infinity to put on either side; at most half of ``kernel_size``.
+    dilation : int
+        How far the elements of a window are from each other.
+    ceil_mode : bool
+        Whether a last window may stick out of the padded input, if it begins before its end.
+
+    Returns
+    -------
+    Tensor
+        Shape (N, C, L') or (C, L').
+
+    Raises
+    ------
+    ShapeError
+        If ``x`` has another number of axes, or no window fits it.
+    ArgumentError
+        If a number is too small or ``padding`` too large.
+
+    Examples
+    --------
+    >>> mg.max_pool1d(mg.tensor([[1.0, 3.0, 2.0, 0.0]]), 2)
+    tensor([[3., 2.]])
+    """
     sizes = (kernel_size, stride, padding, dilation)
     return _max_pool("max_pool1d", 1, x, *sizes, ceil_mode=ceil_mode)
 
@@ -557,12 +609,22 @@ def max_pool2d(
     ceil_mode : bool
         Whether a last window may stick out of the padded input, if it begins before its end.
 
+    Returns
+    -------
+    Tensor
+        Shape (N, C, H', W') or (C, H', W').
+
     Raises
     ------
     ShapeError
         If ``x`` has another number of axes, or no window fits it.
     ArgumentError
         If a number is too small or ``padding`` too large.
+
+    Examples
+    --------
+    >>> mg.max_pool2d(mg.tensor([[[1.0, 2.0], [3.0, 4.0]]]), 2)
+    tensor([[[4.]]])
     """
     sizes = (kernel_size, stride, padding, dilation)
     return _max_pool("max_pool2d", 2, x, *sizes, ceil_mode=ceil_mode)
@@ -575,7 +637,36 @@ def avg_pool1d(
     stride: int | Sequence[int] | None = None,
     padding: int | Sequence[int] = 0,
 ) -> Any:
-    """Return the mean of each window of (N, C, L) or (C, L); see `avg_pool2d`."""
+    """Return the mean of each window; the zeros of the padding count, as in PyTorch.
+
+    Parameters
+    ----------
+    x : Tensor
+        Shape (N, C, L) or (C, L).
+    kernel_size : int
+        The size of a window.
+    stride : int, optional
+        How far each window is from the next; by default ``kernel_size``.
+    padding : int
+        How many zeros to put on either side; at most half of ``kernel_size``.
+
+    Returns
+    -------
+    Tensor
+        Shape (N, C, L') or (C, L').
+
+    Raises
+    ------
+    ShapeError
+        If ``x`` has another number of axes, or no window fits it.
+    ArgumentError
+        If a number is too small or ``padding`` too large.
+
+    Examples
+    --------
+    >>> mg.avg_pool1d(mg.tensor([[1.0, 3.0, 2.0, 0.0]]), 2)
+    tensor([[2., 1.]])
+    """
     return _avg_pool("avg_pool1d", 1, x, kernel_size, stride, padding)
 
 
@@ -592,12 +683,28 @@ def avg_pool2d(
     ----------
     x : Tensor
         Shape (N, C, H, W) or (C, H, W).
-    kernel_size, stride, padding
-        As for `max_pool2d`, but the padding is of zeros.
+    kernel_size : int or pair of int
+        The size of a window.
+    stride : int or pair of int, optional
+        How far each window is from the next; by default ``kernel_size``.
+    padding : int or pair of int
+        How many zeros to put on either side; at most half of ``kernel_size``.
+
+    Returns
+    -------
+    Tensor
+        Shape (N, C, H', W') or (C, H', W').
 
     Raises
     ------
-    ShapeError, ArgumentError
-        As for `max_pool2d`.
+    ShapeError
+        If ``x`` has another number of axes, or no window fits it.
+    ArgumentError
+        If a number is too small or ``padding`` too large.
+
+    Examples
+    --------
+    >>> mg.avg_pool2d(mg.tensor([[[1.0, 2.0], [3.0, 4.0]]]), 2)
+    tensor([[[2.5]]])
     """
     return _avg_pool("avg_pool2d", 2, x, kernel_size, stride, padding)

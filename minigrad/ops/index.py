@@ -306,10 +306,21 @@ def _take_arguments(draw: Draw) -> Arguments:
 
 @composite(domain=Domain(sharp="linear", arguments=_take_arguments, strict=_STRICT))
 def take(x: Any, indices: Any, axis: int | None = None) -> Any:
-    """Return the elements at ``indices`` (integers of any shape) along an axis.
+    """Return the elements at ``indices`` along an axis.
 
-    The axis may be left out for a tensor with one axis. In the result the axes of ``indices`` stand in
-    its place.
+    Parameters
+    ----------
+    x : Tensor
+        Any shape.
+    indices : Tensor of int
+        Any shape; negative ones count from the end.
+    axis : int, optional
+        The axis that they count along; may be left out for a tensor with one axis.
+
+    Returns
+    -------
+    Tensor
+        The shape of ``x`` with the axes of ``indices`` in place of the axis.
 
     Raises
     ------
@@ -317,6 +328,11 @@ def take(x: Any, indices: Any, axis: int | None = None) -> Any:
         If an index is out of range, or the axis is left out for a tensor with several.
     ShapeError
         If there is no such axis.
+
+    Examples
+    --------
+    >>> mg.take(mg.tensor([1.0, 2.0, 3.0]), mg.tensor([2, 0]))
+    tensor([3., 1.])
     """
     if axis is None and x.ndim != 1:
         raise IndexingError(f"take: say which axis of a tensor with {x.ndim} axes is meant")
@@ -394,14 +410,71 @@ def _scatter_add_arguments(draw: Draw) -> Arguments:
 
 @composite(domain=Domain(sharp="linear", arguments=_scatter_add_arguments, strict=_STRICT))
 def scatter_add(x: Any, indices: Any, values: Any, axis: int = -1) -> Any:
-    """Add each value at the place along an axis that its index names, as PyTorch's scatter_add."""
+    """Add each value at the place along an axis that its index names, as PyTorch's scatter_add.
+
+    Parameters
+    ----------
+    x : Tensor
+        Any shape.
+    indices : Tensor of int
+        Positions along the axis; as many axes as ``x``.
+    values : Tensor
+        The shape of ``indices``.
+    axis : int
+        The axis that the indices count along.
+
+    Returns
+    -------
+    Tensor
+        The shape of ``x``.
+
+    Raises
+    ------
+    IndexingError
+        If an index is out of range or no integer, or the number of axes differs.
+    ShapeError
+        If there is no such axis.
+
+    Examples
+    --------
+    >>> mg.scatter_add(mg.zeros(3), mg.tensor([0, 2, 2]), mg.tensor([1.0, 2.0, 3.0]))
+    tensor([1., 0., 5.])
+    """
     _check_along(x, indices, axis, "scatter_add")
     return x + put_along_axis(values, indices, axis=axis, shape=tuple(x.shape))
 
 
 @composite(domain=Domain(sharp="linear", arguments=_along_arguments, strict=_STRICT))
 def take_along_axis(x: Any, indices: Any, axis: int = -1) -> Any:
-    """Pick along an axis by an index for each place; the other axes broadcast, as in NumPy."""
+    """Pick along an axis by an index for each place; the other axes broadcast, as in NumPy.
+
+    Parameters
+    ----------
+    x : Tensor
+        Any shape.
+    indices : Tensor of int
+        Positions along the axis; as many axes as ``x``, and the other ones broadcast.
+    axis : int
+        The axis that the indices count along.
+
+    Returns
+    -------
+    Tensor
+        The shape of ``indices``, broadcast.
+
+    Raises
+    ------
+    IndexingError
+        If an index is out of range or no integer, or the number of axes differs.
+    ShapeError
+        If there is no such axis, or the others do not broadcast.
+
+    Examples
+    --------
+    >>> mg.take_along_axis(mg.tensor([[1.0, 2.0], [3.0, 4.0]]), mg.tensor([[1], [0]]))
+    tensor([[2.],
+            [3.]])
+    """
     position = _check_along(x, indices, axis, "take_along_axis")
     shape = tuple(
         n if i == position else max(n, size)

@@ -142,6 +142,11 @@ def linear(x: Any, weight: Any, bias: Any = None) -> Any:
     ------
     ShapeError
         If ``weight`` is not a matrix, or its second axis is not as long as the last of ``x``.
+
+    Examples
+    --------
+    >>> mg.linear(mg.tensor([1.0, 2.0]), mg.tensor([[3.0, 4.0]]), mg.tensor([0.5]))
+    tensor([11.5])
     """
     if len(weight.shape) != 2 or not x.shape or x.shape[-1] != weight.shape[1]:
         raise ShapeError(
@@ -162,10 +167,27 @@ def _same_shapes(draw: Draw) -> Arguments:
 def vecdot(x1: Any, x2: Any, axis: int = -1) -> Any:
     """Sum of products along an axis; the other axes broadcast.
 
+    Parameters
+    ----------
+    x1, x2 : Tensor
+        Shape (..., n), or with the axis n in another place.
+    axis : int
+        The axis to sum over.
+
+    Returns
+    -------
+    Tensor
+        Shape (...).
+
     Raises
     ------
     ShapeError
         If the axis has two sizes, or the others do not broadcast.
+
+    Examples
+    --------
+    >>> mg.vecdot(mg.tensor([1.0, 2.0]), mg.tensor([3.0, 4.0]))
+    tensor(11.)
     """
     last, other = (normal_axis(axis, x.ndim, "vecdot") - x.ndim for x in (x1, x2))
     if last != other:
@@ -187,12 +209,30 @@ def _two_vectors(draw: Draw) -> Arguments:
 
 @composite(domain=_bilinear(_two_vectors))
 def outer(x1: Any, x2: Any) -> Any:
-    """All products of the elements of two vectors, shape (len(x1), len(x2)).
+    """All products of the elements of two vectors.
+
+    Parameters
+    ----------
+    x1 : Tensor
+        Shape (n,).
+    x2 : Tensor
+        Shape (m,).
+
+    Returns
+    -------
+    Tensor
+        Shape (n, m).
 
     Raises
     ------
     ShapeError
         If one of them has not one axis.
+
+    Examples
+    --------
+    >>> mg.outer(mg.tensor([1.0, 2.0]), mg.tensor([3.0, 4.0]))
+    tensor([[3., 4.],
+            [6., 8.]])
     """
     if x1.ndim != 1 or x2.ndim != 1:
         raise ShapeError(
@@ -218,18 +258,24 @@ def tensordot(x1: Any, x2: Any, axes: int | Sequence[Any] = 2) -> Any:
     Parameters
     ----------
     x1, x2 : Tensor
+        Any shapes in which the axes of each pair are of one size.
     axes : int or pair of sequences of int
         The number of axes at the end of ``x1`` and the start of ``x2``, or the axes of each.
 
     Returns
     -------
     Tensor
-        The other axes of ``x1``, then those of ``x2``.
+        The shape has the other axes of ``x1``, then those of ``x2``.
 
     Raises
     ------
     ShapeError
         If an axis does not exist, or the axes of a pair differ in size.
+
+    Examples
+    --------
+    >>> mg.tensordot(mg.ones((2, 3, 5)), mg.ones((3, 5, 7))).shape
+    (2, 7)
     """
     if isinstance(axes, int):
         if axes < 0:
@@ -358,11 +404,22 @@ def einsum(subscripts: str, *operands: Any) -> Any:
         One term for each tensor, "..." and repeated letters (diagonals) allowed; for instance
         "bij,bjk->bik".
     *operands : Tensor
+        As many axes as the term has letters; a letter stands for one size.
+
+    Returns
+    -------
+    Tensor
+        The shape that the output of ``subscripts`` names.
 
     Raises
     ------
     ShapeError
         If a term does not fit its tensor, or the output names an unknown letter.
+
+    Examples
+    --------
+    >>> mg.einsum("ij,j->i", mg.tensor([[1.0, 2.0], [3.0, 4.0]]), mg.tensor([1.0, 10.0]))
+    tensor([21., 43.])
     """
     terms, output = _plain_subscripts(subscripts, operands)
     plain_terms, xs = [], []
@@ -423,7 +480,30 @@ put_diagonal = define_op(
 
 @composite(domain=_bilinear(_diagonal_arguments))
 def trace(x: Any, offset: int = 0) -> Any:
-    """Sum of the diagonal of matrices (the last two axes)."""
+    """Sum of the diagonal of matrices (the last two axes).
+
+    Parameters
+    ----------
+    x : Tensor
+        Shape (..., n, m).
+    offset : int
+        How many places above the main diagonal; negative is below.
+
+    Returns
+    -------
+    Tensor
+        Shape (...).
+
+    Raises
+    ------
+    ShapeError
+        If ``x`` has fewer than two axes.
+
+    Examples
+    --------
+    >>> mg.trace(mg.tensor([[1.0, 2.0], [3.0, 4.0]]))
+    tensor(5.)
+    """
     return reduce.sum(diagonal(x, offset=offset), axis=-1)
 
 

@@ -126,6 +126,12 @@ def layer_norm(
     ------
     ShapeError
         If ``x`` does not end in ``normalized_shape``, or ``weight`` or ``bias`` is not of that shape.
+
+    Examples
+    --------
+    >>> mg.layer_norm(mg.tensor([[1.0, 3.0], [10.0, 30.0]]), 2)
+    tensor([[-1.,  1.],
+            [-1.,  1.]])
     """
     sizes = (
         tuple(normalized_shape) if isinstance(normalized_shape, Sequence) else (normalized_shape,)

@@ -102,6 +102,30 @@ def prod(x: Any, *, axis: int | Sequence[int] | None = None, keepdims: bool = Fa
     """Product over axes; by default over all.
 
     It multiplies halves, so that every derivative is exact also where elements are zero.
+
+    Parameters
+    ----------
+    x : Tensor
+        Any shape.
+    axis : int or tuple of int, optional
+        The axes to reduce over; by default all.
+    keepdims : bool
+        Whether the reduced axes stay, with size 1.
+
+    Returns
+    -------
+    Tensor
+        The shape of ``x`` without the reduced axes.
+
+    Raises
+    ------
+    ShapeError
+        If there is no such axis, or it is named twice.
+
+    Examples
+    --------
+    >>> mg.prod(mg.tensor([[1.0, 2.0], [3.0, 4.0]]), axis=0)
+    tensor([3., 8.])
     """
     axes = reduced_axes(axis, x.ndim)
     rest = tuple(i for i in range(x.ndim) if i not in axes)
@@ -254,7 +278,32 @@ argsort = define_op(
 
 @composite(domain=Domain(arguments=_order_arguments, strict="it picks by integer arrays"))
 def sort(x: Any, *, axis: int = -1, descending: bool = False) -> Any:
-    """Sort along an axis."""
+    """Sort along an axis; equal elements keep their order.
+
+    Parameters
+    ----------
+    x : Tensor
+        Any shape.
+    axis : int
+        The axis to sort.
+    descending : bool
+        Whether the largest elements come first.
+
+    Returns
+    -------
+    Tensor
+        The shape of ``x``, and its dtype.
+
+    Raises
+    ------
+    ShapeError
+        If there is no such axis.
+
+    Examples
+    --------
+    >>> mg.sort(mg.tensor([3.0, 1.0, 2.0]), descending=True)
+    tensor([3., 2., 1.])
+    """
     return gather(x, argsort(x, axis=axis, descending=descending), axis=axis)
 
 
@@ -268,10 +317,33 @@ def _topk_arguments(draw: Draw) -> Arguments:
 def topk(x: Any, k: int, *, axis: int = -1, largest: bool = True) -> tuple[Any, Any]:
     """Return the ``k`` largest (or smallest) elements along an axis in order, and their positions.
 
+    Parameters
+    ----------
+    x : Tensor
+        Any shape.
+    k : int
+        How many, from 0 to the size of the axis.
+    axis : int
+        The axis to search.
+    largest : bool
+        Whether to look for the largest elements, not the smallest.
+
+    Returns
+    -------
+    values : Tensor
+        The shape of ``x`` with size ``k`` on the axis.
+    indices : Tensor of int64
+        Their positions on the axis, in the same shape.
+
     Raises
     ------
     ShapeError
-        If the axis has fewer than ``k`` elements.
+        If there is no such axis, or it has fewer than ``k`` elements.
+
+    Examples
+    --------
+    >>> mg.topk(mg.tensor([3.0, 1.0, 2.0]), 2)
+    (tensor([3., 2.]), tensor([0, 2]))
     """
     position = normal_axis(axis, x.ndim, "topk")
     if not 0 <= k <= x.shape[position]:

@@ -166,10 +166,29 @@ def _two_axes(draw: Draw) -> Arguments:
 def swapaxes(x: Any, axis1: int, axis2: int) -> Any:
     """Swap two axes.
 
+    Parameters
+    ----------
+    x : Tensor
+        Any shape.
+    axis1 : int
+        One axis.
+    axis2 : int
+        The other one.
+
+    Returns
+    -------
+    Tensor
+        The shape of ``x`` with two sizes swapped.
+
     Raises
     ------
     ShapeError
         If one of them does not exist.
+
+    Examples
+    --------
+    >>> mg.swapaxes(mg.zeros((2, 3, 5)), 0, -1).shape
+    (5, 3, 2)
     """
     axes = list(range(x.ndim))
     first, second = (normal_axis(a, x.ndim, "swapaxes") for a in (axis1, axis2))
@@ -181,10 +200,29 @@ def swapaxes(x: Any, axis1: int, axis2: int) -> Any:
 def moveaxis(x: Any, source: int | Sequence[int], destination: int | Sequence[int]) -> Any:
     """Move axes to new places; the others keep their order.
 
+    Parameters
+    ----------
+    x : Tensor
+        Any shape.
+    source : int or sequence of int
+        The axes to move.
+    destination : int or sequence of int
+        Where each of them stands in the result.
+
+    Returns
+    -------
+    Tensor
+        The shape of ``x`` in the new order.
+
     Raises
     ------
     ShapeError
         If an axis does not exist or comes twice, or there are not as many places as axes.
+
+    Examples
+    --------
+    >>> mg.moveaxis(mg.zeros((2, 3, 5)), 0, -1).shape
+    (3, 5, 2)
     """
     origins = normal_axes(source, x.ndim, "moveaxis")
     places = normal_axes(destination, x.ndim, "moveaxis")
@@ -209,10 +247,27 @@ def _squeeze_arguments(draw: Draw) -> Arguments:
 def squeeze(x: Any, axis: int | Sequence[int]) -> Any:
     """Drop axes of size 1.
 
+    Parameters
+    ----------
+    x : Tensor
+        Any shape.
+    axis : int or sequence of int
+        The axes to drop.
+
+    Returns
+    -------
+    Tensor
+        The shape of ``x`` without these axes.
+
     Raises
     ------
     ShapeError
-        If one of the axes has another size.
+        If one of the axes does not exist or has another size.
+
+    Examples
+    --------
+    >>> mg.squeeze(mg.zeros((2, 1, 3)), 1).shape
+    (2, 3)
     """
     axes = normal_axes(axis, x.ndim, "squeeze")
     for position in axes:
@@ -233,10 +288,27 @@ def _expand_arguments(draw: Draw) -> Arguments:
 def expand_dims(x: Any, axis: int | Sequence[int] = 0) -> Any:
     """Add axes of size 1 at these places of the result.
 
+    Parameters
+    ----------
+    x : Tensor
+        Any shape.
+    axis : int or sequence of int
+        The places of the new axes in the result.
+
+    Returns
+    -------
+    Tensor
+        The shape of ``x`` with the new axes.
+
     Raises
     ------
     ShapeError
         If the result has no such place, or one comes twice.
+
+    Examples
+    --------
+    >>> mg.expand_dims(mg.zeros((2, 3)), 1).shape
+    (2, 1, 3)
     """
     count = len(axis) if isinstance(axis, Sequence) else 1
     axes = normal_axes(axis, x.ndim + count, "expand_dims")
@@ -251,7 +323,23 @@ def _any_shape(draw: Draw) -> Arguments:
 
 @composite(domain=_linear(_any_shape))
 def flatten(x: Any) -> Any:
-    """All elements in one axis, the last axis fastest."""
+    """All elements in one axis, the last axis fastest.
+
+    Parameters
+    ----------
+    x : Tensor
+        Any shape.
+
+    Returns
+    -------
+    Tensor
+        Shape (x.size,).
+
+    Examples
+    --------
+    >>> mg.flatten(mg.tensor([[1.0, 2.0], [3.0, 4.0]]))
+    tensor([1., 2., 3., 4.])
+    """
     return reshape(x, (prod(x.shape),))
 
 
@@ -375,7 +463,30 @@ unstack = define_op(
 
 @composite(domain=_linear(_one_axis))
 def flip(x: Any, axis: int | Sequence[int] | None = None) -> Any:
-    """Reverse the order along these axes; by default along all."""
+    """Reverse the order along these axes; by default along all.
+
+    Parameters
+    ----------
+    x : Tensor
+        Any shape.
+    axis : int or sequence of int, optional
+        The axes to reverse; by default all.
+
+    Returns
+    -------
+    Tensor
+        The shape of ``x``.
+
+    Raises
+    ------
+    ShapeError
+        If there is no such axis, or it is named twice.
+
+    Examples
+    --------
+    >>> mg.flip(mg.tensor([1.0, 2.0, 3.0]))
+    tensor([3., 2., 1.])
+    """
     axes = range(x.ndim) if axis is None else normal_axes(axis, x.ndim, "flip")
     return x[tuple(slice(None, None, -1) if i in axes else slice(None) for i in range(x.ndim))]
 
@@ -391,10 +502,29 @@ def roll(x: Any, shift: int | Sequence[int], axis: int | Sequence[int] | None = 
 
     Without an axis the tensor is rolled as if it were flat.
 
+    Parameters
+    ----------
+    x : Tensor
+        Any shape.
+    shift : int or sequence of int
+        How many places, for all axes or for each.
+    axis : int or sequence of int, optional
+        The axes to shift along.
+
+    Returns
+    -------
+    Tensor
+        The shape of ``x``.
+
     Raises
     ------
     ShapeError
         If an axis does not exist, or there are not as many shifts as axes.
+
+    Examples
+    --------
+    >>> mg.roll(mg.tensor([1.0, 2.0, 3.0]), 1)
+    tensor([3., 1., 2.])
     """
     if axis is None:
         return reshape(roll(flatten(x), shift, 0), x.shape)
@@ -424,14 +554,26 @@ def repeat(x: Any, repeats: Any, axis: int | None = None) -> Any:
     Parameters
     ----------
     x : Tensor
+        Any shape.
     repeats : int, or sequence or tensor of int
-        How often; one number for each element of the axis, or the same for all.
+        How often; one number for each element of the axis, shape (size,), or the same for all.
     axis : int, optional
+        The axis to repeat along.
+
+    Returns
+    -------
+    Tensor
+        The shape of ``x``, longer along the axis; or one axis.
 
     Raises
     ------
     ShapeError
         If the axis does not exist or has another size than ``repeats``, or a number is negative.
+
+    Examples
+    --------
+    >>> mg.repeat(mg.tensor([1.0, 2.0]), 2)
+    tensor([1., 1., 2., 2.])
     """
     if axis is None:
         return repeat(flatten(x), repeats, 0)
@@ -461,7 +603,25 @@ def _tile_arguments(draw: Draw) -> Arguments:
 
 @composite(domain=_linear(_tile_arguments))
 def tile(x: Any, repetitions: Sequence[int]) -> Any:
-    """Lay copies of the whole tensor side by side, so many along each axis."""
+    """Lay copies of the whole tensor side by side, so many along each axis.
+
+    Parameters
+    ----------
+    x : Tensor
+        Any shape.
+    repetitions : sequence of int
+        How many copies along each axis, counted from the last.
+
+    Returns
+    -------
+    Tensor
+        The shape of ``x`` with each size multiplied; axes are added in front if need be.
+
+    Examples
+    --------
+    >>> mg.tile(mg.tensor([1.0, 2.0]), (2,))
+    tensor([1., 2., 1., 2.])
+    """
     ndim = max(x.ndim, len(repetitions))
     shape = (1,) * (ndim - x.ndim) + tuple(x.shape)
     times = (1,) * (ndim - len(repetitions)) + tuple(repetitions)
@@ -522,10 +682,26 @@ triu = define_op(
 def broadcast_arrays(*arrays: Any) -> tuple[Any, ...]:
     """Stretch all tensors to their common shape.
 
+    Parameters
+    ----------
+    *arrays : Tensor
+        Shapes that broadcast.
+
+    Returns
+    -------
+    tuple of Tensor
+        The tensors in the common shape.
+
     Raises
     ------
     ShapeError
         If they have none.
+
+    Examples
+    --------
+    >>> a, b = mg.broadcast_arrays(mg.zeros((3, 1)), mg.zeros(2))
+    >>> a.shape, b.shape
+    ((3, 2), (3, 2))
     """
     shape: tuple[int, ...] = ()
     for x in arrays:

@@ -43,7 +43,7 @@ UNFINISHED = frozenset(
     (Path(__file__).parent / "unfinished_docstrings.txt").read_text(encoding="utf-8").split()
 )
 UNDERLINE = re.compile(r"^([A-Z]\w+)\n-+$", re.MULTILINE)
-SHAPE = re.compile(r"\bshapes?\b|\bscalar\b|\b[Oo]ne element\b|\([^)]*[,*]", re.IGNORECASE)
+SHAPE = re.compile(r"\bshapes?\b|\baxes\b|\bscalar\b|\b[Oo]ne element\b|\([^)]*[,*]", re.IGNORECASE)
 
 
 def names_of(package: Any) -> list[str]:
