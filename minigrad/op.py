@@ -331,11 +331,32 @@ def define_op(
         What the tests draw; by default arrays that broadcast, with elements between -2 and 2.
     doc : str
         One sentence, then whatever else a user must know.
+    elementwise : bool
+        Whether each element of the result depends on one element of each argument.
+    selects : bool
+        Whether some elements of the arguments are passed on and others dropped; those get a gradient of
+        exactly zero.
+    joint : bool
+        Whether ``vjp`` is one function that returns the cotangents of all arguments.
+    saves : {"touched", "inputs", "all"}
+        What to keep for the backward pass: what the rules touch, all arguments, or the outputs, too.
+
+    Returns
+    -------
+    Op
+        The public function.
 
     Raises
     ------
     ArgumentError
         If the name is taken.
+
+    Examples
+    --------
+    >>> cube = mg.define_op("cube", lambda m, x: x**3, lambda m, g, y, x: g * 3 * x**2, elementwise=True)
+    >>> x = mg.tensor(2.0, requires_grad=True)
+    >>> mg.grad(cube(x), x)
+    (tensor(12.),)
     """
     if name in OPS or name in COMPOSITES:
         raise ArgumentError(

@@ -355,6 +355,7 @@ class set_grad_enabled(_GradMode):
     Parameters
     ----------
     enabled : bool
+        Whether ops on tensors that require gradients are recorded.
 
     Raises
     ------
@@ -362,6 +363,12 @@ class set_grad_enabled(_GradMode):
         If ``enabled`` is neither True nor False.
     TraceError
         In a step that is being traced.
+
+    Examples
+    --------
+    >>> with mg.set_grad_enabled(False):
+    ...     mg.is_grad_enabled()
+    False
     """
 
     def __init__(self, enabled: bool) -> None:
@@ -386,18 +393,62 @@ def no_grad(function: Callable[..., Any] | None = None) -> Any:
     As a decorator it may stand without brackets. The body of a generator or a coroutine is under it,
     and what runs between two of its steps is not.
 
+    Parameters
+    ----------
+    function : callable, optional
+        What to decorate.
+
+    Returns
+    -------
+    context manager or callable
+        For a ``with`` statement; or the decorated function.
+
     Raises
     ------
     ArgumentError
         If what it decorates is not a function.
     TraceError
         In a step that is being traced.
+
+    Examples
+    --------
+    >>> x = mg.tensor(3.0, requires_grad=True)
+    >>> with mg.no_grad():
+    ...     y = x * x
+    >>> y.requires_grad
+    False
     """
     return _block(_GradMode(False), function)
 
 
 def enable_grad(function: Callable[..., Any] | None = None) -> Any:
-    """Record again inside a ``no_grad`` block, or in the function it decorates; see `no_grad`."""
+    """Record again inside a ``no_grad`` block, or in the function it decorates; see `no_grad`.
+
+    Parameters
+    ----------
+    function : callable, optional
+        What to decorate.
+
+    Returns
+    -------
+    context manager or callable
+        For a ``with`` statement; or the decorated function.
+
+    Raises
+    ------
+    ArgumentError
+        If what it decorates is not a function.
+    TraceError
+        In a step that is being traced.
+
+    Examples
+    --------
+    >>> x = mg.tensor(3.0, requires_grad=True)
+    >>> with mg.no_grad(), mg.enable_grad():
+    ...     y = x * x
+    >>> y.requires_grad
+    True
+    """
     return _block(_GradMode(True), function)
 
 
@@ -436,6 +487,16 @@ def anomaly(function: Callable[..., Any] | None = None) -> Any:
     """Raise at the first op, forward or backward, that yields NaN or infinity from finite numbers.
 
     It holds inside the ``with`` block, or in the function it decorates; see `no_grad`.
+
+    Parameters
+    ----------
+    function : callable, optional
+        What to decorate.
+
+    Returns
+    -------
+    context manager or callable
+        For a ``with`` statement; or the decorated function.
 
     Yields
     ------

@@ -48,6 +48,14 @@ class Tensor(Operators):
         Whether gradients flow through this tensor.
     grad : Tensor or None
         What ``backward`` added up here; for leaves, and after ``retain_grad``.
+
+    Examples
+    --------
+    >>> x = mg.tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
+    >>> (x * x).sum().backward()
+    >>> x.grad
+    tensor([[2., 4.],
+            [6., 8.]])
     """
 
     __slots__ = ("__weakref__", "_array", "_grad", "_hooks", "_node", "_tracked")
@@ -139,6 +147,11 @@ class Tensor(Operators):
     def numpy(self) -> np.ndarray[Any, Any]:
         """Return a NumPy array with a copy of the content: nobody else can write to a tensor.
 
+        Returns
+        -------
+        numpy.ndarray
+            The shape and dtype of the tensor.
+
         Raises
         ------
         GradientError
@@ -166,6 +179,11 @@ class Tensor(Operators):
     def item(self) -> Any:
         """Return the one element as a Python number.
 
+        Returns
+        -------
+        bool, int or float
+            The element.
+
         Raises
         ------
         ShapeError
@@ -176,7 +194,13 @@ class Tensor(Operators):
         return by_type[type(self._array)].to_numpy(self._array).item()
 
     def tolist(self) -> Any:
-        """Return the content as nested Python lists."""
+        """Return the content as nested Python lists.
+
+        Returns
+        -------
+        list, or a number
+            Lists in lists, one level for each axis; a number for a tensor without axes.
+        """
         return by_type[type(self._array)].to_numpy(self._array).tolist()
 
     def __bool__(self) -> bool:
@@ -220,7 +244,12 @@ class Tensor(Operators):
         Parameters
         ----------
         target : str, dtype or Tensor
-            "cpu", "cuda", "cuda:1", a dtype, or a tensor that has both.
+            "cpu", "cuda", "cuda:1", a dtype, or a tensor of any shape that has both.
+
+        Returns
+        -------
+        Tensor
+            The shape of this tensor. Gradients flow through, but not to integers and bool.
 
         Raises
         ------
@@ -242,15 +271,53 @@ class Tensor(Operators):
         return moved
 
     def cpu(self) -> Tensor:
-        """Return this tensor on the CPU."""
+        """Return this tensor on the CPU; itself if it is there.
+
+        Returns
+        -------
+        Tensor
+            The shape and dtype of this tensor.
+        """
         return self.to("cpu")
 
     def cuda(self, number: int = 0) -> Tensor:
-        """Return this tensor on a GPU."""
+        """Return this tensor on a GPU; itself if it is there.
+
+        Parameters
+        ----------
+        number : int
+            Which GPU, from 0 on.
+
+        Returns
+        -------
+        Tensor
+            The shape and dtype of this tensor.
+
+        Raises
+        ------
+        BackendError
+            If there is no such device.
+        """
         return self.to(f"cuda:{number}")
 
     def astype(self, dtype: Any) -> Tensor:
-        """Return this tensor with another dtype; to integers and bool no gradient flows."""
+        """Return this tensor with another dtype; to integers and bool no gradient flows.
+
+        Parameters
+        ----------
+        dtype : dtype or str
+            The new dtype.
+
+        Returns
+        -------
+        Tensor
+            The shape of this tensor; itself if it has the dtype.
+
+        Raises
+        ------
+        DtypeError
+            If there is no such dtype.
+        """
         dtype = dtypes.as_dtype(dtype)
         if dtype == self.dtype:
             return self
@@ -259,11 +326,23 @@ class Tensor(Operators):
         return converted
 
     def detach(self) -> Tensor:
-        """Return a tensor with the same content that no gradient flows through."""
+        """Return a tensor with the same content that no gradient flows through.
+
+        Returns
+        -------
+        Tensor
+            The shape, dtype and memory of this tensor.
+        """
         return make(self._array, None)
 
     def clone(self) -> Tensor:
-        """Return a copy with memory of its own; gradients flow through."""
+        """Return a copy with memory of its own; gradients flow through.
+
+        Returns
+        -------
+        Tensor
+            The shape and dtype of this tensor.
+        """
         if not self.requires_grad:
             return make(_copied(self._array), None)
         copied: Tensor = apply(elementwise.positive, (self,), {})
@@ -307,6 +386,16 @@ class Tensor(Operators):
 
     def copy_(self, value: Any) -> Tensor:
         """Write ``value`` into this tensor's memory; a pending backward pass will notice.
+
+        Parameters
+        ----------
+        value : array_like
+            A shape that broadcasts to that of this tensor.
+
+        Returns
+        -------
+        Tensor
+            This tensor, of the shape that it had.
 
         Raises
         ------
@@ -387,6 +476,16 @@ class Tensor(Operators):
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
         """Set whether gradients flow through this leaf, and return it.
 
+        Parameters
+        ----------
+        requires_grad : bool
+            Whether they flow.
+
+        Returns
+        -------
+        Tensor
+            This tensor, of the shape that it had.
+
         Raises
         ------
         GradientError
@@ -414,7 +513,7 @@ class Tensor(Operators):
         Parameters
         ----------
         gradient : Tensor, optional
-            The cotangent of this tensor; one if it is a scalar.
+            The cotangent of this tensor, of its shape; one if it is a scalar.
         retain_graph : bool, optional
             Keep what was saved, so that backward can run again; by default ``create_graph``.
         create_graph : bool
@@ -434,6 +533,11 @@ class Tensor(Operators):
         """Let ``backward`` store the gradient of this tensor although it is not a leaf; return it.
 
         It is the gradient after all hooks, whenever they were registered. A leaf stores it anyhow.
+
+        Returns
+        -------
+        Tensor
+            This tensor, of the shape that it had.
 
         Raises
         ------
@@ -476,6 +580,16 @@ class Tensor(Operators):
         """Call ``hook(gradient)`` when this tensor's gradient is known.
 
         The result has a method ``remove``. A tensor that the hook returns replaces the gradient.
+
+        Parameters
+        ----------
+        hook : callable
+            Takes the gradient, of the shape of this tensor, and returns None or a tensor of that shape.
+
+        Returns
+        -------
+        HookHandle
+            Its method ``remove`` takes the hook away.
 
         Raises
         ------
@@ -634,11 +748,17 @@ def tensor(
     data : array_like
         A number, nested lists, a NumPy or CuPy array, or a tensor. Python floats become the default
         dtype, arrays keep theirs.
-    dtype : dtype, optional
+    dtype : dtype or str, optional
+        By default that of ``data``.
     device : str, optional
         "cpu", "cuda" or "cuda:N"; by default where ``data`` is, else the default backend's device.
     requires_grad : bool
         Whether gradients flow through it.
+
+    Returns
+    -------
+    Tensor
+        The shape of ``data``.
 
     Raises
     ------
@@ -646,6 +766,14 @@ def tensor(
         If ``data`` holds something other than numbers, or a gradient is wanted for integers.
     ShapeError
         If nested lists are ragged.
+
+    Examples
+    --------
+    >>> mg.tensor([[1.0, 2.0], [3.0, 4.0]])
+    tensor([[1., 2.],
+            [3., 4.]])
+    >>> mg.tensor([1, 2], dtype="uint8")
+    tensor([1, 2], dtype=uint8)
     """
     if isinstance(data, Tensor):
         if data.requires_grad:

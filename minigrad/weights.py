@@ -70,6 +70,12 @@ def save(path: str | os.PathLike[str], state: Any) -> None:
     -----
     A tensor that stands in several places is written once for each. `load` gives tensors for arrays,
     Python numbers for NumPy's numbers, and dicts for dicts of other classes.
+
+    Examples
+    --------
+    >>> mg.save("numbers.safetensors", {"x": mg.tensor([1.0, 2.0]), "steps": 7})
+    >>> mg.load("numbers.safetensors")
+    {'x': tensor([1., 2.]), 'steps': 7}
     """
     import safetensors.numpy
 
@@ -103,6 +109,7 @@ def load(path: str | os.PathLike[str], device: str | None = None) -> Any:
     Parameters
     ----------
     path : str or path-like
+        The file.
     device : str, optional
         Where the tensors go: "cpu", "cuda" or "cuda:N"; by default the default backend's device.
 
@@ -119,6 +126,12 @@ def load(path: str | os.PathLike[str], device: str | None = None) -> Any:
         If a tensor is bfloat16 and ml_dtypes is not installed.
     OSError
         If the file cannot be read.
+
+    Examples
+    --------
+    >>> mg.save("pair.safetensors", [mg.tensor([1.0]), mg.tensor([2.0])])
+    >>> mg.load("pair.safetensors")
+    [tensor([1.]), tensor([2.])]
     """
     parse_device(device)
     name = file_name(path, "load()")

@@ -133,7 +133,24 @@ def backend_of(array: Any) -> Backend | None:
 
 
 def get_default_backend() -> str:
-    """Return the name of the backend that creation functions use."""
+    """Return the name of the backend that creation functions use.
+
+    Returns
+    -------
+    str
+        "numpy" or "cupy".
+
+    Raises
+    ------
+    BackendError
+        If the environment variable MINIGRAD_BACKEND names another one.
+
+    Examples
+    --------
+    >>> with mg.use_backend("numpy"):
+    ...     mg.get_default_backend()
+    'numpy'
+    """
     chosen = _default.get() or _process_default
     if chosen is None:
         chosen = os.environ.get("MINIGRAD_BACKEND") or "numpy"
@@ -171,11 +188,18 @@ class use_backend(_Block):
     Parameters
     ----------
     name : {"numpy", "cupy"}
+        The array library: NumPy works on the CPU, CuPy on GPUs.
 
     Raises
     ------
     BackendError
         If the array library is missing or unusable; the default then stays as it was.
+
+    Examples
+    --------
+    >>> with mg.use_backend("numpy"):
+    ...     mg.zeros(2).device
+    'cpu'
     """
 
     def __init__(self, name: str) -> None:

@@ -183,6 +183,7 @@ def test_examples_run(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     doc = inspect.getdoc(THINGS[name] if name in THINGS else MEMBERS[name]) or ""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MINIGRAD_COMPILE", "0")
+    monkeypatch.setattr("minigrad.op.OPS", dict(minigrad.OPS))
     test = doctest.DocTestParser().get_doctest(doc, {"mg": minigrad, "nn": nn}, name, None, 0)
     report: list[str] = []
     doctest.DocTestRunner(
