@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from minigrad.adjoint import fitted, without_dropped
+from minigrad.adjoint import fitted, jointly, without_dropped
 from minigrad.dispatch import interpreting
 from minigrad.dtypes import is_floating
 from minigrad.errors import GradientError
@@ -64,7 +64,7 @@ def differentiate(graph: Graph, wanted: Sequence[Var]) -> Graph:
                 argument = node.inputs[position]
                 if doubtful:
                     part = without_dropped(ops, g, part, differentiable=False)
-                part = fitted(ops, part, argument.shape, argument.dtype)
+                part = fitted(ops, node.op, position, part, argument)
                 accumulate(argument, part)
     outputs = tuple(cotangents.get(var) for var in wanted)
     nodes = live_nodes(recorder.nodes, outputs)
@@ -105,7 +105,7 @@ def _parts(node: Node, g: Any, active: set[Var]) -> list[tuple[int, Any]]:
     y = node.outputs if _several(node) else node.outputs[0]
     positions = [p for p, i in enumerate(node.inputs) if isinstance(i, Var) and i in active]
     if node.op.joint:
-        parts = node.op.rules(ops, g, y, *node.inputs, **node.attributes)
+        parts = jointly(ops, node.op, g, y, node.inputs, node.attributes)
         return [(p, parts[p]) for p in positions if parts[p] is not None]
     found = []
     for position in positions:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy
 
 from minigrad import dispatch, memory
-from minigrad.adjoint import fitted, without_dropped
+from minigrad.adjoint import fitted, jointly, without_dropped
 from minigrad.backends.base import by_type
 from minigrad.dispatch import interpreting
 from minigrad.errors import AnomalyError, GradientError
@@ -253,7 +253,7 @@ def _run(
             and record in suspect
             and (output is not None or any(map(_is_array, saved)))
         )
-        together = rules(m, g, output, *saved, **attrs) if op.joint else None
+        together = jointly(m, op, g, output, saved, attrs) if op.joint else None
         position = -1
         for parent in record.parents:
             position += 1
@@ -275,9 +275,13 @@ def _run(
             if doubtful:
                 part = without_dropped(m, g, part, differentiable=create_graph)
             like = parent._array if isinstance(parent, Tensor) else parent
-            dtype = part._array.dtype if create_graph else part.dtype
-            if part.shape != like.shape or (dtype is not like.dtype and dtype != like.dtype):
-                part = fitted(m, part, like.shape, like.dtype)
+            try:
+                dtype = part._array.dtype if create_graph else part.dtype
+                fits = part.shape == like.shape and (dtype is like.dtype or dtype == like.dtype)
+            except AttributeError:
+                fits = False  # it is no array
+            if not fits:
+                part = fitted(m, op, position, part, like)
             if checking:
                 _check_backward(record, g, part)
             if moving:

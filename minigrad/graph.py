@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 import numpy
 
 from minigrad import dispatch
+from minigrad.adjoint import jointly
 from minigrad.backends import backend_named
 from minigrad.dtypes import as_dtype
 from minigrad.errors import GradientError, TraceError, source_line, user_line
@@ -243,11 +244,13 @@ def needs(
     with dispatch.interpreting(Recorder()) as recorder:
         try:
             if op.joint:
-                touched.update(op.rules(ops, g, y, *xs, **attrs))
+                touched.update(jointly(ops, op, g, y, xs, attrs))
             else:
                 for position in range(len(xs)):
                     if mask >> position & 1 and op.rules[position] is not None:
                         touched.add(op.rules[position](ops, g, y, *xs, **attrs))
+        except GradientError:
+            raise
         except Exception as error:
             raise GradientError(
                 f"the adjoint rule of {op.name} failed when it was run on variables to see what it "

@@ -8,7 +8,8 @@ is the signature of the public function: parameters before ``/`` (all positional
 An adjoint rule is a function ``rule(m, g, y, *arrays, **attributes)`` that maps the cotangent ``g`` of
 the output ``y`` to the cotangent of one argument. In a rule ``m`` offers the ops of the table, so one
 rule serves raw arrays, tensors (for second derivatives) and graph variables (for compiled loops).
-A rule need not un-broadcast: whoever runs it does.
+A rule need not un-broadcast: whoever runs it does. It must spread ``g`` where the op reduces: a cotangent
+that is smaller than its argument is refused.
 """
 
 from __future__ import annotations
@@ -349,7 +350,7 @@ def define_op(
     Raises
     ------
     ArgumentError
-        If the name is taken.
+        If the name is taken, or there is not one rule for each array.
 
     Examples
     --------
@@ -374,6 +375,11 @@ def define_op(
         saves=saves,
         doc=doc,
     )
+    if not joint and not op.variadic and rules is not None and len(rules) != op.arity:
+        raise ArgumentError(
+            f"define_op: {name!r} has {len(rules)} adjoint rules for its {op.arity} arrays "
+            f"({', '.join(op.arrays)}); give one for each, None for one without a derivative"
+        )
     OPS[name] = op
     return op
 

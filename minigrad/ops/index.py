@@ -477,7 +477,7 @@ def take_along_axis(x: Any, indices: Any, axis: int = -1) -> Any:
     """
     position = _check_along(x, indices, axis, "take_along_axis")
     shape = tuple(
-        n if i == position else max(n, size)
+        size if n == 1 and i != position else n
         for i, (n, size) in enumerate(zip(indices.shape, x.shape, strict=True))
     )
     if tuple(indices.shape) != shape:

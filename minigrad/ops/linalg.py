@@ -313,21 +313,25 @@ def _contract_rule(position: int, m: Any, g: Any, y: Any, *xs: Any, subscripts: 
     found = "".join(label for label in mine if label in known)
     sources = ",".join([output, *(t for t, _ in others)])
     part = m.contract(g, *(x for _, x in others), subscripts=f"{sources}->{found}")
-    if found == mine:
-        return part
-    shape = xs[position].shape
-    narrow = tuple(n if label in known else 1 for label, n in zip(mine, shape, strict=True))
-    return m.broadcast_to(m.reshape(part, shape=narrow), shape=shape)
+    # a label that is summed may have size 1, or be missing, in all that was multiplied here
+    sizes = dict(zip(found, part.shape, strict=True))
+    narrow = tuple(sizes.get(label, 1) for label in mine)
+    wide = tuple(
+        n if size == 1 else size for size, n in zip(narrow, xs[position].shape, strict=True)
+    )
+    part = part if found == mine else m.reshape(part, shape=narrow)
+    return part if narrow == wide else m.broadcast_to(part, shape=wide)
 
 
 def _contract_arguments(draw: Draw) -> Arguments:
     subscripts = draw.choice(
-        ["ij,jk->ik", "ij->j", "i,j->ij", "ij,jk,kl->il", "bij,bkj->bik", "ij,i->"]
+        ["ij,jk->ik", "ij->j", "i,j->ij", "ij,jk,kl->il", "bij,bkj->bik", "ij,i->", "i,i,i->"]
     )
     sizes = {label: draw.integer(1, 3) for label in "bijkl"}
     terms = subscripts.split("->")[0].split(",")
-    xs = tuple(draw.array(*(sizes[label] for label in term)) for term in terms)
-    return xs, {"subscripts": subscripts}
+    # a size of 1 broadcasts against that of other terms
+    shapes = [tuple(draw.choice((n, n, 1)) for n in map(sizes.get, term)) for term in terms]
+    return tuple(draw.array(*shape) for shape in shapes), {"subscripts": subscripts}
 
 
 contract = define_op(
@@ -389,6 +393,9 @@ def _einsum_arguments(draw: Draw) -> Arguments:
             ("ii", (3, 3)),
             ("bii,i->b", (2, 3, 3), (3,)),
             ("b...->...", (2, 3)),
+            ("ii,i->", (3, 3), (1,)),
+            ("ij,j...->i...", (2, 1), (3, 2)),
+            ("...i,...i->...", (2, 1, 3), (4, 1)),
         ]
     )
     return (text, *(draw.array(*shape) for shape in shapes)), {}
@@ -404,7 +411,7 @@ def einsum(subscripts: str, *operands: Any) -> Any:
         One term for each tensor, "..." and repeated letters (diagonals) allowed; for instance
         "bij,bjk->bik".
     *operands : Tensor
-        As many axes as the term has letters; a letter stands for one size.
+        As many axes as the term has letters; a letter stands for one size, or 1.
 
     Returns
     -------
@@ -414,7 +421,8 @@ def einsum(subscripts: str, *operands: Any) -> Any:
     Raises
     ------
     ShapeError
-        If a term does not fit its tensor, or the output names an unknown letter.
+        If a term does not fit its tensor, the sizes of a letter differ, or the output names an
+        unknown letter.
 
     Examples
     --------
@@ -428,6 +436,11 @@ def einsum(subscripts: str, *operands: Any) -> Any:
             letter = next(c for c in term if term.count(c) > 1)
             first = term.index(letter)
             second = term.index(letter, first + 1)
+            if x.shape[first] != x.shape[second]:
+                raise ShapeError(
+                    f"einsum({subscripts!r}): {letter!r} names axes of size {x.shape[first]} and "
+                    f"{x.shape[second]} of one tensor; a diagonal needs equal sizes"
+                )
             rest = [i for i in range(len(term)) if i not in (first, second)]
             x = diagonal(permute_dims(x, (*rest, first, second)))
             term = "".join(term[i] for i in rest) + letter

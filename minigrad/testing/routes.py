@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from minigrad.adjoint import fitted
+from minigrad.adjoint import fitted, jointly
 from minigrad.dispatch import apply, interpreting
 from minigrad.dtypes import as_dtype, is_floating
 from minigrad.graph import Graph, Recorder, Var
@@ -70,12 +70,12 @@ def adjoint(
     """
     positions = [i for i, x in enumerate(args) if mask >> i & 1 and is_differentiable(x)]
     if op.joint:
-        found = op.rules(m, g, y, *args, **attrs)
+        found = jointly(m, op, g, y, args, attrs)
         parts = {i: found[i] for i in positions if found[i] is not None}
     else:
         rules = {i: op.rules[i] for i in positions}
         parts = {i: r(m, g, y, *args, **attrs) for i, r in rules.items() if r is not None}
-    return {i: fitted(m, p, tuple(args[i].shape), args[i].dtype) for i, p in parts.items()}
+    return {i: fitted(m, op, i, part, args[i]) for i, part in parts.items()}
 
 
 def trace(function: Callable[..., Any], *arrays: Any) -> Graph:

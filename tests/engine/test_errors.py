@@ -829,6 +829,16 @@ CASES = {
             "the adjoint rule of bad failed when it was run on variables to see what it reads: the step branches on a value, but the value of v:bool[] is not known while tracing, at LINE\n  use minigrad.where(condition, a, b)\n  a rule must compute with operators and with the functions of its first argument m, so that it runs on arrays, tensors and variables alike",
         ),
         (
+            "rule_that_forgets_to_spread_g",
+            "GradientError",
+            "the adjoint rule of bad for its argument 1 (a) returned a cotangent of shape (), but must return a cotangent of the argument's shape (3,), or of a shape which that broadcasts to; spread g over it, for instance with m.broadcast_to(g, shape=x.shape)",
+        ),
+        (
+            "two_arrays_and_one_rule",
+            "ArgumentError",
+            "define_op: 'bad' has 1 adjoint rules for its 2 arrays (a, b); give one for each, None for one without a derivative",
+        ),
+        (
             "formula_that_fails",
             "ArgumentError",
             "bad(float32[3]): division by zero; see help(minigrad.bad)",
@@ -965,6 +975,14 @@ class Situations:
     def rule_that_branches_on_values(x, y):
         rule = lambda m, g, out, a: g if a.sum() > 0 else -g
         Op("bad", lambda m, a: a + 0, (rule,), domain=Domain())(x)
+
+    @staticmethod
+    def rule_that_forgets_to_spread_g(x, y):
+        Op("bad", lambda m, a: m.sum(a), (lambda m, g, out, a: g,), domain=Domain())(x).backward()
+
+    @staticmethod
+    def two_arrays_and_one_rule(x, y):
+        mg.define_op("bad", lambda m, a, b: a * b, lambda m, g, out, a, b: g * b)
 
     @staticmethod
     def formula_that_fails(x, y):

@@ -704,7 +704,7 @@ OF_NUMPY = {
     # in NumPy's best order too: `inf * a + inf * b` may be NaN where `inf * (a + b)` is not
     "contract": lambda *xs, subscripts: numpy.einsum(subscripts, *xs, optimize=True),
     "cumulative_sum": cumulative_sum,
-    "einsum": numpy.einsum,
+    "einsum": functools.partial(numpy.einsum, optimize=True),
     "linear": lambda x, weight, bias: (
         (x[..., None, :] * weight).sum(axis=-1) + (0 if bias is None else bias)
     ),
