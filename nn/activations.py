@@ -32,6 +32,16 @@ class Activation(Module):
     def forward(self, input: Any) -> Any:
         """Return the function of ``input``.
 
+        Parameters
+        ----------
+        input : Tensor
+            Any shape, floating-point.
+
+        Returns
+        -------
+        Tensor
+            The shape of ``input``.
+
         Raises
         ------
         DtypeError
@@ -45,43 +55,90 @@ class Activation(Module):
 
 
 class ReLU(Activation):
-    """``max(x, 0)``. The gradient at 0 is 0."""
+    """``max(x, 0)``. The gradient at 0 is 0.
+
+    Examples
+    --------
+    >>> nn.ReLU()(mg.tensor([-1.0, 2.0]))
+    tensor([0., 2.])
+    """
 
     function = elementwise.relu
 
 
 class Sigmoid(Activation):
-    """``1 / (1 + exp(-x))``."""
+    """``1 / (1 + exp(-x))``.
+
+    Examples
+    --------
+    >>> nn.Sigmoid()(mg.tensor([0.0, 2.0]))
+    tensor([0.5   , 0.8808])
+    """
 
     function = elementwise.sigmoid
 
 
 class Tanh(Activation):
-    """The hyperbolic tangent."""
+    """The hyperbolic tangent.
+
+    Examples
+    --------
+    >>> nn.Tanh()(mg.tensor([0.0, 1.0]))
+    tensor([0.    , 0.7616])
+    """
 
     function = elementwise.tanh
 
 
 class SiLU(Activation):
-    """``x * sigmoid(x)``, also called swish."""
+    """``x * sigmoid(x)``, also called swish.
+
+    Examples
+    --------
+    >>> nn.SiLU()(mg.tensor([-1.0, 2.0]))
+    tensor([-0.2689,  1.7616])
+    """
 
     function = elementwise.silu
 
 
 class Softsign(Activation):
-    """``x / (1 + abs(x))``."""
+    """``x / (1 + abs(x))``.
+
+    Examples
+    --------
+    >>> nn.Softsign()(mg.tensor([-1.0, 3.0]))
+    tensor([-0.5 ,  0.75])
+    """
 
     function = elementwise.softsign
 
 
 class Hardsigmoid(Activation):
-    """``clip(x / 6 + 1 / 2, 0, 1)``."""
+    """``clip(x / 6 + 1 / 2, 0, 1)``.
+
+    Examples
+    --------
+    >>> nn.Hardsigmoid()(mg.tensor([-4.0, 0.0, 1.5]))
+    tensor([0.  , 0.5 , 0.75])
+    """
 
     function = elementwise.hard_sigmoid
 
 
 class LeakyReLU(Activation):
-    """``x`` where positive, else ``negative_slope * x`` (Maas 2013)."""
+    """``x`` where positive, else ``negative_slope * x`` (Maas 2013).
+
+    Parameters
+    ----------
+    negative_slope : float
+        The slope below 0.
+
+    Examples
+    --------
+    >>> nn.LeakyReLU(0.1)(mg.tensor([-1.0, 2.0]))
+    tensor([-0.1,  2. ])
+    """
 
     function = elementwise.leaky_relu
     options = ("negative_slope",)
@@ -91,7 +148,18 @@ class LeakyReLU(Activation):
 
 
 class ELU(Activation):
-    """``x`` where positive, else ``alpha * (exp(x) - 1)`` (Clevert 2016)."""
+    """``x`` where positive, else ``alpha * (exp(x) - 1)`` (Clevert 2016).
+
+    Parameters
+    ----------
+    alpha : float
+        Far below 0 the result is ``-alpha``.
+
+    Examples
+    --------
+    >>> nn.ELU()(mg.tensor([-1.0, 2.0]))
+    tensor([-0.6321,  2.    ])
+    """
 
     function = elementwise.elu
     options = ("alpha",)
@@ -103,10 +171,20 @@ class ELU(Activation):
 class GELU(Activation):
     """Gaussian error linear unit (Hendrycks 2016): "none" is exact, "tanh" a formula near it.
 
+    Parameters
+    ----------
+    approximate : {"none", "tanh"}
+        Exact, or by the formula with ``tanh``.
+
     Raises
     ------
     ArgumentError
         If ``approximate`` is neither.
+
+    Examples
+    --------
+    >>> nn.GELU()(mg.tensor([-1.0, 2.0]))
+    tensor([-0.1587,  1.9545])
     """
 
     function = elementwise.gelu
@@ -120,10 +198,22 @@ class GELU(Activation):
 class Hardtanh(Activation):
     """``clip(x, min_val, max_val)``. The gradient at the bounds is 0.
 
+    Parameters
+    ----------
+    min_val : float
+        The lower bound.
+    max_val : float
+        The upper bound.
+
     Raises
     ------
     ArgumentError
         If ``min_val`` is not smaller than ``max_val``.
+
+    Examples
+    --------
+    >>> nn.Hardtanh()(mg.tensor([-4.0, 0.5, 4.0]))
+    tensor([-1. ,  0.5,  1. ])
     """
 
     function = elementwise.hard_tanh
@@ -145,10 +235,22 @@ def _softplus(x: Any, beta: float, threshold: float) -> Any:
 class Softplus(Activation):
     """``log(1 + exp(beta * x)) / beta``, and ``x`` where ``beta * x`` is above ``threshold``.
 
+    Parameters
+    ----------
+    beta : float
+        How sharp the bend is; the larger, the nearer to `ReLU`.
+    threshold : float
+        Above it, ``beta * x`` counts as so large that the result is ``x``.
+
     Raises
     ------
     ArgumentError
         If ``beta`` is zero.
+
+    Examples
+    --------
+    >>> nn.Softplus()(mg.tensor([0.0, 2.0]))
+    tensor([0.6931, 2.1269])
     """
 
     function = _softplus
@@ -174,6 +276,16 @@ class _AlongAxis(Activation):
     def forward(self, input: Any) -> Any:
         """Return the function of ``input`` along the axis ``dim``.
 
+        Parameters
+        ----------
+        input : Tensor
+            Any shape, floating-point.
+
+        Returns
+        -------
+        Tensor
+            The shape of ``input``.
+
         Raises
         ------
         ShapeError
@@ -188,10 +300,20 @@ class _AlongAxis(Activation):
 class Softmax(_AlongAxis):
     """``exp(x) / sum(exp(x))`` along the axis ``dim``, without overflow.
 
+    Parameters
+    ----------
+    dim : int
+        The axis whose elements add up to 1.
+
     Raises
     ------
     ArgumentError
         If ``dim`` is not given.
+
+    Examples
+    --------
+    >>> nn.Softmax(-1)(mg.tensor([0.0, 0.0, 0.0, 0.0]))
+    tensor([0.25, 0.25, 0.25, 0.25])
     """
 
     function = network.softmax
@@ -200,10 +322,20 @@ class Softmax(_AlongAxis):
 class LogSoftmax(_AlongAxis):
     """The logarithm of the softmax along the axis ``dim``, accurate where the softmax is tiny.
 
+    Parameters
+    ----------
+    dim : int
+        The axis along which the softmax adds up to 1.
+
     Raises
     ------
     ArgumentError
         If ``dim`` is not given.
+
+    Examples
+    --------
+    >>> nn.LogSoftmax(-1)(mg.tensor([0.0, 0.0]))
+    tensor([-0.6931, -0.6931])
     """
 
     function = network.log_softmax
@@ -219,7 +351,9 @@ class PReLU(Module):
     init : float
         What the slopes are at first.
     device : str, optional
-    dtype : dtype, optional
+        Where the parameters are, "cpu" or "cuda:N".
+    dtype : dtype or str, optional
+        The dtype of the parameters; by default the default dtype, float32.
 
     Attributes
     ----------
@@ -230,6 +364,11 @@ class PReLU(Module):
     ------
     ArgumentError
         If ``num_parameters`` is not a positive integer.
+
+    Examples
+    --------
+    >>> nn.PReLU()(mg.tensor([-1.0, 2.0])).detach()
+    tensor([-0.25,  2.  ])
     """
 
     def __init__(
@@ -249,7 +388,17 @@ class PReLU(Module):
         init.constant_(self.weight, self.init)
 
     def forward(self, input: Any) -> Any:
-        """Return the function of ``input``: any shape, or (N, num_parameters, ...).
+        """Return the function of ``input``.
+
+        Parameters
+        ----------
+        input : Tensor
+            Any shape, or (N, num_parameters, ...), floating-point.
+
+        Returns
+        -------
+        Tensor
+            The shape of ``input``.
 
         Raises
         ------

@@ -28,7 +28,10 @@ class Cell(Stateful):
 
     Parameters
     ----------
-    input_size, hidden_size : int
+    input_size : int
+        The size of the last axis of the input.
+    hidden_size : int
+        The width of a state.
     widths : dict of int, optional
         The widths of those states that are not ``hidden_size`` wide, by name.
 
@@ -37,6 +40,18 @@ class Cell(Stateful):
     ArgumentError
         If a size is not positive, or ``widths`` names a state that ``step`` does not have; when the
         class is defined, if ``step`` takes anything else than an input and states.
+
+    Examples
+    --------
+    >>> class Average(nn.Cell):
+    ...     def __init__(self, input_size, hidden_size):
+    ...         super().__init__(input_size, hidden_size)
+    ...         self.inner = nn.Linear(input_size, hidden_size)
+    ...     def step(self, x, h):
+    ...         return 0.9 * h + 0.1 * self.inner(x)
+    >>> output, h = nn.Recurrent(Average, 3, 4)(mg.zeros((7, 2, 3)))
+    >>> output.shape
+    (7, 2, 4)
     """
 
     _states: ClassVar[tuple[str, ...]] = ()
@@ -63,7 +78,25 @@ class Cell(Stateful):
         return self._step
 
     def step(self, *args: Any, **kwargs: Any) -> Any:
-        """Return the new states, in the order of the arguments; every cell defines its own."""
+        """Return the new states, in the order of the arguments; every cell defines its own.
+
+        Parameters
+        ----------
+        *args : Tensor
+            The input of one time step, shape (N, input_size), then the states, shape (N, width).
+        **kwargs : Tensor
+            The same by name, of the same shapes.
+
+        Returns
+        -------
+        Tensor or tuple of Tensor
+            The new states, shape (N, width).
+
+        Raises
+        ------
+        NotImplementedError
+            If the cell defines none.
+        """
         raise NotImplementedError(
             f"{type(self).__name__} has no method step; define step(self, x, h), which returns the new h"
         )
@@ -82,7 +115,7 @@ class Cell(Stateful):
         Returns
         -------
         Tensor or tuple of Tensor
-            The new state or states, as ``hx``.
+            The new state or states, in the shape of ``hx``.
 
         Raises
         ------

@@ -157,7 +157,13 @@ class CellLayer(Stateful):
         return [getattr(self, name) for names in self._names.values() for name in names.values()]
 
     def extra_repr(self) -> str:
-        """Return the sizes, and what differs from the usual, in PyTorch's order."""
+        """Return the sizes, and what differs from the usual, in PyTorch's order.
+
+        Returns
+        -------
+        str
+            The sizes and options, for instance "3, 4, num_layers=2".
+        """
         values = {**vars(self), **self.options}
         shown = {name: values.get(name, usual) for name, usual in _USUAL.items()}
         given = {name: value for name, value in shown.items() if value != _USUAL[name]}

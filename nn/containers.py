@@ -104,10 +104,24 @@ class _List(_Container[_T], Sequence[_T]):
     def insert(self, index: int, item: _T) -> Self:
         """Put ``item`` before the one at ``index``, name all by their positions, and return this.
 
+        Parameters
+        ----------
+        index : int
+            The position; a negative one counts from the end.
+        item : Module or Parameter
+            What to put there; a tensor becomes a parameter.
+
+        Returns
+        -------
+        Self
+            This container.
+
         Raises
         ------
         IndexingError
             If there is no such position.
+        ArgumentError
+            If ``item`` is of another kind.
         """
         size = len(self)
         if not -size <= index <= size:
@@ -120,11 +134,37 @@ class _List(_Container[_T], Sequence[_T]):
         return self
 
     def append(self, item: _T) -> Self:
-        """Put ``item`` at the end, and return this."""
+        """Put ``item`` at the end, and return this.
+
+        Parameters
+        ----------
+        item : Module or Parameter
+            What to put there; a tensor becomes a parameter.
+
+        Returns
+        -------
+        Self
+            This container.
+
+        Raises
+        ------
+        ArgumentError
+            If ``item`` is of another kind.
+        """
         return self.extend([item])
 
     def extend(self, items: Iterable[_T]) -> Self:
         """Put all of ``items`` at the end, and return this. If one is refused, none is there.
+
+        Parameters
+        ----------
+        items : iterable of Module or of Parameter
+            What to put there; tensors become parameters.
+
+        Returns
+        -------
+        Self
+            This container.
 
         Raises
         ------
@@ -145,7 +185,23 @@ class _List(_Container[_T], Sequence[_T]):
         return self
 
     def pop(self, index: int | slice = -1) -> Any:
-        """Take out and return the item at ``index``."""
+        """Take out and return the item at ``index``.
+
+        Parameters
+        ----------
+        index : int or slice
+            The position, by default the last.
+
+        Returns
+        -------
+        Module, Parameter, or container
+            The item, or a container of several.
+
+        Raises
+        ------
+        IndexingError
+            If there is no such position.
+        """
         item = self[index]
         del self[index]
         return item
@@ -170,6 +226,12 @@ class Sequential(_List[Module]):
     ------
     ArgumentError
         If one is no module, or a name is empty or has a dot.
+
+    Examples
+    --------
+    >>> model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2))
+    >>> model(mg.ones((5, 3))).shape
+    (5, 2)
     """
 
     def __init__(self, *modules: Module | Mapping[str, Module]) -> None:
@@ -186,7 +248,18 @@ class Sequential(_List[Module]):
         return Sequential(OrderedDict(named))
 
     def forward(self, input: Any) -> Any:
-        """Give ``input`` to the first module, its result to the second, and so on."""
+        """Give ``input`` to the first module, its result to the second, and so on.
+
+        Parameters
+        ----------
+        input : Any
+            What the first module takes.
+
+        Returns
+        -------
+        Any
+            What the last module returns; ``input`` if there is none.
+        """
         for module in self:
             input = module(input)
         return input
@@ -198,11 +271,18 @@ class ModuleList(_List[Module]):
     Parameters
     ----------
     modules : iterable of Module, optional
+        What it holds at first.
 
     Raises
     ------
     ArgumentError
         If one is no module.
+
+    Examples
+    --------
+    >>> layers = nn.ModuleList([nn.Linear(3, 4), nn.Linear(4, 2)])
+    >>> [name for name, _ in layers.named_parameters()]
+    ['0.weight', '0.bias', '1.weight', '1.bias']
     """
 
     def __init__(self, modules: Iterable[Module] | None = None) -> None:
@@ -226,11 +306,18 @@ class ParameterList(_Parameters, _List[Parameter]):
     Parameters
     ----------
     values : iterable of Tensor, optional
+        What it holds at first; tensors of any shapes.
 
     Raises
     ------
     ArgumentError
         If one is no tensor.
+
+    Examples
+    --------
+    >>> scales = nn.ParameterList([mg.ones(2), mg.ones(3)])
+    >>> scales[1].shape
+    (3,)
     """
 
     def __init__(self, values: Iterable[Any] | None = None) -> None:
@@ -274,11 +361,18 @@ class ModuleDict(_Dict[Module]):
     Parameters
     ----------
     modules : mapping or iterable of pairs, optional
+        Names and modules that it holds at first.
 
     Raises
     ------
     ArgumentError
         If one is no module, or a name is no string, empty or has a dot.
+
+    Examples
+    --------
+    >>> heads = nn.ModuleDict({"words": nn.Linear(3, 4), "tags": nn.Linear(3, 2)})
+    >>> heads["tags"](mg.ones(3)).shape
+    (2,)
     """
 
     def __init__(
@@ -293,11 +387,18 @@ class ParameterDict(_Parameters, _Dict[Parameter]):
     Parameters
     ----------
     parameters : mapping or iterable of pairs, optional
+        Names and tensors that it holds at first; any shapes.
 
     Raises
     ------
     ArgumentError
         If one is no tensor, or a name is no string, empty or has a dot.
+
+    Examples
+    --------
+    >>> scales = nn.ParameterDict({"first": mg.ones(2)})
+    >>> scales["first"].shape
+    (2,)
     """
 
     def __init__(
@@ -306,7 +407,20 @@ class ParameterDict(_Parameters, _Dict[Parameter]):
         super().__init__(parameters)
 
     def update(self, parameters: Any = (), /, **named: Any) -> None:
-        """Add parameters by name; those of a plain dict are sorted by name, as PyTorch does."""
+        """Add parameters by name; those of a plain dict are sorted by name, as PyTorch does.
+
+        Parameters
+        ----------
+        parameters : mapping or iterable of pairs
+            Names and tensors, of any shapes.
+        **named : Tensor
+            More of them, of any shapes.
+
+        Raises
+        ------
+        ArgumentError
+            If one is no tensor, or a name is no string, empty or has a dot.
+        """
         if type(parameters) is dict:
             parameters = sorted(parameters.items())
         super().update(parameters, **named)

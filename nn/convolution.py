@@ -59,7 +59,17 @@ class _Convolution(Module):
         init.by_fan_in_(self.weight, self.bias)
 
     def forward(self, input: Any) -> Any:
-        """Convolve ``input`` of shape (N, in_channels, *sizes), or that without N.
+        """Return the convolution of ``input`` with the weight, and add the bias.
+
+        Parameters
+        ----------
+        input : Tensor
+            Shape (N, in_channels, *sizes) or (in_channels, *sizes), floating-point.
+
+        Returns
+        -------
+        Tensor
+            Shape (N, out_channels, *sizes) or (out_channels, *sizes); see `minigrad.conv2d`.
 
         Raises
         ------
@@ -96,13 +106,27 @@ class Conv1d(_Convolution):
 
     Parameters
     ----------
-    in_channels, out_channels : int
-    kernel_size, stride, padding, dilation, groups
-        See `minigrad.conv1d`; ``padding`` may be "same" or "valid".
+    in_channels : int
+        The number of channels of the input, its axis 1.
+    out_channels : int
+        The number of channels of the result.
+    kernel_size : int
+        The size of a window.
+    stride : int
+        How far each window is from the next.
+    padding : int, "valid" or "same"
+        How many zeros to put on either side. "valid" is none; "same" (for stride 1) keeps the size,
+        with the odd zero at the end.
+    dilation : int
+        How far the elements of a window are from each other.
+    groups : int
+        The channels are cut into so many groups, which are convolved apart from each other.
     bias : bool
         Whether there is a bias.
     device : str, optional
-    dtype : dtype, optional
+        Where the parameters are, "cpu" or "cuda:N".
+    dtype : dtype or str, optional
+        The dtype of the parameters; by default the default dtype, float32.
 
     Attributes
     ----------
@@ -117,6 +141,12 @@ class Conv1d(_Convolution):
     ArgumentError
         If a number is too small, ``groups`` does not divide the channels, ``padding`` is unknown, or
         ``bias`` no bool.
+
+    Examples
+    --------
+    >>> layer = nn.Conv1d(3, 4, kernel_size=3, padding=1)
+    >>> layer(mg.ones((2, 3, 8))).shape
+    (2, 4, 8)
     """
 
     rank = 1
@@ -129,14 +159,27 @@ class Conv2d(_Convolution):
 
     Parameters
     ----------
-    in_channels, out_channels : int
-    kernel_size, stride, padding, dilation : int or pair of int
+    in_channels : int
+        The number of channels of the input, its axis 1.
+    out_channels : int
+        The number of channels of the result.
+    kernel_size : int or pair of int
+        The size of a window.
+    stride : int or pair of int
+        How far each window is from the next.
+    padding : int or pair of int, "valid" or "same"
+        How many zeros to put on either side. "valid" is none; "same" (for stride 1) keeps the size,
+        with the odd zero at the end.
+    dilation : int or pair of int
+        How far the elements of a window are from each other.
     groups : int
-        See `minigrad.conv2d`; ``padding`` may be "same" or "valid".
+        The channels are cut into so many groups, which are convolved apart from each other.
     bias : bool
         Whether there is a bias.
     device : str, optional
-    dtype : dtype, optional
+        Where the parameters are, "cpu" or "cuda:N".
+    dtype : dtype or str, optional
+        The dtype of the parameters; by default the default dtype, float32.
 
     Attributes
     ----------
@@ -151,6 +194,12 @@ class Conv2d(_Convolution):
     ArgumentError
         If a number is too small, ``groups`` does not divide the channels, ``padding`` is unknown, or
         ``bias`` no bool.
+
+    Examples
+    --------
+    >>> layer = nn.Conv2d(3, 4, kernel_size=3, padding=1)
+    >>> layer(mg.ones((2, 3, 8, 8))).shape
+    (2, 4, 8, 8)
     """
 
     rank = 2

@@ -29,6 +29,13 @@ class Dropout(Module):
     ------
     ArgumentError
         If ``p`` does not lie between 0 and 1.
+
+    Examples
+    --------
+    >>> nn.Dropout(0.5).eval()(mg.tensor([1.0, 2.0]))
+    tensor([1., 2.])
+    >>> nn.Dropout(1.0)(mg.tensor([1.0, 2.0]))
+    tensor([0., 0.])
     """
 
     def __init__(self, p: float = 0.5, *, generator: Generator | None = None) -> None:
@@ -37,6 +44,16 @@ class Dropout(Module):
 
     def forward(self, input: Any) -> Any:
         """Return ``input`` with elements dropped if the layer is being trained.
+
+        Parameters
+        ----------
+        input : Tensor
+            Any shape, floating-point.
+
+        Returns
+        -------
+        Tensor
+            The shape of ``input``.
 
         Raises
         ------

@@ -20,11 +20,16 @@ class Linear(Module):
 
     Parameters
     ----------
-    in_features, out_features : int
+    in_features : int
+        The size of the last axis of the input.
+    out_features : int
+        The size of the last axis of the result.
     bias : bool
         Whether there is a bias.
     device : str, optional
-    dtype : dtype, optional
+        Where the parameters are, "cpu" or "cuda:N".
+    dtype : dtype or str, optional
+        The dtype of the parameters; by default the default dtype, float32.
 
     Attributes
     ----------
@@ -38,6 +43,12 @@ class Linear(Module):
     ------
     ArgumentError
         If a size is not a positive integer, or ``bias`` not a bool.
+
+    Examples
+    --------
+    >>> layer = nn.Linear(3, 2)
+    >>> layer(mg.ones((5, 3))).shape
+    (5, 2)
     """
 
     def __init__(
@@ -60,7 +71,17 @@ class Linear(Module):
         init.by_fan_in_(self.weight, self.bias)
 
     def forward(self, input: Any) -> Any:
-        """Map ``input`` of shape (..., in_features) to (..., out_features).
+        """Return ``input @ weight.T + bias``.
+
+        Parameters
+        ----------
+        input : Tensor
+            Shape (..., in_features), floating-point.
+
+        Returns
+        -------
+        Tensor
+            Shape (..., out_features).
 
         Raises
         ------
@@ -90,7 +111,9 @@ class Embedding(Module):
         A row that is never trained: zeros at first, and without a gradient. May be negative, to count
         from the end.
     device : str, optional
-    dtype : dtype, optional
+        Where the parameters are, "cpu" or "cuda:N".
+    dtype : dtype or str, optional
+        The dtype of the parameters; by default the default dtype, float32.
 
     Attributes
     ----------
@@ -101,6 +124,12 @@ class Embedding(Module):
     ------
     ArgumentError
         If a size is not a positive integer, or there is no row ``padding_idx``.
+
+    Examples
+    --------
+    >>> layer = nn.Embedding(10, 3)
+    >>> layer(mg.tensor([[1, 2], [9, 0]])).shape
+    (2, 2, 3)
     """
 
     def __init__(
@@ -146,6 +175,11 @@ class Embedding(Module):
         padding_idx : int, optional
             A row that gets no gradient; its values are kept.
 
+        Returns
+        -------
+        Embedding
+            The layer.
+
         Raises
         ------
         ShapeError
@@ -169,7 +203,17 @@ class Embedding(Module):
             self.weight.data[self.padding_idx] = 0
 
     def forward(self, input: Any) -> Any:
-        """Map integers of any shape to rows: shape (..., embedding_dim).
+        """Return the row for each index.
+
+        Parameters
+        ----------
+        input : Tensor of int
+            Any shape; from 0 to ``num_embeddings - 1``.
+
+        Returns
+        -------
+        Tensor
+            The shape of ``input`` and one more axis, (..., embedding_dim).
 
         Raises
         ------

@@ -34,6 +34,16 @@ class Module:
     ----------
     training : bool
         Whether the module is being trained; see `train` and `eval`.
+
+    Examples
+    --------
+    >>> class Scale(nn.Module):
+    ...     def __init__(self, size):
+    ...         self.factor = nn.Parameter(mg.ones(size))
+    ...     def forward(self, input):
+    ...         return self.factor * input
+    >>> [name for name, _ in Scale(3).named_parameters()]
+    ['factor']
     """
 
     training: bool = True
@@ -49,7 +59,25 @@ class Module:
                 )
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """Compute the result of the layer; every layer defines its own."""
+        """Compute the result of the layer; every layer defines its own.
+
+        Parameters
+        ----------
+        *args : Any
+            What the layer is called with.
+        **kwargs : Any
+            Likewise, by name.
+
+        Returns
+        -------
+        Any
+            The result.
+
+        Raises
+        ------
+        NotImplementedError
+            If the layer defines none.
+        """
         own = [name for name in _public(self) if not hasattr(Module, name)]
         raise NotImplementedError(
             f"{type(self).__name__} has no method forward; define it{suggestion('forward', own)}"
@@ -94,6 +122,15 @@ class Module:
     def register_buffer(self, name: str, tensor: Any, persistent: bool = True) -> None:
         """Assign a `Buffer` with the content of ``tensor`` (None: nothing yet) by name.
 
+        Parameters
+        ----------
+        name : str
+            The name of the attribute.
+        tensor : array_like or None
+            The values, of any shape.
+        persistent : bool
+            Whether ``state_dict`` has it.
+
         Raises
         ------
         ArgumentError
@@ -105,6 +142,13 @@ class Module:
     def register_parameter(self, name: str, param: Parameter | None) -> None:
         """Assign a parameter by name; None stands for "there is none".
 
+        Parameters
+        ----------
+        name : str
+            The name of the attribute.
+        param : Parameter or None
+            The parameter.
+
         Raises
         ------
         ArgumentError
@@ -114,6 +158,13 @@ class Module:
 
     def add_module(self, name: str, module: Module | None) -> None:
         """Assign a module by name; None stands for "there is none".
+
+        Parameters
+        ----------
+        name : str
+            The name of the attribute.
+        module : Module or None
+            The module.
 
         Raises
         ------
@@ -160,6 +211,11 @@ class Module:
         remove_duplicate : bool
             Whether a module that is at several places is yielded once only.
 
+        Returns
+        -------
+        iterator of (str, Module)
+            This module first, then depth first.
+
         Raises
         ------
         ArgumentError
@@ -169,15 +225,38 @@ class Module:
         return ((name, module) for name, module, _ in _walk(self, prefix, seen, ()))
 
     def modules(self, remove_duplicate: bool = True) -> Iterator[Module]:
-        """Yield this module and those inside; see `named_modules`."""
+        """Yield this module and those inside; see `named_modules`.
+
+        Parameters
+        ----------
+        remove_duplicate : bool
+            Whether what is at several places is yielded once only.
+
+        Returns
+        -------
+        iterator of Module
+            This module first, then depth first.
+        """
         return (module for _, module in self.named_modules("", remove_duplicate))
 
     def named_children(self) -> Iterator[tuple[str, Module]]:
-        """Yield the modules right inside this one, each once, with their names."""
+        """Yield the modules right inside this one, each once, with their names.
+
+        Returns
+        -------
+        iterator of (str, Module)
+            In the order of assignment.
+        """
         return _once((name, m) for name, m in self._members() if isinstance(m, Module))
 
     def children(self) -> Iterator[Module]:
-        """Yield the modules right inside this one, each once."""
+        """Yield the modules right inside this one, each once.
+
+        Returns
+        -------
+        iterator of Module
+            In the order of assignment.
+        """
         return (module for _, module in self.named_children())
 
     def _named(
@@ -206,25 +285,77 @@ class Module:
             Whether those of the modules inside are yielded, too.
         remove_duplicate : bool
             Whether a parameter that is at several places is yielded once only.
+
+        Returns
+        -------
+        iterator of (str, Parameter)
+            In the order of assignment, this module's own first.
         """
         return self._named(Parameter, prefix, recurse, remove_duplicate)
 
     def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
-        """Yield the parameters, a shared one only once; frozen ones, too."""
+        """Yield the parameters, a shared one only once; frozen ones, too.
+
+        Parameters
+        ----------
+        recurse : bool
+            Whether those of the modules inside are yielded, too.
+
+        Returns
+        -------
+        iterator of Parameter
+            In the order of assignment, this module's own first.
+        """
         return (parameter for _, parameter in self.named_parameters(recurse=recurse))
 
     def named_buffers(
         self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
     ) -> Iterator[tuple[str, Buffer]]:
-        """Yield the buffers with their names; see `named_parameters`."""
+        """Yield the buffers with their names; see `named_parameters`.
+
+        Parameters
+        ----------
+        prefix : str
+            What the names begin with.
+        recurse : bool
+            Whether those of the modules inside are yielded, too.
+        remove_duplicate : bool
+            Whether what is at several places is yielded once only.
+
+        Returns
+        -------
+        iterator of (str, Buffer)
+            In the order of assignment, this module's own first.
+        """
         return self._named(Buffer, prefix, recurse, remove_duplicate)
 
     def buffers(self, recurse: bool = True) -> Iterator[Buffer]:
-        """Yield the buffers, a shared one only once."""
+        """Yield the buffers, a shared one only once.
+
+        Parameters
+        ----------
+        recurse : bool
+            Whether those of the modules inside are yielded, too.
+
+        Returns
+        -------
+        iterator of Buffer
+            In the order of assignment, this module's own first.
+        """
         return (buffer for _, buffer in self.named_buffers(recurse=recurse))
 
     def get_submodule(self, target: str) -> Module:
         """Return the module with this name; "" is the module itself.
+
+        Parameters
+        ----------
+        target : str
+            The name, for instance "layers.0".
+
+        Returns
+        -------
+        Module
+            The one with this name.
 
         Raises
         ------
@@ -236,6 +367,16 @@ class Module:
     def get_parameter(self, target: str) -> Parameter:
         """Return the parameter with this name.
 
+        Parameters
+        ----------
+        target : str
+            The name, for instance "layers.0.weight".
+
+        Returns
+        -------
+        Parameter
+            The one with this name.
+
         Raises
         ------
         AttributeError
@@ -245,6 +386,16 @@ class Module:
 
     def get_buffer(self, target: str) -> Buffer:
         """Return the buffer with this name.
+
+        Parameters
+        ----------
+        target : str
+            The name, for instance "layers.0.mean".
+
+        Returns
+        -------
+        Buffer
+            The one with this name.
 
         Raises
         ------
@@ -276,6 +427,11 @@ class Module:
         """Return a copy of each parameter and persistent buffer by name.
 
         Training goes on without changing it. What is shared is there under each of its names.
+
+        Returns
+        -------
+        dict
+            From names to tensors, of the shapes of what they are copies of.
 
         Raises
         ------
@@ -317,6 +473,16 @@ class Module:
     def train(self, mode: bool = True) -> Self:
         """Set ``training`` here and in all modules inside, and return this module.
 
+        Parameters
+        ----------
+        mode : bool
+            Whether the module is being trained.
+
+        Returns
+        -------
+        Self
+            This module.
+
         Raises
         ------
         ArgumentError
@@ -329,17 +495,40 @@ class Module:
         return self
 
     def eval(self) -> Self:
-        """Set ``training`` to False here and in all modules inside, and return this module."""
+        """Set ``training`` to False here and in all modules inside, and return this module.
+
+        Returns
+        -------
+        Self
+            This module.
+        """
         return self.train(False)
 
     def requires_grad_(self, requires_grad: bool = True) -> Self:
-        """Set whether the parameters are trained, and return this module; False freezes it."""
+        """Set whether the parameters are trained, and return this module; False freezes it.
+
+        Parameters
+        ----------
+        requires_grad : bool
+            Whether the parameters get gradients.
+
+        Returns
+        -------
+        Self
+            This module.
+        """
         for parameter in self.parameters():
             parameter.requires_grad_(requires_grad)
         return self
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Forget the gradients of all parameters, or replace them by zeros."""
+        """Forget the gradients of all parameters, or replace them by zeros.
+
+        Parameters
+        ----------
+        set_to_none : bool
+            Whether they become None, not zeros.
+        """
         for _, _, members in _walk(self, "", set(), ()):
             for _, member in members:
                 if isinstance(member, Parameter) and member.grad is not None:
@@ -349,6 +538,16 @@ class Module:
         """Call ``fn`` on every module inside, then on this one, and return this module.
 
         A module that is at several places is given to ``fn`` once.
+
+        Parameters
+        ----------
+        fn : callable
+            Takes a module.
+
+        Returns
+        -------
+        Self
+            This module.
         """
         for _, module, _ in _walk(self, "", set(), (), children_first=True):
             fn(module)
@@ -365,10 +564,16 @@ class Module:
         Parameters
         ----------
         *targets : str, dtype or Tensor
-            A device, a dtype, both, or a tensor that has both.
+            A device, a dtype, both, or a tensor of any shape that has both.
         device : str, optional
-        dtype : dtype, optional
+            "cpu", "cuda" or "cuda:N".
+        dtype : dtype or str, optional
             Floating-point; tensors of integers keep theirs.
+
+        Returns
+        -------
+        Self
+            This module.
 
         Raises
         ------
@@ -405,23 +610,63 @@ class Module:
         return self
 
     def float(self) -> Self:
-        """Convert the floating-point parameters and buffers to float32, in place."""
+        """Convert the floating-point parameters and buffers to float32, in place.
+
+        Returns
+        -------
+        Self
+            This module.
+        """
         return self.to("float32")
 
     def double(self) -> Self:
-        """Convert the floating-point parameters and buffers to float64, in place."""
+        """Convert the floating-point parameters and buffers to float64, in place.
+
+        Returns
+        -------
+        Self
+            This module.
+        """
         return self.to("float64")
 
     def half(self) -> Self:
-        """Convert the floating-point parameters and buffers to float16, in place."""
+        """Convert the floating-point parameters and buffers to float16, in place.
+
+        Returns
+        -------
+        Self
+            This module.
+        """
         return self.to("float16")
 
     def cpu(self) -> Self:
-        """Move all parameters and buffers to the CPU, in place."""
+        """Move all parameters and buffers to the CPU, in place.
+
+        Returns
+        -------
+        Self
+            This module.
+        """
         return self.to("cpu")
 
     def cuda(self, device: int | None = None) -> Self:
-        """Move all parameters and buffers to a GPU, in place."""
+        """Move all parameters and buffers to a GPU, in place.
+
+        Parameters
+        ----------
+        device : int, optional
+            Which GPU, from 0 on; by default the first.
+
+        Returns
+        -------
+        Self
+            This module.
+
+        Raises
+        ------
+        BackendError
+            If there is no such device.
+        """
         return self.to("cuda" if device is None else f"cuda:{device}")
 
     # hooks
@@ -504,7 +749,13 @@ class Module:
     # for people
 
     def extra_repr(self) -> str:
-        """Return what stands in the parentheses of this layer's repr."""
+        """Return what stands in the parentheses of this layer's repr.
+
+        Returns
+        -------
+        str
+            The options, for instance "in_features=3, out_features=2".
+        """
         return ""
 
     def _inner_reprs(self) -> Iterator[str]:

@@ -30,7 +30,9 @@ class LayerNorm(Module):
     bias : bool
         Whether there is a bias, if ``elementwise_affine``.
     device : str, optional
-    dtype : dtype, optional
+        Where the parameters are, "cpu" or "cuda:N".
+    dtype : dtype or str, optional
+        The dtype of the parameters; by default the default dtype, float32.
 
     Attributes
     ----------
@@ -41,6 +43,12 @@ class LayerNorm(Module):
     ------
     ArgumentError
         If a size is not a positive integer, ``eps`` is negative, or a flag is no bool.
+
+    Examples
+    --------
+    >>> nn.LayerNorm(2)(mg.tensor([[1.0, 3.0], [10.0, 30.0]])).detach()
+    tensor([[-1.,  1.],
+            [-1.,  1.]])
     """
 
     def __init__(
@@ -80,7 +88,17 @@ class LayerNorm(Module):
             init.zeros_(self.bias)
 
     def forward(self, input: Any) -> Any:
-        """Normalise ``input`` of shape (..., *normalized_shape).
+        """Return ``input`` normalised.
+
+        Parameters
+        ----------
+        input : Tensor
+            Shape (..., *normalized_shape), floating-point.
+
+        Returns
+        -------
+        Tensor
+            The shape of ``input``.
 
         Raises
         ------

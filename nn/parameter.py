@@ -13,16 +13,21 @@ class Parameter(Tensor):
     Parameters
     ----------
     data : array_like
-        Is copied.
+        The values, which are copied; any shape.
     requires_grad : bool
         False makes a frozen parameter; may be changed at any time.
-    dtype : dtype, optional
+    dtype : dtype or str, optional
         By default that of ``data``.
 
     Raises
     ------
     DtypeError
         If a gradient is wanted for integers.
+
+    Examples
+    --------
+    >>> nn.Parameter([1.0, 2.0])
+    tensor([1., 2.], requires_grad=True)
     """
 
     __slots__ = ()
@@ -37,9 +42,16 @@ class Buffer(Tensor):
     Parameters
     ----------
     data : array_like
-        Is copied.
+        The values, which are copied; any shape.
     persistent : bool
         Whether ``state_dict`` has it.
+
+    Examples
+    --------
+    >>> layer = nn.Linear(3, 2)
+    >>> layer.mean = nn.Buffer(mg.zeros(3))
+    >>> [name for name, _ in layer.named_buffers()]
+    ['mean']
     """
 
     __slots__ = ("persistent",)

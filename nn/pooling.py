@@ -26,7 +26,17 @@ class _Pool(Module):
         self.padding = padding
 
     def forward(self, input: Any) -> Any:
-        """Reduce each window of ``input``, of shape (N, C, *sizes) or (C, *sizes).
+        """Return one number for each window of ``input``.
+
+        Parameters
+        ----------
+        input : Tensor
+            Shape (N, C, *sizes) or (C, *sizes), floating-point.
+
+        Returns
+        -------
+        Tensor
+            Shape (N, C, *sizes) or (C, *sizes), with one size for each axis of windows.
 
         Raises
         ------
@@ -70,15 +80,26 @@ class MaxPool1d(_MaxPool):
 
     Parameters
     ----------
-    kernel_size, stride, padding, dilation : int
-        ``stride`` is ``kernel_size`` by default.
+    kernel_size : int
+        The size of a window.
+    stride : int, optional
+        How far each window is from the next; by default ``kernel_size``.
+    padding : int
+        How much of minus infinity to put on either side; at most half of ``kernel_size``.
+    dilation : int
+        How far the elements of a window are from each other.
     ceil_mode : bool
-        Whether the last window may reach over the border.
+        Whether a last window may stick out of the padded input, if it begins before its end.
 
     Raises
     ------
     ArgumentError
         If a number is too small, or ``padding`` more than half of ``kernel_size``.
+
+    Examples
+    --------
+    >>> nn.MaxPool1d(2)(mg.ones((1, 3, 8))).shape
+    (1, 3, 4)
     """
 
     rank = 1
@@ -90,15 +111,26 @@ class MaxPool2d(_MaxPool):
 
     Parameters
     ----------
-    kernel_size, stride, padding, dilation : int or pair of int
-        ``stride`` is ``kernel_size`` by default.
+    kernel_size : int or pair of int
+        The size of a window.
+    stride : int or pair of int, optional
+        How far each window is from the next; by default ``kernel_size``.
+    padding : int or pair of int
+        How much of minus infinity to put on either side; at most half of ``kernel_size``.
+    dilation : int or pair of int
+        How far the elements of a window are from each other.
     ceil_mode : bool
-        Whether the last window may reach over the border.
+        Whether a last window may stick out of the padded input, if it begins before its end.
 
     Raises
     ------
     ArgumentError
         If a number is too small, or ``padding`` more than half of ``kernel_size``.
+
+    Examples
+    --------
+    >>> nn.MaxPool2d(2)(mg.ones((1, 3, 8, 8))).shape
+    (1, 3, 4, 4)
     """
 
     rank = 2
@@ -110,13 +142,22 @@ class AvgPool1d(_AvgPool):
 
     Parameters
     ----------
-    kernel_size, stride, padding : int
-        ``stride`` is ``kernel_size`` by default.
+    kernel_size : int
+        The size of a window.
+    stride : int, optional
+        How far each window is from the next; by default ``kernel_size``.
+    padding : int
+        How many zeros to put on either side; at most half of ``kernel_size``.
 
     Raises
     ------
     ArgumentError
         If a number is too small, or ``padding`` more than half of ``kernel_size``.
+
+    Examples
+    --------
+    >>> nn.AvgPool1d(2)(mg.ones((1, 3, 8))).shape
+    (1, 3, 4)
     """
 
     rank = 1
@@ -128,13 +169,22 @@ class AvgPool2d(_AvgPool):
 
     Parameters
     ----------
-    kernel_size, stride, padding : int or pair of int
-        ``stride`` is ``kernel_size`` by default.
+    kernel_size : int or pair of int
+        The size of a window.
+    stride : int or pair of int, optional
+        How far each window is from the next; by default ``kernel_size``.
+    padding : int or pair of int
+        How many zeros to put on either side; at most half of ``kernel_size``.
 
     Raises
     ------
     ArgumentError
         If a number is too small, or ``padding`` more than half of ``kernel_size``.
+
+    Examples
+    --------
+    >>> nn.AvgPool2d(2)(mg.ones((1, 3, 8, 8))).shape
+    (1, 3, 4, 4)
     """
 
     rank = 2

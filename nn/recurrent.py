@@ -31,7 +31,10 @@ class Recurrent(CellLayer):
     cell : Cell or type
         A function with ``params``, see `minigrad.kernels.cell`; or a subclass of `nn.Cell`, of which
         the layer makes one for each of its layers and directions.
-    input_size, hidden_size : int
+    input_size : int
+        The size of the last axis of the input.
+    hidden_size : int
+        The width of a state.
     num_layers : int
         Each further layer reads the outputs of the one before.
     batch_first : bool
@@ -42,7 +45,9 @@ class Recurrent(CellLayer):
         Whether each layer also has a cell that runs backwards in time. Its outputs stand behind the
         others on the last axis.
     device : str, optional
-    dtype : dtype, optional
+        Where the parameters are, "cpu" or "cuda:N".
+    dtype : dtype or str, optional
+        The dtype of the parameters; by default the default dtype, float32.
     **options : Any
         Passed to ``params`` of the cell, or to the subclass.
 
@@ -63,6 +68,13 @@ class Recurrent(CellLayer):
     -----
     UserWarning
         If ``dropout`` has no effect, because there is one layer only.
+
+    Examples
+    --------
+    >>> layer = nn.Recurrent(nn.cells.mgu, 3, 4, num_layers=2)
+    >>> output, h = layer(mg.zeros((7, 2, 3)))
+    >>> output.shape, h.shape
+    ((7, 2, 4), (2, 2, 4))
     """
 
     _shows_cell: ClassVar[bool] = True
@@ -217,7 +229,7 @@ class Recurrent(CellLayer):
         input : Tensor
             One step: shape (N, input_size), of a single sequence (input_size,).
         hx : Tensor or tuple of Tensor, optional
-            The state before it, as for `forward`; zeros by default.
+            The state before it, of the shape that `forward` has; zeros by default.
 
         Returns
         -------

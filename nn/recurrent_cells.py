@@ -41,7 +41,7 @@ class OneStep(CellLayer):
         Returns
         -------
         Tensor or tuple of Tensor
-            The new state or states, as ``hx``.
+            The new state or states, in the shape of ``hx``.
 
         Raises
         ------
@@ -63,12 +63,18 @@ class RNNCell(OneStep):
 
     Parameters
     ----------
-    input_size, hidden_size : int
+    input_size : int
+        The size of the last axis of the input.
+    hidden_size : int
+        The width of a state.
     bias : bool
         Whether there are biases: two, as PyTorch has them.
     nonlinearity : {"tanh", "relu"}
+        The function of the new state.
     device : str, optional
-    dtype : dtype, optional
+        Where the parameters are, "cpu" or "cuda:N".
+    dtype : dtype or str, optional
+        The dtype of the parameters; by default the default dtype, float32.
 
     Attributes
     ----------
@@ -79,6 +85,11 @@ class RNNCell(OneStep):
     ------
     ArgumentError
         If an argument has a value that makes no sense.
+
+    Examples
+    --------
+    >>> nn.RNNCell(3, 4)(mg.zeros((2, 3))).shape
+    (2, 4)
     """
 
     def __init__(
@@ -104,11 +115,16 @@ class LSTMCell(OneStep):
 
     Parameters
     ----------
-    input_size, hidden_size : int
+    input_size : int
+        The size of the last axis of the input.
+    hidden_size : int
+        The width of a state.
     bias : bool
-        Whether the gates have biases: two, as PyTorch has them.
+        Whether there are biases: two, as PyTorch has them.
     device : str, optional
-    dtype : dtype, optional
+        Where the parameters are, "cpu" or "cuda:N".
+    dtype : dtype or str, optional
+        The dtype of the parameters; by default the default dtype, float32.
 
     Attributes
     ----------
@@ -119,6 +135,12 @@ class LSTMCell(OneStep):
     ------
     ArgumentError
         If a size is not positive, or ``bias`` is no bool.
+
+    Examples
+    --------
+    >>> h, c = nn.LSTMCell(3, 4)(mg.zeros((2, 3)))
+    >>> h.shape, c.shape
+    ((2, 4), (2, 4))
     """
 
     def __init__(
@@ -137,11 +159,16 @@ class GRUCell(OneStep):
 
     Parameters
     ----------
-    input_size, hidden_size : int
+    input_size : int
+        The size of the last axis of the input.
+    hidden_size : int
+        The width of a state.
     bias : bool
         Whether there are biases: two, as PyTorch has them.
     device : str, optional
-    dtype : dtype, optional
+        Where the parameters are, "cpu" or "cuda:N".
+    dtype : dtype or str, optional
+        The dtype of the parameters; by default the default dtype, float32.
 
     Attributes
     ----------
@@ -152,6 +179,11 @@ class GRUCell(OneStep):
     ------
     ArgumentError
         If a size is not positive, or ``bias`` is no bool.
+
+    Examples
+    --------
+    >>> nn.GRUCell(3, 4)(mg.zeros((2, 3))).shape
+    (2, 4)
     """
 
     def __init__(

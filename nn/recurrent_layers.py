@@ -31,9 +31,27 @@ class RNN(Recurrent):
 
     Parameters
     ----------
+    input_size : int
+        The size of the last axis of the input.
+    hidden_size : int
+        The width of a state.
+    num_layers : int
+        Each further layer reads the outputs of the one before.
     nonlinearity : {"tanh", "relu"}
+        The function of the new state.
     bias : bool
         Whether there are biases: two, as PyTorch has them.
+    batch_first : bool
+        Whether inputs, outputs, ``mask`` and ``reset`` are (N, T, ...) instead of (T, N, ...).
+    dropout : float
+        Probability that an output of a layer, other than the last, is dropped in training.
+    bidirectional : bool
+        Whether each layer also has a cell that runs backwards in time. Its outputs stand behind the
+        others on the last axis.
+    device : str, optional
+        Where the parameters are, "cpu" or "cuda:N".
+    dtype : dtype or str, optional
+        The dtype of the parameters; by default the default dtype, float32.
 
     Attributes
     ----------
@@ -44,6 +62,13 @@ class RNN(Recurrent):
     ------
     ArgumentError
         If an argument has a value that makes no sense.
+
+    Examples
+    --------
+    >>> layer = nn.RNN(3, 4)
+    >>> output, h = layer(mg.zeros((7, 2, 3)))
+    >>> output.shape, h.shape
+    ((7, 2, 4), (1, 2, 4))
     """
 
     _shows_cell: ClassVar[bool] = False
@@ -76,10 +101,27 @@ class LSTM(Recurrent):
 
     Parameters
     ----------
+    input_size : int
+        The size of the last axis of the input.
+    hidden_size : int
+        The width of a state.
+    num_layers : int
+        Each further layer reads the outputs of the one before.
     bias : bool
-        Whether the gates have biases: two, as PyTorch has them.
+        Whether there are biases: two, as PyTorch has them.
+    batch_first : bool
+        Whether inputs, outputs, ``mask`` and ``reset`` are (N, T, ...) instead of (T, N, ...).
+    dropout : float
+        Probability that an output of a layer, other than the last, is dropped in training.
+    bidirectional : bool
+        Whether each layer also has a cell that runs backwards in time. Its outputs stand behind the
+        others on the last axis.
     proj_size : int
         If not 0, the width that h is projected to: smaller than ``hidden_size``.
+    device : str, optional
+        Where the parameters are, "cpu" or "cuda:N".
+    dtype : dtype or str, optional
+        The dtype of the parameters; by default the default dtype, float32.
 
     Attributes
     ----------
@@ -93,6 +135,13 @@ class LSTM(Recurrent):
     ------
     ArgumentError
         If an argument has a value that makes no sense.
+
+    Examples
+    --------
+    >>> layer = nn.LSTM(3, 4)
+    >>> output, (h, c) = layer(mg.zeros((7, 2, 3)))
+    >>> output.shape, c.shape
+    ((7, 2, 4), (1, 2, 4))
     """
 
     _shows_cell: ClassVar[bool] = False
@@ -125,8 +174,25 @@ class GRU(Recurrent):
 
     Parameters
     ----------
+    input_size : int
+        The size of the last axis of the input.
+    hidden_size : int
+        The width of a state.
+    num_layers : int
+        Each further layer reads the outputs of the one before.
     bias : bool
         Whether there are biases: two, as PyTorch has them.
+    batch_first : bool
+        Whether inputs, outputs, ``mask`` and ``reset`` are (N, T, ...) instead of (T, N, ...).
+    dropout : float
+        Probability that an output of a layer, other than the last, is dropped in training.
+    bidirectional : bool
+        Whether each layer also has a cell that runs backwards in time. Its outputs stand behind the
+        others on the last axis.
+    device : str, optional
+        Where the parameters are, "cpu" or "cuda:N".
+    dtype : dtype or str, optional
+        The dtype of the parameters; by default the default dtype, float32.
 
     Attributes
     ----------
@@ -138,6 +204,13 @@ class GRU(Recurrent):
     ------
     ArgumentError
         If an argument has a value that makes no sense.
+
+    Examples
+    --------
+    >>> layer = nn.GRU(3, 4)
+    >>> output, h = layer(mg.zeros((7, 2, 3)))
+    >>> output.shape, h.shape
+    ((7, 2, 4), (1, 2, 4))
     """
 
     _shows_cell: ClassVar[bool] = False

@@ -13,13 +13,37 @@ from minigrad.ops.shape import normal_axis, reshape
 
 
 class Identity(Module):
-    """Return the input. It takes any arguments when it is made, to stand in for another layer."""
+    """Return the input. It takes any arguments when it is made, to stand in for another layer.
+
+    Parameters
+    ----------
+    *args : Any
+        Unused.
+    **kwargs : Any
+        Unused.
+
+    Examples
+    --------
+    >>> nn.Identity()(mg.tensor([1.0, 2.0]))
+    tensor([1., 2.])
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         pass
 
     def forward(self, input: Any) -> Any:
-        """Return ``input``."""
+        """Return ``input``.
+
+        Parameters
+        ----------
+        input : Any
+            Anything.
+
+        Returns
+        -------
+        Any
+            The same object.
+        """
         return input
 
 
@@ -30,6 +54,11 @@ class Flatten(Module):
     ----------
     start_dim, end_dim : int
         The first and the last of these axes; negative ones count from the end.
+
+    Examples
+    --------
+    >>> nn.Flatten()(mg.zeros((2, 3, 5))).shape
+    (2, 15)
     """
 
     def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
@@ -37,6 +66,16 @@ class Flatten(Module):
 
     def forward(self, input: Any) -> Any:
         """Return ``input`` with the axes joined.
+
+        Parameters
+        ----------
+        input : Tensor
+            Any shape with these axes.
+
+        Returns
+        -------
+        Tensor
+            The shape of ``input`` with one axis in place of several.
 
         Raises
         ------
@@ -73,6 +112,11 @@ class Unflatten(Module):
     ------
     ArgumentError
         If ``unflattened_size`` is no sequence, or empty.
+
+    Examples
+    --------
+    >>> nn.Unflatten(1, (3, -1))(mg.zeros((2, 15))).shape
+    (2, 3, 5)
     """
 
     def __init__(self, dim: int, unflattened_size: Sequence[int]) -> None:
@@ -84,6 +128,16 @@ class Unflatten(Module):
 
     def forward(self, input: Any) -> Any:
         """Return ``input`` with the axis split up.
+
+        Parameters
+        ----------
+        input : Tensor
+            Any shape with this axis.
+
+        Returns
+        -------
+        Tensor
+            The shape of ``input`` with several axes in place of one.
 
         Raises
         ------

@@ -35,6 +35,15 @@ class Adagrad(Optimizer):
     ------
     ArgumentError
         If an option has an impossible value; see also `Optimizer`.
+
+    Examples
+    --------
+    >>> weight = nn.Parameter([1.0, -2.0])
+    >>> optimizer = nn.optim.Adagrad([weight], lr=0.1)
+    >>> (weight * weight).sum().backward()
+    >>> optimizer.step()
+    >>> weight.detach()
+    tensor([ 0.9, -1.9])
     """
 
     rules: ClassVar = {

@@ -35,6 +35,15 @@ class Adam(Optimizer):
     ------
     ArgumentError
         If an option has an impossible value; see also `Optimizer`.
+
+    Examples
+    --------
+    >>> weight = nn.Parameter([1.0, -2.0])
+    >>> optimizer = nn.optim.Adam([weight], lr=0.1)
+    >>> (weight * weight).sum().backward()
+    >>> optimizer.step()
+    >>> weight.detach()
+    tensor([ 0.9, -1.9])
     """
 
     rules: ClassVar = {
@@ -99,17 +108,31 @@ class AdamW(Adam):
     params : iterable of Tensor, of dict, or of (name, Tensor)
         What to train; see `Optimizer`.
     lr : float
+        The learning rate.
     betas : pair of float
+        How slowly the means of gradients and of squared gradients change.
     eps : float
+        Is added to the root of the mean square.
     weight_decay : float
         The parameter shrinks by ``lr weight_decay`` in each step.
     amsgrad : bool
+        Divide by the largest mean square so far [Reddi 2018].
     maximize : bool
+        Climb instead of descend.
 
     Raises
     ------
     ArgumentError
         If an option has an impossible value; see also `Optimizer`.
+
+    Examples
+    --------
+    >>> weight = nn.Parameter([1.0, -2.0])
+    >>> optimizer = nn.optim.AdamW([weight], lr=0.1, weight_decay=1.0)
+    >>> (weight * weight).sum().backward()
+    >>> optimizer.step()
+    >>> weight.detach()
+    tensor([ 0.8, -1.7])
     """
 
     rules: ClassVar = {

@@ -47,6 +47,18 @@ class Optimizer:
     ArgumentError
         If there is nothing to train, something is no parameter or is there twice, or an option is
         unknown or has an impossible value.
+
+    Examples
+    --------
+    >>> class SignDescent(nn.optim.SGD):
+    ...     def update(self, u):
+    ...         u.descend(u.m.sign(u.gradient(weight_decay=0.0)), u.group["lr"])
+    >>> weight = nn.Parameter([1.0, -2.0])
+    >>> optimizer = SignDescent([weight], lr=0.25)
+    >>> (weight * weight).sum().backward()
+    >>> optimizer.step()
+    >>> weight.detach()
+    tensor([ 0.75, -1.75])
     """
 
     rules: ClassVar[Mapping[str, Rule]] = {}
@@ -175,15 +187,34 @@ class Optimizer:
     def check_options(self, options: dict[str, Any], where: str) -> None:
         """Refuse unknown options, and values that an option cannot have.
 
+        Parameters
+        ----------
+        options : dict
+            Names and values.
+        where : str
+            What the message calls them.
+
         Raises
         ------
         ArgumentError
+            If a name is unknown, or a value impossible.
         """
         for complaint in self.complaints(options):
             raise ArgumentError(f"{where}: {complaint}")
 
     def complaints(self, options: Mapping[str, Any]) -> Iterator[str]:
-        """Yield what is wrong with these options."""
+        """Yield what is wrong with these options.
+
+        Parameters
+        ----------
+        options : dict
+            Names and values.
+
+        Returns
+        -------
+        iterator of str
+            A message for each mistake.
+        """
         known = self.defaults.keys() | WRITTEN_BY_SCHEDULES | {"params", "param_names"}
         for name in options:
             if name in known:
@@ -210,7 +241,13 @@ class Optimizer:
                 position += 1
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Forget the gradients of all parameters, or set them to zero."""
+        """Forget the gradients of all parameters, or set them to zero.
+
+        Parameters
+        ----------
+        set_to_none : bool
+            Whether they become None, not zeros.
+        """
         for _, _, p in self._places():
             if p.grad is not None:
                 p.grad = None if set_to_none else zeros_like(p.grad)
@@ -225,7 +262,8 @@ class Optimizer:
 
         Returns
         -------
-        What ``closure`` returned, or None.
+        Any
+            What ``closure`` returned, or None.
 
         Raises
         ------
@@ -280,7 +318,13 @@ class Optimizer:
             update.finish()
 
     def update(self, u: Update) -> None:
-        """Change the parameter ``u.array`` in place; every optimiser defines its own."""
+        """Change the parameter ``u.array`` in place; every optimiser defines its own.
+
+        Parameters
+        ----------
+        u : Update
+            The parameter, its gradient, its state and the options of its group.
+        """
         raise NotImplementedError(f"{self.name} has no method update; define it")
 
     # state in and out

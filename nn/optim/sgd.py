@@ -34,6 +34,15 @@ class SGD(Optimizer):
     ------
     ArgumentError
         If an option has an impossible value; see also `Optimizer`.
+
+    Examples
+    --------
+    >>> weight = nn.Parameter([1.0, -2.0])
+    >>> optimizer = nn.optim.SGD([weight], lr=0.1)
+    >>> (weight * weight).sum().backward()
+    >>> optimizer.step()
+    >>> weight.detach()
+    tensor([ 0.8, -1.6])
     """
 
     rules: ClassVar = {

@@ -73,11 +73,12 @@ def public() -> Iterator[tuple[str, Any]]:
 def members(cls: type) -> Iterator[tuple[str, Any]]:
     """Yield (name, method or property) of what a class, or a base that is not public, defines."""
     for base in cls.__mro__:
-        if base.__module__.startswith("minigrad") and (base is cls or base.__name__[0] == "_"):
+        if base.__module__.startswith("minigrad") and (base is cls or base not in THINGS.values()):
             for name, value in vars(base).items():
-                known = isinstance(value, (property, classmethod, staticmethod))
-                if name[0] != "_" and (known or inspect.isfunction(value)):
-                    yield name, getattr(cls, name) if isinstance(value, classmethod) else value
+                inner = value.__func__ if isinstance(value, (classmethod, staticmethod)) else value
+                own = inspect.isfunction(inner) and "." in inner.__qualname__  # no alias
+                if name[0] != "_" and (own or isinstance(value, property)):
+                    yield name, getattr(cls, name) if inner is not value else value
 
 
 THINGS = dict(public())

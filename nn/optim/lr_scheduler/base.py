@@ -35,6 +35,18 @@ class LRScheduler:
     ------
     ArgumentError
         If ``optimizer`` is none, or an option has an impossible value.
+
+    Examples
+    --------
+    >>> class Halved(nn.optim.lr_scheduler.LRScheduler):
+    ...     def get_lr(self):
+    ...         return [lr * 0.5**self.last_epoch for lr in self.base_lrs]
+    >>> optimizer = nn.optim.SGD([nn.Parameter(1.0)], lr=1.0)
+    >>> schedule = Halved(optimizer)
+    >>> optimizer.step()
+    >>> schedule.step()
+    >>> schedule.get_last_lr()
+    [0.5]
     """
 
     given_anew: ClassVar[frozenset[str]] = frozenset({"optimizer"})
@@ -66,11 +78,23 @@ class LRScheduler:
         self._write(self.get_lr())
 
     def get_lr(self) -> list[float]:
-        """Return the learning rates of step ``last_epoch``, one for each group."""
+        """Return the learning rates of step ``last_epoch``, one for each group.
+
+        Returns
+        -------
+        list of float
+            One for each group.
+        """
         raise NotImplementedError(f"{self.name} has no method get_lr; define it")
 
     def get_last_lr(self) -> list[float]:
-        """Return the learning rates that were set last, one for each group."""
+        """Return the learning rates that were set last, one for each group.
+
+        Returns
+        -------
+        list of float
+            One for each group.
+        """
         return list(self._last_lr)
 
     def step(self) -> None:
@@ -96,13 +120,24 @@ class LRScheduler:
     # state in and out
 
     def state_dict(self) -> dict[str, Any]:
-        """Return a copy of all that the schedule knows, as plain data, with PyTorch's names."""
+        """Return a copy of all that the schedule knows, as plain data, with PyTorch's names.
+
+        Returns
+        -------
+        dict
+            Plain data, which `load_state_dict` takes.
+        """
         return copy.deepcopy({k: v for k, v in vars(self).items() if k not in self.given_anew})
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Take over what `state_dict` returned, or that of PyTorch's schedule.
 
         The learning rates themselves are in the state of the optimiser: load both.
+
+        Parameters
+        ----------
+        state_dict : mapping
+            What `state_dict` returned.
 
         Raises
         ------

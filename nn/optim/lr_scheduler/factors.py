@@ -20,11 +20,28 @@ class FactorLR(LRScheduler):
     """
 
     def factor_at(self, epoch: int) -> float:
-        """Return the factor of step ``epoch``; every schedule defines its own."""
+        """Return the factor of step ``epoch``; every schedule defines its own.
+
+        Parameters
+        ----------
+        epoch : int
+            The number of the step, from 0 on.
+
+        Returns
+        -------
+        float
+            What the first learning rates are multiplied by.
+        """
         raise NotImplementedError(f"{self.name} has no method factor_at; define it")
 
     def floor(self) -> float:
-        """Return what the factor leaves as it is: the smallest learning rate."""
+        """Return what the factor leaves as it is: the smallest learning rate.
+
+        Returns
+        -------
+        float
+            The smallest learning rate.
+        """
         return 0.0
 
     def _begin(self) -> None:
@@ -62,15 +79,29 @@ class StepLR(FactorLR):
     Parameters
     ----------
     optimizer : Optimizer
+        Its ``lr`` at this time is where the schedule begins.
     step_size : int
+        The number of steps from one fall to the next.
     gamma : float
+        The factor of each fall.
     last_epoch : int
-        See `LRScheduler`.
+        The number of steps done; -1 begins anew. See `LRScheduler`.
 
     Raises
     ------
     ArgumentError
         If an option has an impossible value; see also `LRScheduler`.
+
+    Examples
+    --------
+    >>> optimizer = nn.optim.SGD([nn.Parameter(1.0)], lr=1.0)
+    >>> schedule = nn.optim.lr_scheduler.StepLR(optimizer, step_size=2, gamma=0.5)
+    >>> for _ in range(2):
+    ...     optimizer.step()
+    ...     schedule.step()
+    ...     print(schedule.get_last_lr())
+    [1.0]
+    [0.5]
     """
 
     def __init__(
@@ -91,16 +122,29 @@ class MultiStepLR(FactorLR):
     Parameters
     ----------
     optimizer : Optimizer
+        Its ``lr`` at this time is where the schedule begins.
     milestones : iterable of int
-        One that is there twice counts twice.
+        The steps at which it falls. One that is there twice counts twice.
     gamma : float
+        The factor of each fall.
     last_epoch : int
-        See `LRScheduler`.
+        The number of steps done; -1 begins anew. See `LRScheduler`.
 
     Raises
     ------
     ArgumentError
         If an option has an impossible value; see also `LRScheduler`.
+
+    Examples
+    --------
+    >>> optimizer = nn.optim.SGD([nn.Parameter(1.0)], lr=1.0)
+    >>> schedule = nn.optim.lr_scheduler.MultiStepLR(optimizer, milestones=[2], gamma=0.5)
+    >>> for _ in range(2):
+    ...     optimizer.step()
+    ...     schedule.step()
+    ...     print(schedule.get_last_lr())
+    [1.0]
+    [0.5]
     """
 
     def __init__(
@@ -132,14 +176,27 @@ class ExponentialLR(FactorLR):
     Parameters
     ----------
     optimizer : Optimizer
+        Its ``lr`` at this time is where the schedule begins.
     gamma : float
+        The factor of each step, 0 or more.
     last_epoch : int
-        See `LRScheduler`.
+        The number of steps done; -1 begins anew. See `LRScheduler`.
 
     Raises
     ------
     ArgumentError
         If ``gamma`` is negative or not finite; see also `LRScheduler`.
+
+    Examples
+    --------
+    >>> optimizer = nn.optim.SGD([nn.Parameter(1.0)], lr=1.0)
+    >>> schedule = nn.optim.lr_scheduler.ExponentialLR(optimizer, gamma=0.5)
+    >>> for _ in range(2):
+    ...     optimizer.step()
+    ...     schedule.step()
+    ...     print(schedule.get_last_lr())
+    [0.5]
+    [0.25]
     """
 
     def __init__(self, optimizer: Optimizer, gamma: float, last_epoch: int = -1) -> None:
@@ -157,16 +214,29 @@ class ConstantLR(FactorLR):
     Parameters
     ----------
     optimizer : Optimizer
+        Its ``lr`` at this time is where the schedule begins.
     factor : float
         From 0 to 1.
     total_iters : int
+        The number of steps after which the factor is taken off.
     last_epoch : int
-        See `LRScheduler`.
+        The number of steps done; -1 begins anew. See `LRScheduler`.
 
     Raises
     ------
     ArgumentError
         If an option has an impossible value; see also `LRScheduler`.
+
+    Examples
+    --------
+    >>> optimizer = nn.optim.SGD([nn.Parameter(1.0)], lr=1.0)
+    >>> schedule = nn.optim.lr_scheduler.ConstantLR(optimizer, factor=0.5, total_iters=2)
+    >>> for _ in range(2):
+    ...     optimizer.step()
+    ...     schedule.step()
+    ...     print(schedule.get_last_lr())
+    [0.5]
+    [1.0]
     """
 
     def __init__(
@@ -191,18 +261,31 @@ class LinearLR(FactorLR):
     Parameters
     ----------
     optimizer : Optimizer
+        Its ``lr`` at this time is where the schedule begins.
     start_factor : float
         Above 0, at most 1.
     end_factor : float
         From 0 to 1; it stays from step ``total_iters`` on.
     total_iters : int
+        The number of steps from one to the other.
     last_epoch : int
-        See `LRScheduler`.
+        The number of steps done; -1 begins anew. See `LRScheduler`.
 
     Raises
     ------
     ArgumentError
         If an option has an impossible value; see also `LRScheduler`.
+
+    Examples
+    --------
+    >>> optimizer = nn.optim.SGD([nn.Parameter(1.0)], lr=1.0)
+    >>> schedule = nn.optim.lr_scheduler.LinearLR(optimizer, start_factor=0.5, total_iters=2)
+    >>> for _ in range(2):
+    ...     optimizer.step()
+    ...     schedule.step()
+    ...     print(schedule.get_last_lr())
+    [0.75]
+    [1.0]
     """
 
     def __init__(
@@ -231,16 +314,29 @@ class CosineAnnealingLR(FactorLR):
     Parameters
     ----------
     optimizer : Optimizer
+        Its ``lr`` at this time is where the schedule begins.
     T_max : int
         The step at which it reaches ``eta_min``; after that it rises again.
     eta_min : float
+        The smallest learning rate.
     last_epoch : int
-        See `LRScheduler`.
+        The number of steps done; -1 begins anew. See `LRScheduler`.
 
     Raises
     ------
     ArgumentError
         If an option has an impossible value; see also `LRScheduler`.
+
+    Examples
+    --------
+    >>> optimizer = nn.optim.SGD([nn.Parameter(1.0)], lr=1.0)
+    >>> schedule = nn.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=2)
+    >>> for _ in range(2):
+    ...     optimizer.step()
+    ...     schedule.step()
+    ...     print(schedule.get_last_lr())
+    [0.5...]
+    [0.0]
     """
 
     def __init__(

@@ -18,15 +18,27 @@ class LambdaLR(LRScheduler):
     Parameters
     ----------
     optimizer : Optimizer
+        Its ``lr`` at this time is where the schedule begins.
     lr_lambda : callable or list of callable
         ``lr_lambda(epoch)`` returns the factor; a list has a function for each group.
     last_epoch : int
-        See `LRScheduler`.
+        The number of steps done; -1 begins anew. See `LRScheduler`.
 
     Raises
     ------
     ArgumentError
         If ``lr_lambda`` is no function, or returns no number; see also `LRScheduler`.
+
+    Examples
+    --------
+    >>> optimizer = nn.optim.SGD([nn.Parameter(1.0)], lr=1.0)
+    >>> schedule = nn.optim.lr_scheduler.LambdaLR(optimizer, lambda epoch: 1 / (1 + epoch))
+    >>> for _ in range(2):
+    ...     optimizer.step()
+    ...     schedule.step()
+    ...     print(schedule.get_last_lr())
+    [0.5]
+    [0.3333333333333333]
     """
 
     given_anew = frozenset({"optimizer", "lr_lambdas"})
@@ -50,7 +62,13 @@ class LambdaLR(LRScheduler):
         return [base * factor for base, factor in zip(self.base_lrs, factors, strict=True)]
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the state without the functions, which must be given anew."""
+        """Return the state without the functions, which must be given anew.
+
+        Returns
+        -------
+        dict
+            Plain data, which `load_state_dict` takes.
+        """
         return {**super().state_dict(), "lr_lambdas": [None] * len(self.lr_lambdas)}
 
     def _checked(self, state_dict: Mapping[str, Any]) -> dict[str, Any]:

@@ -23,10 +23,14 @@ class OneCycleLR(LRScheduler):
         The highest learning rate, for all groups or for each.
     total_steps : int, optional
         The length of the cycle; or else ``epochs`` times ``steps_per_epoch``.
-    epochs, steps_per_epoch : int, optional
+    epochs : int, optional
+        The number of epochs of the cycle.
+    steps_per_epoch : int, optional
+        The number of steps of each.
     pct_start : float
         Which part of the cycle is spent rising: 0.3 is 30 percent.
     anneal_strategy : {"cos", "linear"}
+        Whether it rises and falls along a cosine or a line.
     cycle_momentum : bool
         Whether to change ``momentum``, or the first of ``betas``.
     base_momentum, max_momentum : float or list of float
@@ -38,13 +42,25 @@ class OneCycleLR(LRScheduler):
     three_phase : bool
         Whether to fall as slowly as to rise, and to the last learning rate in a third part.
     last_epoch : int
-        See `LRScheduler`.
+        The number of steps done; -1 begins anew. See `LRScheduler`.
 
     Raises
     ------
     ArgumentError
         If an option has an impossible value, or the optimiser has no momentum; in ``step``, after the
         end of the cycle; see also `LRScheduler`.
+
+    Examples
+    --------
+    >>> optimizer = nn.optim.SGD([nn.Parameter(1.0)], lr=1.0, momentum=0.9)
+    >>> schedule = nn.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=1.0, total_steps=10, div_factor=4.0)
+    >>> schedule.get_last_lr()
+    [0.25]
+    >>> for _ in range(2):
+    ...     optimizer.step()
+    ...     schedule.step()
+    >>> schedule.get_last_lr()
+    [1.0]
     """
 
     def __init__(

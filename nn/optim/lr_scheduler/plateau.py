@@ -17,6 +17,7 @@ class ReduceLROnPlateau(LRScheduler):
     Parameters
     ----------
     optimizer : Optimizer
+        Its ``lr`` at this time is where the schedule begins.
     mode : {"min", "max"}
         Whether a small or a large score is good.
     factor : float
@@ -39,6 +40,15 @@ class ReduceLROnPlateau(LRScheduler):
     ------
     ArgumentError
         If an option has an impossible value; see also `LRScheduler`.
+
+    Examples
+    --------
+    >>> optimizer = nn.optim.SGD([nn.Parameter(1.0)], lr=1.0)
+    >>> schedule = nn.optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, patience=1)
+    >>> for loss in (3.0, 2.0, 2.0, 2.0):
+    ...     schedule.step(loss)
+    >>> schedule.get_last_lr()
+    [0.5]
     """
 
     def __init__(
@@ -78,7 +88,7 @@ class ReduceLROnPlateau(LRScheduler):
         Parameters
         ----------
         metrics : float or Tensor
-            The score, for instance the loss in validation. NaN is no better than any other.
+            The score, for instance the loss in validation; one element. NaN is no better than any other.
 
         Raises
         ------

@@ -17,13 +17,15 @@ class CosineAnnealingWarmRestarts(LRScheduler):
     Parameters
     ----------
     optimizer : Optimizer
+        Its ``lr`` at this time is where the schedule begins.
     T_0 : int
         The steps of the first run.
     T_mult : int
         By how much each run is longer than the one before.
     eta_min : float
+        The smallest learning rate.
     last_epoch : int
-        See `LRScheduler`.
+        The number of steps done; -1 begins anew. See `LRScheduler`.
 
     Attributes
     ----------
@@ -34,6 +36,17 @@ class CosineAnnealingWarmRestarts(LRScheduler):
     ------
     ArgumentError
         If an option has an impossible value; see also `LRScheduler`.
+
+    Examples
+    --------
+    >>> optimizer = nn.optim.SGD([nn.Parameter(1.0)], lr=1.0)
+    >>> schedule = nn.optim.lr_scheduler.CosineAnnealingWarmRestarts(optimizer, T_0=2)
+    >>> for _ in range(2):
+    ...     optimizer.step()
+    ...     schedule.step()
+    ...     print(schedule.get_last_lr())
+    [0.5...]
+    [1.0]
     """
 
     def __init__(
@@ -60,6 +73,11 @@ class CosineAnnealingWarmRestarts(LRScheduler):
 
     def step(self, epoch: float | None = None) -> None:
         """Set the next learning rates, or those of ``epoch``, which may lie between two steps.
+
+        Parameters
+        ----------
+        epoch : float, optional
+            The number of steps, whole or not; by default one more than before.
 
         Raises
         ------

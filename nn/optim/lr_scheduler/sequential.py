@@ -19,6 +19,7 @@ class SequentialLR(LRScheduler):
     Parameters
     ----------
     optimizer : Optimizer
+        The one that all of ``schedulers`` belong to.
     schedulers : list of LRScheduler
         Each begins from the learning rates that the optimiser had when it was made.
     milestones : list of int
@@ -29,6 +30,20 @@ class SequentialLR(LRScheduler):
     ArgumentError
         If something in ``schedulers`` is no schedule of this optimiser, or there is not one milestone
         less than schedules, in rising order; see also `LRScheduler`.
+
+    Examples
+    --------
+    >>> optimizer = nn.optim.SGD([nn.Parameter(1.0)], lr=1.0)
+    >>> warmup = nn.optim.lr_scheduler.LinearLR(optimizer, start_factor=0.5, total_iters=2)
+    >>> decay = nn.optim.lr_scheduler.ExponentialLR(optimizer, gamma=0.5)
+    >>> schedule = nn.optim.lr_scheduler.SequentialLR(optimizer, [warmup, decay], milestones=[2])
+    >>> for _ in range(3):
+    ...     optimizer.step()
+    ...     schedule.step()
+    ...     print(schedule.get_last_lr())
+    [0.75]
+    [1.0]
+    [0.5]
     """
 
     given_anew = frozenset({"optimizer", "_schedulers"})
