@@ -17,7 +17,7 @@ from minigrad.backends.base import Backend
 from minigrad.errors import BackendError, IndexingError
 
 _ON_CPU = "or stay on the CPU with minigrad.use_backend('numpy')"
-_INSTALL = "pip install 'minigrad[cuda12]' (or 'minigrad[cuda13]', for CUDA 13)"
+_INSTALL = "pip install 'cupy-cuda12x[ctk]>=14' (or 'cupy-cuda13x[ctk]>=14', for CUDA 13)"
 
 
 def _reason(error: BaseException) -> str:
@@ -47,7 +47,21 @@ def _imported() -> Any:
             "CuPy is installed but this machine has no GPU that it may use; check nvidia-smi and "
             f"CUDA_VISIBLE_DEVICES, {_ON_CPU}"
         )
+    try:
+        _compute(cupy)
+    except Exception as error:
+        raise BackendError(
+            f"CuPy finds a GPU but cannot compute on it ({_reason(error)}); its wheels come without the "
+            f"libraries of CUDA: run {_INSTALL}, {_ON_CPU}"
+        ) from error
     return cupy, count
+
+
+def _compute(cupy: Any) -> None:
+    """Compute a sum and a product: they need the compiler of kernels, and cuBLAS."""
+    ones = cupy.ones((2, 2), dtype=numpy.float32)
+    if not bool(((ones + ones) @ ones == 4).all()):
+        raise ArithmeticError("(1 + 1) * 1 + (1 + 1) * 1 is not 4 there")
 
 
 def _broken(error: Exception) -> str:
@@ -122,11 +136,40 @@ def _namespace(cupy: Any) -> SimpleNamespace:
     def diagonal(x: Any, /, *, offset: int = 0) -> Any:
         return cupy.diagonal(x, offset=offset, axis1=-2, axis2=-1)
 
+    def divided(x1: Any, x2: Any) -> tuple[Any, Any]:
+        """Return quotient and remainder of floats, as NumPy and Python round them."""
+        rest = cupy.fmod(x1, x2)
+        whole = (x1 - rest) / x2
+        beyond = (rest != 0) & ((rest < 0) != (x2 < 0))
+        whole, rest = cupy.where(beyond, whole - 1, whole), cupy.where(beyond, rest + x2, rest)
+        below = cupy.floor(whole)
+        nearest = cupy.where(whole - below > 0.5, below + 1, below)
+        exact = x1 / x2
+        quotient = cupy.where(whole == 0, cupy.copysign(whole, exact), nearest)
+        return (
+            cupy.where(x2 == 0, exact, quotient),
+            cupy.where(rest == 0, cupy.copysign(rest, x2), rest),
+        )
+
+    def division(part: int, of_others: Any) -> Any:
+        def divide(x1: Any, x2: Any) -> Any:
+            dtype = numpy.result_type(*(getattr(x, "dtype", x) for x in (x1, x2)))
+            if dtype.kind != "f":
+                return of_others(x1, x2)
+            wide = numpy.promote_types(dtype, numpy.float32)  # NumPy rounds halves once
+            found = divided(*(cupy.asarray(x, dtype=dtype).astype(wide) for x in (x1, x2)))
+            return found[part].astype(dtype, copy=False)
+
+        return divide
+
     ours = {
         "native": numpy.dtype,
         "pick": pick,
         "scatter_add": scatter_add,
         "scatter_set": scatter_set,
+        # CuPy's are floor(x / y), 10 for 1 // 0.1, and what is then left, NaN for 1 % inf
+        "floor_divide": division(0, cupy.floor_divide),
+        "remainder": division(1, cupy.remainder),
         "argsort": argsort,
         "var": var,
         "std": std,

@@ -16,9 +16,6 @@ from minigrad.backends import backend_named, backend_of, parse_device
 from minigrad.errors import BackendError
 
 STAND_INS = pathlib.Path(__file__).parent / "stand_ins"
-HAS_CUPY = "cupy" in sys.modules or any(
-    (pathlib.Path(place) / "cupy").is_dir() for place in sys.path if place
-)
 
 
 def run(program, *paths, **environment):
@@ -221,13 +218,13 @@ ASK = """
     (x * x).sum().backward()  # the CPU works as before
     assert x.grad.tolist() == [2, 2]
 """
-INSTALL = "pip install 'minigrad[cuda12]' (or 'minigrad[cuda13]', for CUDA 13)"
+INSTALL = "pip install 'cupy-cuda12x[ctk]>=14' (or 'cupy-cuda13x[ctk]>=14', for CUDA 13)"
 STAY = "or stay on the CPU with minigrad.use_backend('numpy')"
 
 
-@pytest.mark.skipif(HAS_CUPY, reason="CuPy is installed here")
 def test_missing_cupy():
-    assert set(run(ASK).splitlines()) == {f"CuPy is not installed; run {INSTALL}, {STAY}"}
+    missing = "import sys\nsys.modules['cupy'] = None\n" + textwrap.dedent(ASK)
+    assert set(run(missing).splitlines()) == {f"CuPy is not installed; run {INSTALL}, {STAY}"}
 
 
 @pytest.mark.parametrize(
@@ -275,6 +272,28 @@ def test_no_gpu_that_may_be_used(tmp_path):
             f"CUDA_VISIBLE_DEVICES, {STAY}"
         )
     }
+
+
+@pytest.mark.parametrize("function", ["ones", "__add__", "__matmul__", "__eq__", "all"])
+def test_a_gpu_without_the_libraries_of_cuda(function):
+    told = run(ASK, STAND_INS, STAND_IN_WITHOUT=function)
+    assert set(told.splitlines()) == {
+        (
+            f"CuPy finds a GPU but cannot compute on it (ImportError: lib{function}.so.12: cannot open "
+            f"shared object file); its wheels come without the libraries of CUDA: run {INSTALL}, {STAY}"
+        )
+    }
+
+
+def test_a_gpu_that_computes_wrong_numbers():
+    program = """
+        import cupy
+        cupy.ndarray.__matmul__ = lambda self, other: self + other
+    """
+    told = run(textwrap.dedent(program) + textwrap.dedent(ASK), STAND_INS)
+    assert (
+        "cannot compute on it (ArithmeticError: (1 + 1) * 1 + (1 + 1) * 1 is not 4 there)" in told
+    )
 
 
 @pytest.mark.parametrize(("gpus", "known"), [(1, "only cuda:0"), (2, "cuda:0 to cuda:1")])
@@ -473,6 +492,37 @@ def test_the_differences_from_numpy_are_handled():
         assert mg.sum(x).shape == () and mg.grad(x.sum() * x[0, 0], x)[0].tolist() == [[11.0, 3.0, 3.0], [3.0] * 3]
         assert mg.einsum("ij,kj->ik", x, x).tolist() == [[14.0, 4.0], [4.0, 2.0]]
         assert x[x > 1.0].tolist() == [3.0, 2.0]
+    """)
+
+
+def test_division_rounds_as_in_numpy():
+    on_stand_in("""
+        import cupy, numpy
+        import minigrad as mg
+
+        edges = [0.0, -0.0, 0.1, -0.1, 0.3, 1.0, -1.0, 2.5, 7.0, -7.0, 1e30, -1e-30, numpy.inf, -numpy.inf, numpy.nan]
+        a, b = (part.ravel() for part in numpy.meshgrid(edges, edges))
+        assert cupy.floor_divide(cupy.array([1.0]), 0.1).get() == 10.0  # CuPy's own: NumPy's is 9
+        for dtype in ("float64", "float32", "float16"):
+            for name in ("floor_divide", "remainder"):
+                function, by_numpy = getattr(mg, name), getattr(numpy, name)
+                with numpy.errstate(all="ignore"):
+                    x, y = a.astype(dtype), b.astype(dtype)
+                    expected = by_numpy(x, y), by_numpy(x, x.dtype.type(0.1)), by_numpy(x.dtype.type(1), y)
+                xs, ys = (mg.tensor(part, device="cuda:1") for part in (x, y))
+                for found, right in zip((function(xs, ys), function(xs, 0.1), function(1.0, ys)), expected):
+                    assert found.dtype.name == dtype
+                    found = found.cpu().numpy()
+                    numpy.testing.assert_array_equal(found, right)
+                    shown = ~numpy.isnan(right)  # of a NaN the sign says nothing
+                    numpy.testing.assert_array_equal(numpy.signbit(found[shown]), numpy.signbit(right[shown]))
+        for dtype in ("int8", "uint8", "int64"):
+            whole = numpy.array([7, 0, 100, 3], dtype), numpy.array([2, 3, 7, 1], dtype)
+            there = [mg.tensor(part, device="cuda:1") for part in whole]
+            for name in ("floor_divide", "remainder"):
+                found = getattr(mg, name)(*there)
+                assert found.dtype.name == dtype
+                assert found.tolist() == getattr(numpy, name)(*whole).tolist()
     """)
 
 
