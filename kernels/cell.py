@@ -7,28 +7,63 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from minigrad.docstring import Docstring
 from minigrad.errors import ArgumentError, suggestion
 from minigrad.kernels.surroundings import Surroundings, surroundings_of
 from minigrad.tensor import Tensor
+
+# what a cell takes over from its step; its docstring says more
+_NAMES = tuple(name for name in functools.WRAPPER_ASSIGNMENTS if name != "__doc__")
 
 Step = Callable[..., Any]
 Params = Callable[..., Mapping[str, Any]]
 Widths = Callable[..., Mapping[str, int]]
 
 
+def _docstring(cell: Cell) -> str:
+    from minigrad.kernels.cell_docstring import docstring
+
+    return docstring(cell)
+
+
 class Cell:
     """A step function that knows which of its arguments are states. Make one with `cell`.
+
+    Parameters
+    ----------
+    step : callable
+        A function of inputs, states, and parameters that are keyword-only.
+    states : sequence of str
+        The names of its states.
+    params : callable, optional
+        What returns the shapes of its parameters; see `cell`.
+    widths : callable, optional
+        What returns the widths of its states; see `cell`.
 
     Attributes
     ----------
     step : callable
         The function itself; calling the cell calls it.
-    inputs, states, parameters : tuple of str
-        The names of its inputs, its states and its keyword-only parameters.
+    inputs, states, parameters, needed : tuple of str
+        The names of its inputs, its states and its keyword-only parameters; ``needed`` are those of the
+        parameters that have no default.
     params, widths : callable or None
         What `cell` was given.
+
+    Raises
+    ------
+    ArgumentError
+        If the function does not have these arguments.
+
+    Examples
+    --------
+    >>> nn.cells.lstm.states
+    ('h', 'c')
+    >>> nn.cells.lstm.inputs
+    ('x',)
     """
 
+    __doc__ = Docstring(__doc__, _docstring)
     __name__: str
     __qualname__: str
 
@@ -55,8 +90,8 @@ class Cell:
         self.inputs = positional[:first]
         keywords = [p for p in given if p.kind is p.KEYWORD_ONLY]
         self.parameters = tuple(p.name for p in keywords)
-        self._needed = tuple(p.name for p in keywords if p.default is p.empty)
-        functools.update_wrapper(self, step)
+        self.needed = tuple(p.name for p in keywords if p.default is p.empty)
+        functools.update_wrapper(self, step, _NAMES)
 
     def __call__(self, *args: Any, **parameters: Any) -> Any:
         return self.step(*args, **parameters)
@@ -69,7 +104,18 @@ class Cell:
         return self.__qualname__
 
     def surroundings(self, above: tuple[Any, ...] = ()) -> Surroundings | None:
-        """Return what else a trace of this cell depends on, see `surroundings_of`."""
+        """Return what else a trace of this cell depends on, see `surroundings_of`.
+
+        Parameters
+        ----------
+        above : tuple
+            The functions that lead to this one.
+
+        Returns
+        -------
+        Surroundings or None
+            None if nothing can be said of it.
+        """
         return surroundings_of(self.step, above)
 
     @property
@@ -81,6 +127,20 @@ class Cell:
         self, input_size: int, hidden_size: int, **options: Any
     ) -> dict[str, tuple[int, ...] | Tensor]:
         """Return how the parameters begin: by name a shape, or a tensor of the values.
+
+        Parameters
+        ----------
+        input_size : int
+            The width of the input.
+        hidden_size : int
+            The width of a state.
+        **options : Any
+            What ``params`` takes besides.
+
+        Returns
+        -------
+        dict
+            From names to shapes or tensors.
 
         Raises
         ------
@@ -100,7 +160,7 @@ class Cell:
                     f"cell {name!r}: params give {given!r}, which the step does not take; it takes "
                     f"{_listed(self.parameters)}{suggestion(given, self.parameters)}"
                 )
-        missing = [needed for needed in self._needed if needed not in found]
+        missing = [needed for needed in self.needed if needed not in found]
         if missing:
             raise ArgumentError(
                 f"cell {name!r}: params give no {_listed(missing)}, which the step needs; add it to "
@@ -110,6 +170,18 @@ class Cell:
 
     def state_widths(self, hidden_size: int, **options: Any) -> tuple[int, ...]:
         """Return the width of each state: ``hidden_size``, unless ``widths`` says something else.
+
+        Parameters
+        ----------
+        hidden_size : int
+            The usual width.
+        **options : Any
+            What ``params`` takes besides.
+
+        Returns
+        -------
+        tuple of int
+            One for each state.
 
         Raises
         ------
@@ -150,10 +222,25 @@ def cell(
         ``widths(hidden_size, **options)`` returns the widths of those states that are not
         ``hidden_size`` wide, by name. It gets the options of ``params`` that it has arguments for.
 
+    Returns
+    -------
+    callable
+        Takes the function and returns a `Cell`.
+
     Raises
     ------
     ArgumentError
         If the function does not have these arguments.
+
+    Examples
+    --------
+    >>> from minigrad.kernels import cell
+    >>> @cell(state="h", params=lambda input_size, hidden_size: {"w": (hidden_size, input_size)})
+    ... def smooth(x, h, *, w):
+    ...     return 0.9 * h + 0.1 * mg.linear(x, w)
+    >>> output, h = nn.Recurrent(smooth, 3, 4)(mg.zeros((7, 2, 3)))
+    >>> output.shape
+    (7, 2, 4)
     """
     states = (state,) if isinstance(state, str) else state
     return lambda step: Cell(step, states, params, widths)

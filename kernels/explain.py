@@ -31,9 +31,9 @@ def explain(cell: Any, *sizes: int, dtype: Any = None, **options: Any) -> str:
         A recurrent layer, or a cell with ``params`` and its sizes.
     *sizes : int
         ``input_size`` and ``hidden_size`` of a cell.
-    dtype : dtype, optional
+    dtype : dtype or str, optional
         By default that of the layer, or the default dtype.
-    **options
+    **options : Any
         As for the ``params`` of the cell.
 
     Returns
@@ -45,6 +45,12 @@ def explain(cell: Any, *sizes: int, dtype: Any = None, **options: Any) -> str:
     ------
     ArgumentError
         If it is neither, or the cell does not say what its parameters look like.
+
+    Examples
+    --------
+    >>> from minigrad.kernels import explain
+    >>> explain(nn.cells.gru, 3, 4).splitlines()[0]
+    'gru(x[N,3], h[N,4])   float32'
     """
     if not isinstance(cell, Cell):
         layer, cell = cell, getattr(cell, "cell", None)

@@ -106,7 +106,7 @@ def scan(
     outputs : Tensor
         The first state after each step, shape (T, N, ...).
     final_state : Tensor or tuple of Tensor
-        As ``state``.
+        The states after the last step, in the shape of ``state``.
 
     Raises
     ------
@@ -122,6 +122,13 @@ def scan(
         If the step cannot be turned into a graph; see `minigrad.kernels.trace.trace`.
     KernelError
         If compilation is required and not possible.
+
+    Examples
+    --------
+    >>> from minigrad.kernels import scan
+    >>> outputs, final = scan(lambda x, h: h + x, mg.ones((3, 1, 2)), mg.zeros((1, 2)))
+    >>> outputs[:, 0, 0], final
+    (tensor([1., 2., 3.]), tensor([[3., 3.]]))
     """
     inputs, states = _listed(xs), _listed(state)
     parameters = params or {}

@@ -22,7 +22,13 @@ class Decorating:
     """What makes a context manager a decorator, with the method ``anew``."""
 
     def anew(self) -> AbstractContextManager[Any]:
-        """Return a context manager like this one, not yet entered: a function may call itself."""
+        """Return a context manager like this one, not yet entered: a function may call itself.
+
+        Returns
+        -------
+        context manager
+            The new one.
+        """
         raise NotImplementedError
 
     def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:

@@ -1,79 +1,30 @@
-"""The docstring of an op, put together from its record when somebody reads it.
-
-The record gives the sentence, the signature, the defaults and the kind of op. The tables of
-`minigrad.ops.documentation` give what a name means wherever it stands, and the rest.
-"""
+"""Docstrings of objects that are no functions, written when somebody reads them: few programs do."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from inspect import cleandoc
-from textwrap import fill
-from typing import TYPE_CHECKING
-
-from minigrad.ops import documentation as tables
-from minigrad.ops.examples import EXAMPLES
-
-if TYPE_CHECKING:
-    from minigrad.op import Op
+from collections.abc import Callable
+from typing import Any
 
 
-def docstring(op: Op) -> str:
-    """Return the text of the record, and behind it the sections of a NumPy-style docstring."""
-    sections = {
-        "Parameters": "\n".join(_parameters(op)),
-        "Returns": _entry(_kind(op), result) if (result := _result(op)) else "",
-        "Raises": "\n".join(_entry(error, when) for error, when in _errors(op).items()),
-        "Notes": "" if op.rules else "Has no derivative: the result requires no gradient.",
-        "Examples": EXAMPLES.get(op.name, ""),
-    }
-    told = [f"{title}\n{'-' * len(title)}\n{text}" for title, text in sections.items() if text]
-    return "\n\n".join([cleandoc(op.doc), *told])
+class Docstring:
+    """The ``__doc__`` of a class whose instances have docstrings of their own.
+
+    Parameters
+    ----------
+    of_the_class : str or None
+        The docstring of the class.
+    write : callable
+        Takes an instance, and returns its docstring.
+    """
+
+    def __init__(self, of_the_class: str | None, write: Callable[[Any], str]) -> None:
+        self._of_the_class = of_the_class
+        self._write = write
+
+    def __get__(self, instance: object | None, owner: type) -> str | None:
+        return self._of_the_class if instance is None else self._write(instance)
 
 
-def _entry(head: str, text: str) -> str:
-    return f"{head}\n{fill(text, 96, initial_indent='    ', subsequent_indent='    ')}".rstrip()
-
-
-def _parameters(op: Op) -> Iterator[str]:
-    arrays = ("arrays",) if op.variadic else op.arrays
-    told = tables.PARAMETERS.keys() & {f"{op.name}.{name}" for name in arrays}
-    if op.elementwise and not told:
-        shapes = "Any shape." if len(arrays) == 1 else f"Shapes that broadcast. {tables.PROMOTION}"
-        yield _entry(f"{', '.join(arrays)} : Tensor or number", shapes)
-        arrays = ()
-    for name in (*arrays, *op.attributes):
-        usual = tables.ANY if name in arrays else tables.PARAMETERS.get(name, ("object", ""))
-        kind, text = tables.PARAMETERS.get(f"{op.name}.{name}", usual)
-        if name in op.defaults:
-            default = op.defaults[name]
-            kind += ", optional" if default is None else f", default {default!r}"
-        yield _entry(f"{name} : {kind}", text)
-
-
-def _kind(op: Op) -> str:
-    return "tuple of Tensor" if op.name in tables.SEVERAL else "Tensor"
-
-
-def _result(op: Op) -> str:
-    if op.name in tables.RETURNS or not (op.elementwise or "keepdims" in op.attributes):
-        return tables.RETURNS.get(op.name, "")
-    one = op.arity == 1
-    shape = "The shape of ``x``" if one else "The broadcast shape"
-    if not op.elementwise:
-        shape += " without the reduced axes"
-    return (
-        f"{shape}, and {tables.DTYPES.get(op.name, 'its dtype' if one else 'the promoted dtype')}."
-    )
-
-
-def _errors(op: Op) -> dict[str, str]:
-    errors = {}
-    if op.elementwise and op.arity > 1:
-        errors["ShapeError"] = "If the shapes do not broadcast."
-    elif "axis" in op.attributes:
-        errors["ShapeError"] = "If there is no such axis, or it is named twice."
-    errors |= tables.RAISES.get(op.name, {})
-    if op.variadic or op.arity > 1:
-        errors["BackendError"] = "If the tensors are on different devices."
-    return errors
+def section(title: str, text: str) -> str:
+    """Return a section of a NumPy-style docstring; nothing if the text is empty."""
+    return f"\n\n{title}\n{'-' * len(title)}\n{text}" if text else ""

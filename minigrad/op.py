@@ -22,6 +22,7 @@ from typing import Any, Literal, Protocol, TypeVar
 import numpy
 
 from minigrad import dispatch
+from minigrad.docstring import Docstring
 from minigrad.errors import ArgumentError, suggestion
 
 Rule = Callable[..., Any]
@@ -80,6 +81,12 @@ class Domain:
         need none: they get broadcasting arrays.
     strict : str, optional
         Why the formula cannot run on a namespace that has the array API standard and nothing else.
+
+    Examples
+    --------
+    >>> positive = mg.Domain(0.1, 3.0, sharp="complex")
+    >>> positive.low, positive.high
+    (0.1, 3.0)
     """
 
     low: float = -2.0
@@ -89,18 +96,10 @@ class Domain:
     strict: str | None = None
 
 
-class _Docstring:
-    """The ``__doc__`` of a class whose instances have one of their own, written when it is read."""
+def _docstring(op: Op) -> str:
+    from minigrad.op_docstring import docstring
 
-    def __init__(self, of_the_class: str | None) -> None:
-        self._of_the_class = of_the_class
-
-    def __get__(self, op: Op | None, owner: type[Op]) -> str | None:
-        if op is None:
-            return self._of_the_class
-        from minigrad.docstring import docstring
-
-        return docstring(op)
+    return docstring(op)
 
 
 class Op:
@@ -128,10 +127,10 @@ class Op:
         What to keep for the backward pass: what the rules touch (found by running them), all
         arguments, or all arguments and outputs.
     doc : str
-        One sentence, and what else a user must know. The docstring has more: see `minigrad.docstring`.
+        One sentence, and what else a user must know. The docstring has more: see `minigrad.op_docstring`.
     """
 
-    __doc__ = _Docstring(__doc__)
+    __doc__ = Docstring(__doc__, _docstring)
 
     def __init__(
         self,

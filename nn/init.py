@@ -20,28 +20,94 @@ from minigrad.tensor import Tensor
 
 
 def constant_(tensor: Tensor, val: float) -> Tensor:
-    """Fill ``tensor`` with ``val``."""
+    """Fill ``tensor`` with ``val``.
+
+    Parameters
+    ----------
+    tensor : Tensor
+        Any shape.
+    val : float
+        What every element is to be.
+
+    Returns
+    -------
+    Tensor
+        The same tensor, of the shape that it had.
+
+    Examples
+    --------
+    >>> nn.init.constant_(mg.zeros(3), 0.5)
+    tensor([0.5, 0.5, 0.5])
+    """
     _check_tensor("constant_", tensor)
     return tensor.copy_(val)
 
 
 def zeros_(tensor: Tensor) -> Tensor:
-    """Fill ``tensor`` with zeros."""
+    """Fill ``tensor`` with zeros.
+
+    Parameters
+    ----------
+    tensor : Tensor
+        Any shape.
+
+    Returns
+    -------
+    Tensor
+        The same tensor, of the shape that it had.
+
+    Examples
+    --------
+    >>> nn.init.zeros_(mg.ones(3))
+    tensor([0., 0., 0.])
+    """
     return constant_(tensor, 0)
 
 
 def ones_(tensor: Tensor) -> Tensor:
-    """Fill ``tensor`` with ones."""
+    """Fill ``tensor`` with ones.
+
+    Parameters
+    ----------
+    tensor : Tensor
+        Any shape.
+
+    Returns
+    -------
+    Tensor
+        The same tensor, of the shape that it had.
+
+    Examples
+    --------
+    >>> nn.init.ones_(mg.zeros(3))
+    tensor([1., 1., 1.])
+    """
     return constant_(tensor, 1)
 
 
 def eye_(tensor: Tensor) -> Tensor:
     """Write the identity into ``tensor``, a matrix: as many inputs as fit pass unchanged.
 
+    Parameters
+    ----------
+    tensor : Tensor
+        Shape (rows, columns).
+
+    Returns
+    -------
+    Tensor
+        The same tensor, of the shape that it had.
+
     Raises
     ------
     ShapeError
         If ``tensor`` does not have two axes.
+
+    Examples
+    --------
+    >>> nn.init.eye_(mg.zeros((2, 3)))
+    tensor([[1., 0., 0.],
+            [0., 1., 0.]])
     """
     _check_tensor("eye_", tensor)
     if tensor.ndim != 2:
@@ -58,12 +124,34 @@ def uniform_(
 ) -> Tensor:
     """Fill ``tensor`` with numbers evenly distributed between ``a`` (included) and ``b`` (excluded).
 
+    Parameters
+    ----------
+    tensor : Tensor
+        Any shape.
+    a : float
+        The smallest number.
+    b : float
+        The end, which is left out.
+    generator : Generator, optional
+        What draws the numbers; by default the global one.
+
+    Returns
+    -------
+    Tensor
+        The same tensor, of the shape that it had.
+
     Raises
     ------
     ArgumentError
         If ``a`` is larger than ``b``, or one is not finite.
     DtypeError
         If ``tensor`` does not hold floating-point numbers.
+
+    Examples
+    --------
+    >>> weight = nn.init.uniform_(mg.zeros(1000), -1.0, 1.0)
+    >>> bool(mg.max(mg.abs(weight)) <= 1)
+    True
     """
     _check_floating("uniform_", tensor)
     if not (math.isfinite(a) and math.isfinite(b) and a <= b):
@@ -76,12 +164,34 @@ def normal_(
 ) -> Tensor:
     """Fill ``tensor`` with normally distributed numbers.
 
+    Parameters
+    ----------
+    tensor : Tensor
+        Any shape.
+    mean : float
+        The mean.
+    std : float
+        The standard deviation.
+    generator : Generator, optional
+        What draws the numbers; by default the global one.
+
+    Returns
+    -------
+    Tensor
+        The same tensor, of the shape that it had.
+
     Raises
     ------
     ArgumentError
         If ``std`` is negative, or a number is not finite.
     DtypeError
         If ``tensor`` does not hold floating-point numbers.
+
+    Examples
+    --------
+    >>> weight = nn.init.normal_(mg.zeros(1000), std=0.0, mean=2.0)
+    >>> mg.max(weight)
+    tensor(2.)
     """
     _check_floating("normal_", tensor)
     if not (math.isfinite(mean) and math.isfinite(std) and std >= 0):
@@ -101,6 +211,26 @@ def trunc_normal_(
 ) -> Tensor:
     """Fill ``tensor`` with normally distributed numbers of which those outside [a, b] are drawn again.
 
+    Parameters
+    ----------
+    tensor : Tensor
+        Any shape.
+    mean : float
+        The mean of the normal distribution.
+    std : float
+        Its standard deviation.
+    a : float
+        The smallest number.
+    b : float
+        The largest number.
+    generator : Generator, optional
+        What draws the numbers; by default the global one.
+
+    Returns
+    -------
+    Tensor
+        The same tensor, of the shape that it had.
+
     Raises
     ------
     ArgumentError
@@ -108,6 +238,12 @@ def trunc_normal_(
         nothing between them.
     DtypeError
         If ``tensor`` does not hold floating-point numbers.
+
+    Examples
+    --------
+    >>> weight = nn.init.trunc_normal_(mg.zeros(1000), a=-1.0, b=1.0)
+    >>> bool(mg.max(mg.abs(weight)) <= 1)
+    True
     """
     _check_floating("trunc_normal_", tensor)
     if not (std > 0 and a < b):
@@ -143,12 +279,32 @@ def xavier_uniform_(
 ) -> Tensor:
     """Fill ``tensor`` evenly between ``±gain * sqrt(6 / (fan_in + fan_out))`` (Glorot 2010).
 
+    Parameters
+    ----------
+    tensor : Tensor
+        Shape (fan_out, fan_in, ...).
+    gain : float
+        A factor, for instance of `calculate_gain`.
+    generator : Generator, optional
+        What draws the numbers; by default the global one.
+
+    Returns
+    -------
+    Tensor
+        The same tensor, of the shape that it had.
+
     Raises
     ------
     ShapeError
         If ``tensor`` has less than two axes.
     DtypeError
         If it does not hold floating-point numbers.
+
+    Examples
+    --------
+    >>> weight = nn.init.xavier_uniform_(mg.zeros((2, 4)))
+    >>> bool(mg.max(mg.abs(weight)) <= 1)
+    True
     """
     bound = math.sqrt(3) * _xavier_std("xavier_uniform_", tensor, gain)
     return uniform_(tensor, -bound, bound, generator)
@@ -157,12 +313,32 @@ def xavier_uniform_(
 def xavier_normal_(tensor: Tensor, gain: float = 1.0, generator: Generator | None = None) -> Tensor:
     """Fill ``tensor`` normally with std ``gain * sqrt(2 / (fan_in + fan_out))`` (Glorot 2010).
 
+    Parameters
+    ----------
+    tensor : Tensor
+        Shape (fan_out, fan_in, ...).
+    gain : float
+        A factor, for instance of `calculate_gain`.
+    generator : Generator, optional
+        What draws the numbers; by default the global one.
+
+    Returns
+    -------
+    Tensor
+        The same tensor, of the shape that it had.
+
     Raises
     ------
     ShapeError
         If ``tensor`` has less than two axes.
     DtypeError
         If it does not hold floating-point numbers.
+
+    Examples
+    --------
+    >>> weight = nn.init.xavier_normal_(mg.zeros((2, 4)))
+    >>> weight.shape
+    (2, 4)
     """
     return normal_(tensor, 0.0, _xavier_std("xavier_normal_", tensor, gain), generator)
 
@@ -179,6 +355,7 @@ def kaiming_uniform_(
     Parameters
     ----------
     tensor : Tensor
+        Shape (fan_out, fan_in, ...).
     a : float
         The slope of a ``leaky_relu`` below 0.
     mode : {"fan_in", "fan_out"}
@@ -186,6 +363,12 @@ def kaiming_uniform_(
     nonlinearity : str
         What follows the layer; see `calculate_gain`.
     generator : Generator, optional
+        What draws the numbers; by default the global one.
+
+    Returns
+    -------
+    Tensor
+        The same tensor, of the shape that it had.
 
     Raises
     ------
@@ -195,6 +378,12 @@ def kaiming_uniform_(
         If ``mode`` or ``nonlinearity`` is unknown.
     DtypeError
         If ``tensor`` does not hold floating-point numbers.
+
+    Examples
+    --------
+    >>> weight = nn.init.kaiming_uniform_(mg.zeros((2, 6)), nonlinearity="relu")
+    >>> bool(mg.max(mg.abs(weight)) <= 1)
+    True
     """
     bound = math.sqrt(3) * _kaiming_std("kaiming_uniform_", tensor, a, mode, nonlinearity)
     return uniform_(tensor, -bound, bound, generator)
@@ -209,7 +398,38 @@ def kaiming_normal_(
 ) -> Tensor:
     """Fill ``tensor`` normally with std ``gain / sqrt(fan)`` (He 2015).
 
-    Parameters and errors are those of `kaiming_uniform_`.
+    Parameters
+    ----------
+    tensor : Tensor
+        Shape (fan_out, fan_in, ...).
+    a : float
+        The slope of a ``leaky_relu`` below 0.
+    mode : {"fan_in", "fan_out"}
+        Whether to keep the variance of activations, or that of gradients.
+    nonlinearity : str
+        What follows the layer; see `calculate_gain`.
+    generator : Generator, optional
+        What draws the numbers; by default the global one.
+
+    Returns
+    -------
+    Tensor
+        The same tensor, of the shape that it had.
+
+    Raises
+    ------
+    ShapeError
+        If ``tensor`` has less than two axes.
+    ArgumentError
+        If ``mode`` or ``nonlinearity`` is unknown.
+    DtypeError
+        If ``tensor`` does not hold floating-point numbers.
+
+    Examples
+    --------
+    >>> weight = nn.init.kaiming_normal_(mg.zeros((2, 6)), nonlinearity="relu")
+    >>> weight.shape
+    (2, 6)
     """
     std = _kaiming_std("kaiming_normal_", tensor, a, mode, nonlinearity)
     return normal_(tensor, 0.0, std, generator)
@@ -220,12 +440,33 @@ def orthogonal_(tensor: Tensor, gain: float = 1, generator: Generator | None = N
 
     All axes but the first count as one. The shorter of the two sides is orthonormal.
 
+    Parameters
+    ----------
+    tensor : Tensor
+        Shape (rows, ...).
+    gain : float
+        A factor, for instance of `calculate_gain`.
+    generator : Generator, optional
+        What draws the numbers; by default the global one.
+
+    Returns
+    -------
+    Tensor
+        The same tensor, of the shape that it had.
+
     Raises
     ------
     ShapeError
         If ``tensor`` has less than two axes.
     DtypeError
         If it does not hold floating-point numbers.
+
+    Examples
+    --------
+    >>> weight = nn.init.orthogonal_(mg.zeros((2, 3)))
+    >>> mg.round(mg.abs(weight @ weight.mT))
+    tensor([[1., 0.],
+            [0., 1.]])
     """
     _check_floating("orthogonal_", tensor)
     _check_fans("orthogonal_", tensor)
@@ -257,10 +498,20 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     param : float, optional
         The slope of "leaky_relu" below 0, by default 0.01.
 
+    Returns
+    -------
+    float
+        The factor.
+
     Raises
     ------
     ArgumentError
         If ``nonlinearity`` is unknown.
+
+    Examples
+    --------
+    >>> nn.init.calculate_gain("tanh")
+    1.6666666666666667
     """
     if nonlinearity not in _GAINS:
         raise ArgumentError(
@@ -273,7 +524,22 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
 
 
 def by_fan_in_(weight: Tensor, bias: Tensor | None) -> None:
-    """Fill a weight and its bias evenly between ``±1 / sqrt(fan_in)``: PyTorch's default."""
+    """Fill a weight and its bias evenly between ``±1 / sqrt(fan_in)``: PyTorch's default.
+
+    Parameters
+    ----------
+    weight : Tensor
+        Shape (fan_out, fan_in, ...).
+    bias : Tensor or None
+        Shape (fan_out,).
+
+    Examples
+    --------
+    >>> weight = mg.zeros((2, 4))
+    >>> nn.init.by_fan_in_(weight, None)
+    >>> bool(mg.max(mg.abs(weight)) <= 0.5)
+    True
+    """
     bound = width_bound(fans(weight)[0])
     for parameter in (weight, bias):
         if parameter is not None:
@@ -281,12 +547,44 @@ def by_fan_in_(weight: Tensor, bias: Tensor | None) -> None:
 
 
 def width_bound(width: int) -> float:
-    """Return ``1 / sqrt(width)``, the bound of PyTorch's default initialisation."""
+    """Return ``1 / sqrt(width)``, the bound of PyTorch's default initialisation.
+
+    Parameters
+    ----------
+    width : int
+        How many numbers are summed.
+
+    Returns
+    -------
+    float
+        The bound; 0 for a width of 0.
+
+    Examples
+    --------
+    >>> nn.init.width_bound(4)
+    0.5
+    """
     return width**-0.5 if width else 0.0
 
 
 def fans(tensor: Tensor) -> tuple[int, int]:
-    """Return how many inputs and outputs a unit has: fan-in and fan-out."""
+    """Return how many inputs and outputs a unit has: fan-in and fan-out.
+
+    Parameters
+    ----------
+    tensor : Tensor
+        Shape (fan_out, fan_in, ...).
+
+    Returns
+    -------
+    tuple of int
+        The fan-in and the fan-out.
+
+    Examples
+    --------
+    >>> nn.init.fans(mg.zeros((2, 3, 5)))
+    (15, 10)
+    """
     outputs, inputs, *kernel = tensor.shape
     return inputs * math.prod(kernel), outputs * math.prod(kernel)
 

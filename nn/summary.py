@@ -82,17 +82,31 @@ def summary(module: Module, *inputs: Any, **kwargs: Any) -> Summary:
     Parameters
     ----------
     module : Module
-    *inputs, **kwargs
+        Any module.
+    *inputs : Any
         What ``module`` is called with; without any it is not called.
+    **kwargs : Any
+        Likewise, by name.
 
     Returns
     -------
     Summary
+        The table; print it.
 
     Raises
     ------
     ArgumentError
         If ``module`` is no module.
+
+    Examples
+    --------
+    >>> table = nn.summary(nn.Linear(3, 2), mg.zeros((5, 3)))
+    >>> print(table)
+    name      type    output  parameters
+    ------------------------------------
+    (itself)  Linear  (5, 2)           8
+    ------------------------------------
+    parameters: 8 trainable, 0 frozen; buffers: 0; 32 bytes
     """
     if not isinstance(module, Module):
         raise ArgumentError(f"summary: the first argument must be a module, not {describe(module)}")

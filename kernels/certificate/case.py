@@ -23,6 +23,19 @@ _FIXED = (
 class Case:
     """A loop over random values.
 
+    Parameters
+    ----------
+    steps : int
+        T, the number of steps.
+    rows : int
+        N, the number of sequences.
+    lengths, mask, reset : bool
+        Whether the loop gets these, with random values.
+    reverse : bool
+        Whether it runs backwards in time.
+    seed : int
+        Where the values come from.
+
     Attributes
     ----------
     steps, rows : int
@@ -32,6 +45,12 @@ class Case:
     reverse : bool
     seed : int
         Where the values come from.
+
+    Examples
+    --------
+    >>> from minigrad.kernels import Case
+    >>> Case(steps=3, rows=2, reverse=True)
+    Case(steps=3, rows=2, reverse=True)
     """
 
     steps: int
@@ -48,7 +67,13 @@ class Case:
         return f"Case({', '.join(f'{name}={v}' for name, v in told.items())})"
 
     def smaller(self) -> Iterator[Case]:
-        """Yield simpler cases, the simplest first, each with a few seeds."""
+        """Yield simpler cases, the simplest first, each with a few seeds.
+
+        Returns
+        -------
+        iterator of Case
+            Those with fewer steps, rows or options.
+        """
         changes: list[dict[str, int]] = []
         for name in ("steps", "rows"):
             size = getattr(self, name)

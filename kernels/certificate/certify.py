@@ -45,13 +45,18 @@ def certify(
         examples of its arguments.
     input_size, hidden_size : int, optional
         Of a cell; small odd numbers by default.
-    xs, state, params : optional
-        Examples, as for `scan`: their shapes, without T and N, and the range of their values are taken.
+    xs : Tensor or sequence of Tensor, optional
+        Examples of inputs, shape (T, N, ...): their shapes without T and N are taken, and the range of
+        their values.
+    state : Tensor or sequence of Tensor, optional
+        Examples of states, shape (N, ...), likewise.
+    params : dict of Tensor, optional
+        Examples of parameters, in their shapes.
     cases : int or sequence of Case
         How many cases to draw, or which ones to look at.
     seed : int
         Where the cases come from.
-    **options
+    **options : Any
         As for the ``params`` of the cell.
 
     Returns
@@ -67,6 +72,11 @@ def certify(
         If the arguments do not go together.
     TraceError
         If the step is none that a loop can have, for instance because it mixes rows.
+
+    Examples
+    --------
+    >>> from minigrad.kernels import Case, certify
+    >>> certify(nn.cells.mingru, 2, 3, cases=[Case(steps=2, rows=1)]).check()
     """
     subject = subject_of(cell, (input_size, hidden_size), (xs, state, params), options)
     subject = replace(subject, refusal=refusal_of(subject))

@@ -68,12 +68,26 @@ class Finding:
 class Certificate:
     """What `minigrad.kernels.certify` found; true if nothing is wrong. Print it for a report.
 
+    Parameters
+    ----------
+    subject : Subject
+        What was checked.
+    findings : tuple of Finding
+        One for each property.
+
     Attributes
     ----------
     subject : Subject
         What was checked.
     findings : tuple of Finding
         One for each property.
+
+    Examples
+    --------
+    >>> from minigrad.kernels import Case, certify
+    >>> certificate = certify(nn.cells.mingru, 2, 3, cases=[Case(steps=2, rows=1)])
+    >>> bool(certificate)
+    True
     """
 
     subject: Subject
@@ -92,6 +106,7 @@ class Certificate:
         Raises
         ------
         CertificateError
+            If something is wrong.
         """
         if not self:
             raise CertificateError(str(self))

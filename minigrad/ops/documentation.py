@@ -1,6 +1,6 @@
 """What the docstrings of ops say beside the record: names that many ops share, results, one example each.
 
-`minigrad.docstring` reads these tables. A name that means something else in one op stands there as
+`minigrad.op_docstring` reads these tables. A name that means something else in one op stands there as
 "op.name". Functions that are written in terms of ops have their docstrings in their source.
 """
 

@@ -349,6 +349,12 @@ def gradcheck(
         If the function is not smooth at this point.
     DtypeError
         If an input is a floating-point tensor of another dtype than float64.
+
+    Examples
+    --------
+    >>> from minigrad.testing import gradcheck
+    >>> x = mg.tensor([0.5, 2.0], dtype="float64", requires_grad=True)
+    >>> gradcheck(lambda x: mg.sin(x) * x, x)
     """
     subject, xs = _function_subject(function, inputs, "gradcheck")
     _check(subject, xs, methods, directions, seed)
@@ -366,12 +372,31 @@ def gradgradcheck(
     It checks the function that maps inputs and cotangents to gradients. Parameters are those of
     `gradcheck`, but for the method "complex".
 
+    Parameters
+    ----------
+    function : callable
+        Takes ``inputs``, returns a tensor or several. It must return the same each time.
+    *inputs : Any
+        Tensors of any shapes, float64, that require gradients, and other arguments.
+    methods : sequence of {"differences", "linear", "taylor"}
+        As in `gradcheck`.
+    directions : int
+        How many random directions and cotangents to try.
+    seed : int
+        Where those come from.
+
     Raises
     ------
     ArgumentError
         If ``methods`` names "complex": a gradient cannot be traced.
     GradcheckError, KinkError, DtypeError
         As in `gradcheck`.
+
+    Examples
+    --------
+    >>> from minigrad.testing import gradgradcheck
+    >>> x = mg.tensor([0.5, 2.0], dtype="float64", requires_grad=True)
+    >>> gradgradcheck(lambda x: mg.sin(x) * x, x)
     """
     if "complex" in methods:
         raise ArgumentError(
@@ -435,6 +460,7 @@ def check_op(
     args : sequence
         NumPy arrays and Python scalars, as `op` takes them; the float64 arrays are checked.
     attrs : mapping, optional
+        Values of the attributes by name.
     methods : sequence of str, optional
         As in `gradcheck`; by default differences, and what the op's domain calls ``sharp``.
     directions, seed : int
@@ -444,6 +470,12 @@ def check_op(
     ------
     GradcheckError, KinkError, DtypeError
         As in `gradcheck`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from minigrad.testing import check_op
+    >>> check_op(mg.sin, [np.array([0.5, 2.0])])
     """
     _as_float64(args, f"check_op({op.name})")
     args, attrs = bound(op, args, attrs or {})
@@ -509,8 +541,12 @@ def check_adjoint(
         ``pull_back(values, cotangents)`` returns the gradient of each argument.
     arguments : dict of array
         The point: float64 arrays, and what messages call them.
-    methods, directions, seed
+    methods : sequence of {"differences", "complex", "linear", "taylor"}
         As in `gradcheck`.
+    directions : int
+        How many random directions and cotangents to try.
+    seed : int
+        Where those come from.
     most_elements : int
         How many elements of an argument a failure looks at, to name those that are wrong.
 
@@ -523,6 +559,19 @@ def check_adjoint(
     ------
     GradcheckError, KinkError, DtypeError
         As in `gradcheck`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from minigrad.testing import check_adjoint
+    >>> error = check_adjoint(
+    ...     "square",
+    ...     lambda values: (values[0] ** 2,),
+    ...     lambda values, cotangents: (2 * values[0] * cotangents[0],),
+    ...     {"x": np.array([1.0, 2.0])},
+    ... )
+    >>> error < 1e-6
+    True
     """
     values = list(arguments.values())
     _as_float64(values, f"check_adjoint of {name}")
@@ -534,6 +583,27 @@ def taylor_slope(function: Callable[..., Any], *inputs: Any, seed: int = 0) -> f
     """Return the power of the step with which the Taylor remainder of a function falls.
 
     It is 2 where the gradient is right, 1 where it is wrong, and infinite where the function is linear.
+
+    Parameters
+    ----------
+    function : callable
+        Takes ``inputs``, returns a tensor or several.
+    *inputs : Any
+        Tensors of any shapes, float64, that require gradients, and other arguments.
+    seed : int
+        Where directions and cotangents come from.
+
+    Returns
+    -------
+    float
+        The power.
+
+    Examples
+    --------
+    >>> from minigrad.testing import taylor_slope
+    >>> x = mg.tensor([0.5, 2.0], dtype="float64", requires_grad=True)
+    >>> round(taylor_slope(mg.exp, x))
+    2
     """
     subject, xs = _function_subject(function, inputs, "taylor_slope")
     rng = numpy.random.default_rng(seed)

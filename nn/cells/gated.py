@@ -25,6 +25,13 @@ def gru(
     Source: Cho et al., "Learning phrase representations using RNN encoder-decoder for statistical
     machine translation", EMNLP 2014, arXiv:1406.1078, in the form of cuDNN; ONNX's
     `linear_before_reset=1`.
+
+    Examples
+    --------
+    >>> layer = nn.Recurrent(nn.cells.gru, 3, 4)
+    >>> output, h = layer(mg.zeros((7, 2, 3)))
+    >>> output.shape
+    (7, 2, 4)
     """
     x_r, x_z, x_n = split(linear(x, weight_ih, bias_ih), 3)
     h_r, h_z, h_n = split(linear(h, weight_hh, bias_hh), 3)
@@ -46,6 +53,13 @@ def gru_reset_before(
 
     Source: Cho et al., "Learning phrase representations using RNN encoder-decoder for statistical
     machine translation", EMNLP 2014, arXiv:1406.1078; ONNX's `linear_before_reset=0`.
+
+    Examples
+    --------
+    >>> layer = nn.Recurrent(nn.cells.gru_reset_before, 3, 4)
+    >>> output, h = layer(mg.zeros((7, 2, 3)))
+    >>> output.shape
+    (7, 2, 4)
     """
     (u_gates, u_n), (b_gates, b_n) = _without_candidate(weight_hh, bias_hh, h.shape[-1])
     x_r, x_z, x_n = split(linear(x, weight_ih, bias_ih), 3)
@@ -68,6 +82,13 @@ def simplified_gru(
     Here z says how much is new; in `gru` it says how much is kept.
 
     Source: Ng, "Sequence models", lecture on gated recurrent units, deeplearning.ai, 2018.
+
+    Examples
+    --------
+    >>> layer = nn.Recurrent(nn.cells.simplified_gru, 3, 4)
+    >>> output, h = layer(mg.zeros((7, 2, 3)))
+    >>> output.shape
+    (7, 2, 4)
     """
     z, n = split(affine(x, h, weight_ih, weight_hh, bias_ih, bias_hh), 2)
     z = sigmoid(z)
@@ -86,6 +107,13 @@ def mgu(
 
     Source: Zhou, Wu, Zhang and Zhou, "Minimal gated unit for recurrent neural networks", International
     Journal of Automation and Computing 13, 2016, arXiv:1603.09420.
+
+    Examples
+    --------
+    >>> layer = nn.Recurrent(nn.cells.mgu, 3, 4)
+    >>> output, h = layer(mg.zeros((7, 2, 3)))
+    >>> output.shape
+    (7, 2, 4)
     """
     (u_f, u_n), (b_f, b_n) = _without_candidate(weight_hh, bias_hh, h.shape[-1])
     x_f, x_n = split(linear(x, weight_ih, bias_ih), 2)

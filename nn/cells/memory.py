@@ -57,6 +57,13 @@ def lstm(
 
     Source: Gers, Schmidhuber and Cummins, "Learning to forget: continual prediction with LSTM", Neural
     Computation 12(10), 2000; the projection: Sak, Senior and Beaufays, arXiv:1402.1128, 2014.
+
+    Examples
+    --------
+    >>> layer = nn.Recurrent(nn.cells.lstm, 3, 4)
+    >>> output, (h, c) = layer(mg.zeros((7, 2, 3)))
+    >>> output.shape
+    (7, 2, 4)
     """
     i, f, g, o = split(affine(x, h, weight_ih, weight_hh, bias_ih, bias_hh), 4)
     c = sigmoid(f) * c + sigmoid(i) * tanh(g)
@@ -86,6 +93,13 @@ def original_lstm(
     The paper has sigmoids from -2 to 2 and from -1 to 1 where today's cells, and this one, have tanh.
 
     Source: Hochreiter and Schmidhuber, "Long short-term memory", Neural Computation 9(8), 1997.
+
+    Examples
+    --------
+    >>> layer = nn.Recurrent(nn.cells.original_lstm, 3, 4)
+    >>> output, (h, c) = layer(mg.zeros((7, 2, 3)))
+    >>> output.shape
+    (7, 2, 4)
     """
     i, g, o = split(affine(x, h, weight_ih, weight_hh, bias_ih, bias_hh), 3)
     c = c + sigmoid(i) * tanh(g)
@@ -123,6 +137,13 @@ def peephole_lstm(
     The vectors p are `peephole_i`, `peephole_f` and `peephole_o`, ONNX's `P` in the order i, o, f.
 
     Source: Gers and Schmidhuber, "Recurrent nets that time and count", IJCNN 2000.
+
+    Examples
+    --------
+    >>> layer = nn.Recurrent(nn.cells.peephole_lstm, 3, 4)
+    >>> output, (h, c) = layer(mg.zeros((7, 2, 3)))
+    >>> output.shape
+    (7, 2, 4)
     """
     i, f, g, o = split(affine(x, h, weight_ih, weight_hh, bias_ih, bias_hh), 4)
     c = sigmoid(f + peephole_f * c) * c + sigmoid(i + peephole_i * c) * tanh(g)
@@ -152,6 +173,13 @@ def coupled_lstm(
 
     Source: Greff, Srivastava, Koutník, Steunebrink and Schmidhuber, "LSTM: a search space odyssey" (there
     CIFG), IEEE Transactions on Neural Networks and Learning Systems 28(10), 2017, arXiv:1503.04069.
+
+    Examples
+    --------
+    >>> layer = nn.Recurrent(nn.cells.coupled_lstm, 3, 4)
+    >>> output, (h, c) = layer(mg.zeros((7, 2, 3)))
+    >>> output.shape
+    (7, 2, 4)
     """
     i, g, o = split(affine(x, h, weight_ih, weight_hh, bias_ih, bias_hh), 3)
     i = sigmoid(i)
@@ -194,6 +222,13 @@ def layer_norm_lstm(
     beside `bias_ih` and `bias_hh`; only their sum counts.)
 
     Source: Ba, Kiros and Hinton, "Layer normalization", arXiv:1607.06450, 2016, supplementary material.
+
+    Examples
+    --------
+    >>> layer = nn.Recurrent(nn.cells.layer_norm_lstm, 3, 4)
+    >>> output, (h, c) = layer(mg.zeros((7, 2, 3)))
+    >>> output.shape
+    (7, 2, 4)
     """
     from_input = layer_norm(linear(x, weight_ih), gain_ih.shape, gain_ih, bias_ih)
     from_state = layer_norm(linear(h, weight_hh), gain_hh.shape, gain_hh, bias_hh)

@@ -31,6 +31,13 @@ def mingru(x: Any, h: Any, *, weight_ih: Any, bias_ih: Any = None) -> Any:
 
     Source: Feng, Tung, Ahmed, Bengio and Hajimirsadeghi, "Were RNNs all we needed?",
     arXiv:2410.01201, 2024.
+
+    Examples
+    --------
+    >>> layer = nn.Recurrent(nn.cells.mingru, 3, 4)
+    >>> output, h = layer(mg.zeros((7, 2, 3)))
+    >>> output.shape
+    (7, 2, 4)
     """
     z, n = split(linear(x, weight_ih, bias_ih), 2)
     z = sigmoid(z)
@@ -48,6 +55,13 @@ def minlstm(x: Any, h: Any, *, weight_ih: Any, bias_ih: Any = None) -> Any:
 
     Source: Feng, Tung, Ahmed, Bengio and Hajimirsadeghi, "Were RNNs all we needed?",
     arXiv:2410.01201, 2024.
+
+    Examples
+    --------
+    >>> layer = nn.Recurrent(nn.cells.minlstm, 3, 4)
+    >>> output, h = layer(mg.zeros((7, 2, 3)))
+    >>> output.shape
+    (7, 2, 4)
     """
     f, i, n = split(linear(x, weight_ih, bias_ih), 3)
     keep = sigmoid(softplus(-i) - softplus(-f))  # σ(f) / (σ(f) + σ(i)), also where both are 0

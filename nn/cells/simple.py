@@ -20,6 +20,13 @@ def rnn_tanh(
         h' = tanh(W x + U h)
 
     Source: Elman, "Finding structure in time", Cognitive Science 14, 1990.
+
+    Examples
+    --------
+    >>> layer = nn.Recurrent(nn.cells.rnn_tanh, 3, 4)
+    >>> output, h = layer(mg.zeros((7, 2, 3)))
+    >>> output.shape
+    (7, 2, 4)
     """
     return tanh(affine(x, h, weight_ih, weight_hh, bias_ih, bias_hh))
 
@@ -34,6 +41,13 @@ def rnn_relu(
 
     Source: Le, Jaitly and Hinton, "A simple way to initialize recurrent networks of rectified linear
     units", arXiv:1504.00941, 2015. They start `weight_hh` as the identity matrix.
+
+    Examples
+    --------
+    >>> layer = nn.Recurrent(nn.cells.rnn_relu, 3, 4)
+    >>> output, h = layer(mg.zeros((7, 2, 3)))
+    >>> output.shape
+    (7, 2, 4)
     """
     return relu(affine(x, h, weight_ih, weight_hh, bias_ih, bias_hh))
 
@@ -52,5 +66,12 @@ def indrnn(x: Any, h: Any, *, weight_ih: Any, weight_hh: Any, bias_ih: Any = Non
 
     Source: Li, Li, Cook, Zhu and Gao, "Independently recurrent neural network (IndRNN): building a
     longer and deeper RNN", CVPR 2018, arXiv:1803.04831.
+
+    Examples
+    --------
+    >>> layer = nn.Recurrent(nn.cells.indrnn, 3, 4)
+    >>> output, h = layer(mg.zeros((7, 2, 3)))
+    >>> output.shape
+    (7, 2, 4)
     """
     return relu(linear(x, weight_ih, bias_ih) + weight_hh * h)

@@ -28,6 +28,7 @@ def get_total_norm(
     Parameters
     ----------
     tensors : Tensor or iterable of Tensor
+        Any shapes.
     norm_type : float
         Which norm: 2 is the Euclidean one, ``math.inf`` the largest absolute value.
     error_if_nonfinite : bool
@@ -44,6 +45,11 @@ def get_total_norm(
         If ``norm_type`` is not above 0.
     GradientError
         If ``error_if_nonfinite`` is set and an element is not finite.
+
+    Examples
+    --------
+    >>> nn.get_total_norm([mg.tensor([3.0]), mg.tensor([4.0])])
+    tensor(5.)
     """
     found = [tensors] if isinstance(tensors, Tensor) else list(tensors)
     return _measure("get_total_norm", found, norm_type, error_if_nonfinite).tensor
@@ -62,8 +68,9 @@ def clip_grad_norm_(
     Parameters
     ----------
     parameters : Tensor or iterable of Tensor
-        Those without a gradient are left out.
+        Of any shapes; those without a gradient are left out.
     max_norm : float
+        The largest norm, 0 or more.
     norm_type : float
         Which norm: 2 is the Euclidean one, ``math.inf`` the largest absolute value.
     error_if_nonfinite : bool
@@ -73,7 +80,7 @@ def clip_grad_norm_(
     Returns
     -------
     Tensor
-        The norm before scaling, as `get_total_norm` returns it.
+        The norm before scaling, as `get_total_norm` returns it: shape ().
 
     Raises
     ------
@@ -82,6 +89,15 @@ def clip_grad_norm_(
         holds something else.
     GradientError
         If ``error_if_nonfinite`` is set and a gradient is not finite.
+
+    Examples
+    --------
+    >>> weight = nn.Parameter([3.0, 4.0])
+    >>> (weight * weight / 2).sum().backward()
+    >>> nn.clip_grad_norm_(weight, max_norm=1.0)
+    tensor(5.)
+    >>> weight.grad
+    tensor([0.6, 0.8])
     """
     limit = _number("clip_grad_norm_", "max_norm", max_norm)
     trained = _with_gradients("clip_grad_norm_", parameters)
@@ -102,13 +118,22 @@ def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -
     Parameters
     ----------
     parameters : Tensor or iterable of Tensor
-        Those without a gradient are left out.
+        Of any shapes; those without a gradient are left out.
     clip_value : float
+        The largest absolute value, 0 or more.
 
     Raises
     ------
     ArgumentError
         If ``clip_value`` is negative or not a number, or ``parameters`` holds something else.
+
+    Examples
+    --------
+    >>> weight = nn.Parameter([0.5, -4.0])
+    >>> (weight * weight / 2).sum().backward()
+    >>> nn.clip_grad_value_(weight, 1.0)
+    >>> weight.grad
+    tensor([ 0.5, -1. ])
     """
     limit = _number("clip_grad_value_", "clip_value", clip_value)
     with no_grad():

@@ -8,7 +8,18 @@ from minigrad.errors import ArgumentError
 
 
 def english_text() -> str:
-    """Return about 465 000 characters of English: the language reference that Python carries."""
+    """Return about 465 000 characters of English: the language reference that Python carries.
+
+    Returns
+    -------
+    str
+        The text.
+
+    Examples
+    --------
+    >>> 'Python' in nn.text.english_text()
+    True
+    """
     from pydoc_data.topics import topics  # large, so it is read only when asked for
 
     return "\n".join(topics[name] for name in sorted(topics))
@@ -17,10 +28,27 @@ def english_text() -> str:
 def read_text(path: str | Path) -> str:
     """Return the content of a UTF-8 text file, without a byte order mark.
 
+    Parameters
+    ----------
+    path : str or path-like
+        The file.
+
+    Returns
+    -------
+    str
+        The text.
+
     Raises
     ------
     ArgumentError
         If there is no such file, it is empty, or it does not hold text.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> written = Path("words.txt").write_text("some words")
+    >>> nn.text.read_text("words.txt")
+    'some words'
     """
     try:
         text = Path(path).read_text(encoding="utf-8")

@@ -24,8 +24,28 @@ def next_loss(
         ``model(codes, state)`` returns scores of shape (T, N, size) and the new state.
     codes, targets : Tensor of int
         Shape (T, N).
-    state : optional
+    state : Any
         What the chunk before ended with; None at the beginning.
+
+    Returns
+    -------
+    loss : Tensor
+        Shape ().
+    state : Any
+        What the chunk ended with, detached.
+
+    Examples
+    --------
+    >>> class Model(nn.Module):
+    ...     def __init__(self):
+    ...         self.embedding, self.rnn, self.head = nn.Embedding(5, 3), nn.GRU(3, 4), nn.Linear(4, 5)
+    ...     def forward(self, codes, state=None):
+    ...         output, state = self.rnn(self.embedding(codes), state)
+    ...         return self.head(output), state
+    >>> codes = mg.zeros((7, 2), dtype="int64")
+    >>> loss, state = nn.text.next_loss(Model(), codes, codes)
+    >>> loss.shape
+    ()
     """
     scores, state = model(codes, state)
     loss = cross_entropy(scores.reshape(-1, scores.shape[-1]), targets.reshape(-1))
@@ -44,10 +64,29 @@ def bits_per_character(
     model : Module
         As for `next_loss`; it is run in its evaluation mode.
     streams : Streams
+        The text.
     length : int
         How many steps to run at a time.
     device : str, optional
         Where the model is.
+
+    Returns
+    -------
+    float
+        Bits per character.
+
+    Examples
+    --------
+    >>> class Model(nn.Module):
+    ...     def __init__(self):
+    ...         self.embedding, self.rnn, self.head = nn.Embedding(5, 3), nn.GRU(3, 4), nn.Linear(4, 5)
+    ...     def forward(self, codes, state=None):
+    ...         output, state = self.rnn(self.embedding(codes), state)
+    ...         return self.head(output), state
+    >>> import numpy as np
+    >>> streams = nn.text.Streams(np.zeros(9, dtype=np.int64), batch=2)
+    >>> nn.text.bits_per_character(Model(), streams, length=3) > 0
+    True
     """
     total, state = 0.0, None
     modes = [(module, module.training) for module in model.modules()]

@@ -25,6 +25,13 @@ class NGram:
     ------
     ArgumentError
         If the text is too short, or holds something else than integers from 0 to ``size - 1``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> model = nn.text.NGram(np.array([0, 1, 0, 1, 0, 1]), size=2)
+    >>> model.unigram_bits(np.array([0, 1]))
+    1.0
     """
 
     STRENGTH = 5.0
@@ -52,6 +59,11 @@ class NGram:
         targets : array of int
             The characters to be predicted, of any shape.
 
+        Returns
+        -------
+        float
+            Bits per character.
+
         Raises
         ------
         ArgumentError
@@ -68,6 +80,11 @@ class NGram:
         ----------
         inputs, targets : array of int
             The characters before, and the characters to be predicted, of the same shape.
+
+        Returns
+        -------
+        float
+            Bits per character.
 
         Raises
         ------

@@ -39,8 +39,9 @@ def generate(
         scores of shape (T, 1, size) for the next number, and the new state. A score of -inf forbids
         a number.
     prompt : array of int
-        At least one number.
+        Shape (length,): at least one number.
     length : int
+        How many numbers to draw.
     temperature : float
         Scores are divided by it: below 1 likely numbers are drawn even more often. The smallest ones
         leave only the likeliest numbers, each as often as the others.
@@ -51,12 +52,25 @@ def generate(
     device : str, optional
         Where ``predict`` wants its codes.
 
+    Returns
+    -------
+    iterator of int
+        The numbers.
+
     Raises
     ------
     ArgumentError
         If the prompt is no row of numbers, the length is negative, the temperature or ``top_k`` is not
         positive, or ``predict`` returns scores of another shape, or such that are NaN, inf, or all
         -inf.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> def predict(codes, state):
+    ...     return mg.one_hot((codes + 1) % 5, 5), state
+    >>> list(nn.text.generate(predict, np.array([2]), length=4, top_k=1))
+    [3, 4, 0, 1]
     """
     start = tensor(prompt, device=device)
     if start.ndim != 1 or start.size == 0:

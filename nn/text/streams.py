@@ -21,7 +21,7 @@ class Streams:
     Parameters
     ----------
     codes : array of int
-        The text; up to ``batch`` characters at its end are left over.
+        The text, shape (length,); up to ``batch`` characters at its end are left over.
     batch : int
         How many stretches.
 
@@ -37,6 +37,13 @@ class Streams:
     ArgumentError
         If ``batch`` is not positive, ``codes`` is no row of integers, or it does not hold a character
         and its successor for each stretch.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> streams = nn.text.Streams(np.arange(9), batch=2)
+    >>> [x.shape for x, y in streams.chunks(3)]
+    [(3, 2), (1, 2)]
     """
 
     def __init__(self, codes: Codes, batch: int) -> None:
@@ -72,8 +79,14 @@ class Streams:
         Parameters
         ----------
         length : int
+            How many steps a chunk has.
         device : str, optional
             Where the tensors go.
+
+        Returns
+        -------
+        iterator of (Tensor, Tensor)
+            Inputs and targets, shape (length, batch), int64.
 
         Raises
         ------
@@ -92,8 +105,14 @@ class Streams:
         Parameters
         ----------
         length : int
+            How many steps a chunk has.
         device : str, optional
             Where the tensors go.
+
+        Returns
+        -------
+        iterator of (Tensor, Tensor)
+            Inputs and targets, shape (length, batch), int64.
 
         Raises
         ------
@@ -114,11 +133,22 @@ class Streams:
         return tensor(self.inputs[part], device=device), tensor(self.targets[part], device=device)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the position, and what tells this text from others."""
+        """Return the position, and what tells this text from others.
+
+        Returns
+        -------
+        dict
+            Plain data, which `load_state_dict` takes.
+        """
         return {"position": self.position, "batch": self.inputs.shape[1], "text": self._digest}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from a position in the same text.
+
+        Parameters
+        ----------
+        state : mapping
+            What `state_dict` returned.
 
         Raises
         ------

@@ -19,6 +19,7 @@ class Vocabulary:
     Parameters
     ----------
     text : str
+        Any text that is not empty.
 
     Attributes
     ----------
@@ -29,6 +30,14 @@ class Vocabulary:
     ------
     ArgumentError
         If the text is empty.
+
+    Examples
+    --------
+    >>> vocabulary = nn.text.Vocabulary("hello")
+    >>> vocabulary.characters
+    'ehlo'
+    >>> vocabulary.decode(vocabulary.encode("hole"))
+    'hole'
     """
 
     def __init__(self, text: str) -> None:
@@ -42,6 +51,16 @@ class Vocabulary:
 
     def encode(self, text: str) -> Codes:
         """Return the number of each character, int64.
+
+        Parameters
+        ----------
+        text : str
+            Any text of these characters.
+
+        Returns
+        -------
+        array of int64
+            Shape (len(text),).
 
         Raises
         ------
@@ -61,6 +80,16 @@ class Vocabulary:
     def decode(self, codes: Iterable[Any]) -> str:
         """Return the text of these numbers.
 
+        Parameters
+        ----------
+        codes : iterable of int
+            Numbers that `encode` gives.
+
+        Returns
+        -------
+        str
+            One character for each number.
+
         Raises
         ------
         ArgumentError
@@ -76,15 +105,27 @@ class Vocabulary:
         return "".join(self.characters[number] for number in numbers)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the characters."""
+        """Return the characters.
+
+        Returns
+        -------
+        dict
+            Plain data, which `load_state_dict` takes.
+        """
         return {"characters": self.characters}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Refuse the characters of another text.
 
+        Parameters
+        ----------
+        state : mapping
+            What `state_dict` returned.
+
         Raises
         ------
         ArgumentError
+            If the characters are others.
         """
         if entry_of(state, "characters") != self.characters:
             raise ArgumentError(

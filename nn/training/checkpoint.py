@@ -29,7 +29,7 @@ def save_checkpoint(path: str | os.PathLike[str], progress: Any = None, **parts:
     progress : tree, optional
         What else the program needs to go on, such as the epoch and the position in the data: tensors
         and plain data, as for `minigrad.save`.
-    **parts
+    **parts : Any
         Modules, optimisers, schedules, streams and generators, by any name: what has ``state_dict()``
         and ``load_state_dict()``, or is a `minigrad.Generator`.
 
@@ -39,6 +39,15 @@ def save_checkpoint(path: str | os.PathLike[str], progress: Any = None, **parts:
         If a part has no state, or ``progress`` cannot be saved.
     OSError
         If the file cannot be written.
+
+    Examples
+    --------
+    >>> model = nn.Linear(3, 2)
+    >>> nn.save_checkpoint("run.safetensors", {"epoch": 7}, model=model)
+    >>> checkpoint = nn.Checkpoint("run.safetensors")
+    >>> checkpoint.progress
+    {'epoch': 7}
+    >>> checkpoint.restore(model=model)
     """
     state = {name: _state_of(name, part) for name, part in _with_random(parts).items()}
     save(path, {"checkpoint": _VERSION, "parts": state, "progress": progress})
@@ -50,6 +59,7 @@ class Checkpoint:
     Parameters
     ----------
     path : str or path-like
+        The file.
     device : str, optional
         Where tensors go, as for `minigrad.load`.
 
@@ -64,6 +74,15 @@ class Checkpoint:
         If the file is damaged, or is no checkpoint.
     OSError
         If the file cannot be read.
+
+    Examples
+    --------
+    >>> model = nn.Linear(3, 2)
+    >>> nn.save_checkpoint("run.safetensors", {"epoch": 7}, model=model)
+    >>> checkpoint = nn.Checkpoint("run.safetensors")
+    >>> checkpoint.progress
+    {'epoch': 7}
+    >>> checkpoint.restore(model=model)
     """
 
     def __init__(self, path: str | os.PathLike[str], device: str | None = None) -> None:
@@ -85,6 +104,11 @@ class Checkpoint:
 
     def restore(self, **parts: Any) -> None:
         """Put the saved state into parts of the same names, and into the global random generator.
+
+        Parameters
+        ----------
+        **parts : Any
+            What was given to `save_checkpoint`, by the same names.
 
         Raises
         ------

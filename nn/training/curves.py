@@ -20,9 +20,13 @@ def plot_curves(
     Parameters
     ----------
     path : str or path-like
+        The file to write.
     curves : mapping
         From names to points (x, y). Curves of up to 50 points get markers.
-    xlabel, ylabel : str
+    xlabel : str
+        What the horizontal axis shows.
+    ylabel : str
+        What the vertical axis shows.
     levels : mapping, optional
         From names to the heights of dashed lines, for scores to compare with.
 
@@ -30,6 +34,10 @@ def plot_curves(
     ------
     OSError
         If the file cannot be written.
+
+    Examples
+    --------
+    >>> nn.training.plot_curves("loss.png", {"training": [(0, 3.0), (1, 2.0)]}, "epoch", "loss")
     """
     from matplotlib.figure import Figure
     from matplotlib.ticker import EngFormatter

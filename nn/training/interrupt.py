@@ -9,7 +9,13 @@ from contextlib import contextmanager
 
 
 class Interrupt:
-    """Whether Ctrl-C was pressed; true or false."""
+    """Whether Ctrl-C was pressed; true or false.
+
+    Examples
+    --------
+    >>> bool(nn.Interrupt())
+    False
+    """
 
     def __init__(self) -> None:
         self._noted = False
@@ -35,6 +41,16 @@ def noting_interrupts() -> Iterator[Interrupt]:
     Yields
     ------
     Interrupt
+        True once Ctrl-C was pressed.
+
+    Examples
+    --------
+    >>> with nn.noting_interrupts() as interrupt:
+    ...     for epoch in range(3):
+    ...         if interrupt:
+    ...             break
+    >>> epoch
+    2
     """
     interrupt, before = Interrupt(), signal.getsignal(signal.SIGINT)
     in_main_thread = threading.current_thread() is threading.main_thread()

@@ -13,16 +13,50 @@ from minigrad.errors import MinigradError
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line: the name of the program, and what is wrong."""
+    """A parser whose errors are one line: the name of the program, and what is wrong.
+
+    Examples
+    --------
+    >>> parser = nn.training.Parser(prog="train")
+    >>> action = parser.add_argument("--epochs", type=int, default=3)
+    >>> parser.parse_args(["--epochs", "5"]).epochs
+    5
+    """
 
     def error(self, message: str) -> NoReturn:
-        """End the program with exit status 2."""
+        """End the program with exit status 2.
+
+        Parameters
+        ----------
+        message : str
+            What is wrong.
+
+        Returns
+        -------
+        NoReturn
+            Never.
+
+        Raises
+        ------
+        SystemExit
+            Always.
+        """
         self.exit(2, f"{self.prog}: {' '.join(message.split())}\n")
 
     def command(self, **options: Any) -> str:
         """Return a shell command that starts this program with these options.
 
         Options that are None or False, or have their usual value, are left out.
+
+        Parameters
+        ----------
+        **options : Any
+            Values by the names that ``parse_args`` gives them.
+
+        Returns
+        -------
+        str
+            The command.
         """
         words = [sys.executable, sys.argv[0]]
         for name, value in options.items():
@@ -37,6 +71,16 @@ class Parser(argparse.ArgumentParser):
         What minigrad refuses, files that cannot be read or written, and a lack of memory end the
         program with one line and status 2; Ctrl-C ends it with status 130. Other errors are mistakes
         of the program and keep their traceback.
+
+        Parameters
+        ----------
+        program : callable
+            Returns an exit status, or None for 0.
+
+        Returns
+        -------
+        int
+            The exit status.
         """
         try:
             return program() or 0
@@ -58,7 +102,21 @@ def number(kind: Callable[[str], Any], low: float, high: float) -> Callable[[str
     Parameters
     ----------
     kind : {int, float}
-    low, high : float
+        What the text becomes.
+    low : float
+        The smallest number.
+    high : float
+        The largest number.
+
+    Returns
+    -------
+    callable
+        From a text to a number.
+
+    Examples
+    --------
+    >>> nn.training.number(int, 1, 10)("7")
+    7
     """
 
     def read(text: str) -> Any:

@@ -17,12 +17,25 @@ def detach_state(state: Any) -> Any:
     Parameters
     ----------
     state : Tensor, None, or nested tuple, list or dict of them
-        As a recurrent layer returns it.
+        As a recurrent layer returns it; any shapes.
+
+    Returns
+    -------
+    Tensor, None, or nested tuple, list or dict of them
+        The same with detached tensors, of the same shapes.
 
     Raises
     ------
     ArgumentError
         If it holds something else, from which a gradient might flow on.
+
+    Examples
+    --------
+    >>> layer = nn.LSTM(3, 4)
+    >>> output, state = layer(mg.zeros((7, 2, 3)))
+    >>> h, c = nn.detach_state(state)
+    >>> h.requires_grad
+    False
     """
     if isinstance(state, Tensor):
         return state.detach()

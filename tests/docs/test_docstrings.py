@@ -54,6 +54,8 @@ def is_ours(value: Any, package: Any) -> bool:
     """Say whether a package shows ``value`` to its users; a single module shows only its own."""
     if not (inspect.isfunction(value) or inspect.isclass(value) or isinstance(value, (Op, Cell))):
         return False
+    if package is errors and not inspect.isclass(value):  # these functions serve the engine
+        return False
     home = "minigrad" if hasattr(package, "__path__") else package.__name__
     return isinstance(value, (Op, Cell)) or value.__module__.startswith(home)
 
@@ -108,11 +110,10 @@ def entries(section: str) -> Iterator[tuple[str, str, str]]:
 def parameters(value: Any) -> set[str]:
     """Return the names of what a call takes, without what begins with an underscore."""
     if inspect.isclass(value):
-        value = value.__init__ if value.__init__ is not object.__init__ else lambda self: None
-        drop = 1
-    else:
-        drop = 0
-    taken = list(inspect.signature(value).parameters.values())[drop:]
+        value = value.__init__
+        if not getattr(value, "__module__", "").startswith("minigrad"):  # a base that is not ours
+            return set()
+    taken = inspect.signature(value).parameters.values()
     stars = {inspect.Parameter.VAR_POSITIONAL: "*", inspect.Parameter.VAR_KEYWORD: "**"}
     names = {stars.get(p.kind, "") + p.name for p in taken if p.name[0] != "_"}
     return names - {"self", "cls"}
@@ -153,7 +154,7 @@ def complaints(value: Any, method: bool = False) -> Iterator[str]:
         for kind in kinds.split(", "):
             places = (errors, builtins, inspect.getmodule(value), testing)
             error = next((vars(m)[kind] for m in places if kind in vars(m)), None)
-            if not (inspect.isclass(error) and issubclass(error, Exception)):
+            if not (inspect.isclass(error) and issubclass(error, BaseException)):
                 yield f"{kind} is no error"
         if not text:
             yield f"{kinds}: say when"

@@ -639,7 +639,7 @@ def test_a_cell_is_its_function_and_the_names_of_its_states():
 
     assert (both.inputs, both.states, both.parameters) == (("x", "y"), ("h", "c"), ("w",))
     assert both.__name__ == "both"
-    assert both.__doc__ == "Add."
+    assert both.__doc__.startswith("Add.\n\nParameters\n")
     assert both(1, 2, 3, 4, w=0) == (4, 6)
     assert repr(both) == "<cell both(x, y, h, c, *, w)>"
     outputs, _ = scan(both, (mg.ones((2, 1, 1)), mg.ones((2, 1, 1))), (mg.zeros((1, 1)),) * 2,

@@ -1,0 +1,61 @@
+"""The docstring of a cell: that of its step, and the arguments and results that the record knows."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from minigrad.docstring import section
+from minigrad.errors import MinigradError
+
+if TYPE_CHECKING:
+    from minigrad.kernels.cell import Cell
+
+# Primes stand for the sizes: one that divides the size of an axis tells what that is a multiple of.
+_INPUT, _HIDDEN = 1009, 1013
+_RAISES = "ShapeError, DtypeError\n    By the ops of the step, if arguments do not fit."
+
+
+def docstring(cell: Cell) -> str:
+    """Return the docstring of the step, and in it the sections that every cell has."""
+    own = inspect.cleandoc(cell.step.__doc__ or "")
+    if re.search(r"^Parameters\n-+$", own, re.MULTILINE):
+        return own
+    text, *others = re.split(r"(?=\n\n\w+\n-+\n)", own, maxsplit=1)
+    result = "Tensor" if len(cell.states) == 1 else "tuple of Tensor"
+    result += f"\n    The new {', '.join(cell.states)}, in the shape of the old."
+    sections = {"Parameters": "\n".join(_parameters(cell)), "Returns": result, "Raises": _RAISES}
+    parts = [text, *map(section, sections.keys(), sections.values()), *others]
+    return "".join(parts).lstrip()
+
+
+def _parameters(cell: Cell) -> Iterator[str]:
+    width = "input_size" if cell.params else "..."
+    for name in cell.inputs:
+        yield f"{name} : Tensor\n    The input of one time step, shape (N, {width})."
+    for name, size in zip(cell.states, cell.state_widths(_HIDDEN), strict=True):
+        yield f"{name} : Tensor\n    A state, shape {_shape(['N', size])}."
+    try:
+        starts: dict[str, Any] = cell.initial_parameters(_INPUT, _HIDDEN) if cell.params else {}
+    except MinigradError:  # it cannot be made without options
+        starts = {}
+    for name in cell.parameters:
+        start = starts.get(name)
+        shape = getattr(start, "shape", start)
+        told = f"shape {_shape(shape)}" if shape is not None else "of the shape that the step takes"
+        kind = "Tensor" if name in cell.needed else "Tensor, optional"
+        yield f"{name} : {kind}\n    A parameter, {told}."
+
+
+def _shape(sizes: Any) -> str:
+    sides = [size if isinstance(size, str) else _size(size) for size in sizes]
+    return f"({', '.join(sides)}{',' if len(sides) == 1 else ''})"
+
+
+def _size(size: int) -> str:
+    for known, name in ((_HIDDEN, "hidden_size"), (_INPUT, "input_size")):
+        if size % known == 0 and size:
+            return name if size == known else f"{size // known} * {name}"
+    return str(size)
