@@ -41,7 +41,12 @@ def shape(start):
 
 def summary(cell):
     """Return the first sentence about a cell, without the order of its gates."""
-    return inspect.getdoc(cell.step).splitlines()[0].partition(";")[0].rstrip(".")
+    return text(cell).splitlines()[0].partition(";")[0].rstrip(".")
+
+
+def text(cell):
+    """Return what its author says of a cell, without the example: the page begins with one."""
+    return inspect.getdoc(cell.step).partition("\n\nExamples\n")[0]
 
 
 def section(cell):
@@ -50,7 +55,7 @@ def section(cell):
     states = ", ".join(f"`{name}`" for name in cell.states)
     options = ", ".join(f"`{name}`" for name in cell.options)
     return (
-        f"## {cell.__name__}\n\n{inspect.getdoc(cell.step)}\n\n"
+        f"## {cell.__name__}\n\n{text(cell)}\n\n"
         f"States: {states}. Parameters: {parameters}. Options: {options}.\n"
     )
 
