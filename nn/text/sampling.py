@@ -60,7 +60,7 @@ def generate(
     Raises
     ------
     ArgumentError
-        If the prompt is no row of numbers, the length is negative, the temperature or ``top_k`` is not
+        If the prompt is no row of integers, the length is negative, the temperature or ``top_k`` is not
         positive, or ``predict`` returns scores of another shape, or such that are NaN, inf, or all
         -inf.
 
@@ -77,6 +77,8 @@ def generate(
         raise ArgumentError(
             f"generate: the prompt has shape {start.shape}; give a row of one number or more"
         )
+    if start.dtype.kind not in "iu":
+        raise ArgumentError(f"generate: the prompt must hold integers, not {start.dtype}")
     if not isinstance(length, int) or length < 0:
         raise ArgumentError(f"generate: length must be 0 or more, not {length!r}")
     if not 0 < temperature < math.inf:

@@ -166,7 +166,7 @@ class Streams:
                 f"the position belongs to {batch} streams side by side, and here are "
                 f"{self.inputs.shape[1]}; cut the text into as many"
             )
-        if not isinstance(position, int) or not 0 <= position <= len(self):
+        if type(position) is not int or not 0 <= position <= len(self):
             raise ArgumentError(
                 f"the position must be an integer from 0 to {len(self)}, not {position!r}; pass what "
                 "state_dict() returned"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -29,7 +31,7 @@ class Vocabulary:
     Raises
     ------
     ArgumentError
-        If the text is empty.
+        If the text is no str, or empty.
 
     Examples
     --------
@@ -41,6 +43,7 @@ class Vocabulary:
     """
 
     def __init__(self, text: str) -> None:
+        _check_text("Vocabulary", text)
         if not text:
             raise ArgumentError("Vocabulary: the text is empty; give one with characters")
         self.characters = "".join(sorted(set(text)))
@@ -65,8 +68,9 @@ class Vocabulary:
         Raises
         ------
         ArgumentError
-            If a character is not in the vocabulary.
+            If ``text`` is no str, or a character is not in the vocabulary.
         """
+        _check_text("encode", text)
         points = _points(text)
         codes = np.searchsorted(self._points, points)
         unknown = self._points[np.minimum(codes, len(self) - 1)] != points
@@ -93,9 +97,13 @@ class Vocabulary:
         Raises
         ------
         ArgumentError
-            If a number stands for no character.
+            If ``codes`` is no row of integers, or a number stands for no character.
         """
-        numbers = [int(code) for code in codes]
+        if isinstance(codes, (str, bytes, bytearray)) or not isinstance(codes, Iterable):
+            raise ArgumentError(
+                f"decode: codes must be a row of integers, not {codes!r}; encode() makes one"
+            )
+        numbers = [_integer(code) for code in codes]
         for number in numbers:
             if not 0 <= number < len(self):
                 raise ArgumentError(
@@ -132,6 +140,21 @@ class Vocabulary:
                 "the text has other characters than the one that the state belongs to; give the text "
                 "that the run began with"
             )
+
+
+def _check_text(of: str, text: Any) -> None:
+    if not isinstance(text, str):
+        raise ArgumentError(
+            f"{of}: the text must be a str, not a {type(text).__name__}; decode bytes with "
+            ".decode('utf-8')"
+        )
+
+
+def _integer(code: Any) -> int:
+    with suppress(TypeError):  # not of an integer
+        if not isinstance(code, bool):
+            return operator.index(code)
+    raise ArgumentError(f"decode: each code must be an integer, not {code!r}")
 
 
 def _points(text: str) -> Codes:

@@ -179,6 +179,8 @@ def test_the_chunks_of_a_prompt_make_no_difference():
     [
         ({"prompt": np.array([], dtype=int)}, r"the prompt has shape \(0,\); give a row of one"),
         ({"prompt": np.array([[1]])}, r"the prompt has shape \(1, 1\); give a row of one number"),
+        ({"prompt": np.array([0.7])}, "the prompt must hold integers, not float64"),
+        ({"prompt": np.array([True])}, "the prompt must hold integers, not bool"),
         ({"length": -1}, "generate: length must be 0 or more, not -1"),
         ({"length": 1.5}, "generate: length must be 0 or more, not 1.5"),
         ({"temperature": 0}, "generate: temperature must be a number above 0, not 0"),

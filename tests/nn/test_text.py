@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import minigrad as mg
 from minigrad.errors import ArgumentError
 from minigrad.nn.text import Streams, Vocabulary, english_text, read_text
 
@@ -46,6 +47,47 @@ def test_the_first_unknown_character_is_named():
 def test_numbers_of_no_character_are_refused(number):
     with pytest.raises(ArgumentError, match=f"decode: {number} stands for no character; .* 0 to 2"):
         Vocabulary("abc").decode([0, number])
+
+
+ROW, ONE = "decode: codes must be a row of integers, not ", "decode: each code must be an integer, "
+
+
+@pytest.mark.parametrize(
+    ("codes", "message"),
+    [
+        ([0.7], f"{ONE}not 0.7"),
+        (np.array([0.0, 1.0]), ONE),
+        (mg.tensor([1.0]), ONE),
+        ([True], f"{ONE}not True"),
+        (np.array([True]), ONE),
+        (mg.tensor([True]), ONE),
+        ([None], f"{ONE}not None"),
+        (["1"], f"{ONE}not '1'"),
+        ([[0, 1]], f"{ONE}not "),
+        (np.array([[0, 1]]), ONE),
+        (None, f"{ROW}None"),
+        (1, f"{ROW}1"),
+        ("abc", f"{ROW}'abc'"),
+        (b"\0\1", ROW),
+    ],
+)
+def test_what_is_no_row_of_numbers_is_not_decoded(codes, message):
+    with pytest.raises(ArgumentError, match=message):
+        Vocabulary("abc").decode(codes)
+
+
+@pytest.mark.parametrize("kind", [list, np.array, mg.tensor, np.uint8, iter])
+def test_numbers_of_any_integer_kind_are_decoded(kind):
+    assert Vocabulary("abc").decode(kind([0, 2])) == "ac"
+
+
+@pytest.mark.parametrize("text", [b"", b"abc", None, 3, ["a"], bytearray(b"a")])
+def test_what_is_no_text_is_refused(text):
+    vocabulary = Vocabulary("abc")
+    for use, name in ((vocabulary.encode, "encode"), (Vocabulary, "Vocabulary")):
+        kind = type(text).__name__
+        with pytest.raises(ArgumentError, match=f"{name}: the text must be a str, not a {kind};"):
+            use(text)
 
 
 def test_an_empty_text_has_no_vocabulary():
