@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from minigrad.creation import zeros
 from minigrad.errors import ArgumentError, ShapeError, check_choice
 from minigrad.nn import init
-from minigrad.nn.checks import check_counts, check_input
+from minigrad.nn.checks import check_counts, checked_input
 from minigrad.nn.module import Module
 from minigrad.nn.parameter import Parameter
 from minigrad.ops import elementwise, network
@@ -47,7 +47,7 @@ class Activation(Module):
         DtypeError
             If ``input`` does not hold floating-point numbers.
         """
-        check_input(type(self).__name__, input)
+        input = checked_input(type(self).__name__, input)
         return type(self).function(input, **{name: getattr(self, name) for name in self.options})
 
     def extra_repr(self) -> str:
@@ -293,7 +293,7 @@ class _AlongAxis(Activation):
         DtypeError
             If ``input`` does not hold floating-point numbers.
         """
-        check_input(type(self).__name__, input)
+        input = checked_input(type(self).__name__, input)
         return type(self).function(input, axis=self.dim)
 
 
@@ -407,7 +407,7 @@ class PReLU(Module):
         DtypeError
             If ``input`` does not hold floating-point numbers.
         """
-        check_input("PReLU", input)
+        input = checked_input("PReLU", input, self.weight)
         shape, channels = tuple(input.shape), self.num_parameters
         if channels > 1 and (len(shape) < 2 or shape[1] != channels):
             raise ShapeError(

@@ -126,7 +126,7 @@ class Cell(Stateful):
         ArgumentError
             If there are more or fewer states than the cell has.
         """
-        self._check_input(input, ("N",))
+        input = self._checked_input(input, ("N",))
         return self.step(input, *self._checked_states(hx, input, input.shape[:-1]))
 
     def _in_a_step(self) -> str:

@@ -7,8 +7,11 @@ from typing import Any
 
 import numpy
 
+from minigrad.backends.base import backend_of
 from minigrad.dtypes import is_floating
-from minigrad.errors import ArgumentError, DtypeError, ShapeError
+from minigrad.errors import ArgumentError, DtypeError
+from minigrad.graph import Var
+from minigrad.tensor import Tensor, tensor
 
 
 def check_counts(of: str, **counts: int) -> None:
@@ -52,66 +55,57 @@ def check_flags(of: str, **flags: bool) -> None:
             )
 
 
-def check_tensor(of: str, x: Any) -> None:
-    """Refuse an input that is no tensor (or array).
+def checked_tensor(of: str, x: Any, like: Tensor | None = None, what: str = "the input") -> Any:
+    """Return what a layer was given as a tensor, or as a value of a step that is being traced.
 
-    Raises
-    ------
-    TypeError
-    """
-    if not (hasattr(x, "shape") and hasattr(x, "dtype")):
-        raise TypeError(
-            f"{of}: the input must be a tensor, not a {type(x).__name__}; "
-            "convert it with minigrad.tensor(...)"
-        )
-
-
-def check_input(of: str, x: Any) -> None:
-    """Refuse an input that is no tensor (or array) of floating-point numbers.
-
-    Raises
-    ------
-    TypeError
-        As `check_tensor`.
-    DtypeError
-        If it holds integers or bool.
-    """
-    check_tensor(of, x)
-    if not is_floating(x.dtype):
-        raise DtypeError(
-            f"{of}: the input has dtype {x.dtype}; it must hold floating-point numbers, "
-            "convert it with .astype('float32')"
-        )
-
-
-def check_axis_size(of: str, x: Any, axis: int, name: str, size: int, layout: str) -> None:
-    """Refuse an input of floating-point numbers in which one axis has another size.
+    A layer takes what ops take: tensors, and arrays of NumPy or CuPy.
 
     Parameters
     ----------
     of : str
         The layer.
-    x : Tensor
-    axis : int
-        Which axis, counted from the end.
-    name, size : str, int
-        What the layer calls the size of the axis, and the size.
-    layout : str
-        The shape that the layer takes, for the message.
+    x : Tensor or array
+    like : Tensor, optional
+        Where an array goes: to the device of this one.
+    what : str
+        What to call it in the message.
 
     Raises
     ------
-    ShapeError
-        If ``x`` has no such axis, or it has another size.
-    TypeError, DtypeError
-        As `check_input`.
+    TypeError
+        If it is neither.
+    DtypeError
+        If it is an array of something else than numbers or bool.
     """
-    check_input(of, x)
-    shape = tuple(x.shape)
-    if len(shape) < -axis or shape[axis] != size:
-        raise ShapeError(
-            f"{of}: the input has shape {shape}; it must be {layout} with {name}={size}"
+    if isinstance(x, (Tensor, Var)):
+        return x
+    if isinstance(x, numpy.generic) or backend_of(x) is not None:
+        return tensor(x, device=None if like is None else like.device)
+    kind = type(x)
+    name = kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
+    raise TypeError(
+        f"{of}: {what} must be a tensor or an array, not a {name}; "
+        "convert it with minigrad.tensor(...)"
+    )
+
+
+def checked_input(of: str, x: Any, like: Tensor | None = None) -> Any:
+    """Return an input as a tensor of floating-point numbers.
+
+    Raises
+    ------
+    TypeError
+        As `checked_tensor`.
+    DtypeError
+        If it holds integers or bool.
+    """
+    x = checked_tensor(of, x, like)
+    if not is_floating(x.dtype):
+        raise DtypeError(
+            f"{of}: the input has dtype {x.dtype}; it must hold floating-point numbers, "
+            "convert it with .astype('float32')"
         )
+    return x
 
 
 def entry_of(state: Any, name: str) -> Any:

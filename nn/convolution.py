@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from minigrad.creation import zeros
 from minigrad.errors import ArgumentError, ShapeError
 from minigrad.nn import init
-from minigrad.nn.checks import check_counts, check_flags, check_input
+from minigrad.nn.checks import check_counts, check_flags, checked_input
 from minigrad.nn.module import Module
 from minigrad.nn.parameter import Parameter
 from minigrad.ops.convolution import axis_sizes, conv1d, conv2d, margins
@@ -79,7 +79,7 @@ class _Convolution(Module):
             If ``input`` does not hold floating-point numbers.
         """
         name = type(self).__name__
-        check_input(name, input)
+        input = checked_input(name, input, self.weight)
         shape, axes = tuple(input.shape), self.rank + 1
         if len(shape) not in (axes, axes + 1) or shape[-axes] != self.in_channels:
             raise ShapeError(

@@ -7,7 +7,7 @@ from typing import Any
 from minigrad import random
 from minigrad.errors import TraceError, user_line
 from minigrad.graph import Var
-from minigrad.nn.checks import check_dropout, check_input
+from minigrad.nn.checks import check_dropout, checked_input
 from minigrad.nn.module import Module
 from minigrad.ops.network import dropout
 from minigrad.random import Generator
@@ -62,7 +62,7 @@ class Dropout(Module):
         TraceError
             In the step of a loop, in training: nothing random is drawn there.
         """
-        check_input("Dropout", input)
+        input = checked_input("Dropout", input)
         if not self.training or self.p == 0:
             return input
         if isinstance(input, Var):

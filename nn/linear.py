@@ -7,7 +7,7 @@ from typing import Any
 from minigrad.creation import zeros
 from minigrad.errors import ArgumentError, ShapeError
 from minigrad.nn import init
-from minigrad.nn.checks import check_axis_size, check_counts, check_flags
+from minigrad.nn.checks import check_counts, check_flags, checked_input, checked_tensor
 from minigrad.nn.module import Module
 from minigrad.nn.parameter import Parameter
 from minigrad.ops.linalg import linear
@@ -90,7 +90,13 @@ class Linear(Module):
         DtypeError
             If ``input`` does not hold floating-point numbers.
         """
-        check_axis_size("Linear", input, -1, "in_features", self.in_features, "(..., in_features)")
+        input = checked_input("Linear", input, self.weight)
+        shape = tuple(input.shape)
+        if shape[-1:] != (self.in_features,):
+            raise ShapeError(
+                f"Linear: the input has shape {shape}; it must be (..., in_features) with "
+                f"in_features={self.in_features}"
+            )
         return linear(input, self.weight, self.bias)
 
     def extra_repr(self) -> str:
@@ -222,6 +228,7 @@ class Embedding(Module):
         IndexingError
             If an index is negative or too large.
         """
+        input = checked_tensor("Embedding", input, self.weight)
         return embedding(input, self.weight, padding_idx=self.padding_idx)
 
     def extra_repr(self) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from minigrad.creation import zeros
 from minigrad.errors import ArgumentError
 from minigrad.nn import init
-from minigrad.nn.checks import check_counts, check_flags, check_input
+from minigrad.nn.checks import check_counts, check_flags, checked_input
 from minigrad.nn.module import Module
 from minigrad.nn.parameter import Parameter
 from minigrad.ops.network import layer_norm
@@ -107,7 +107,7 @@ class LayerNorm(Module):
         DtypeError
             If ``input`` does not hold floating-point numbers.
         """
-        check_input("LayerNorm", input)
+        input = checked_input("LayerNorm", input, self.weight)
         return layer_norm(input, self.normalized_shape, self.weight, self.bias, self.eps)
 
     def extra_repr(self) -> str:

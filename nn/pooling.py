@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
-from minigrad.nn.checks import check_input
+from minigrad.nn.checks import checked_input
 from minigrad.nn.module import Module
 from minigrad.ops.convolution import avg_pool1d, avg_pool2d, max_pool1d, max_pool2d, pool_sizes
 
@@ -45,7 +45,7 @@ class _Pool(Module):
         DtypeError
             If ``input`` does not hold floating-point numbers.
         """
-        check_input(type(self).__name__, input)
+        input = checked_input(type(self).__name__, input)
         return type(self).function(input, **{name: getattr(self, name) for name in self.options})
 
     def extra_repr(self) -> str:

@@ -173,7 +173,7 @@ class Recurrent(CellLayer):
             if found is not None:
                 return found
         name = type(self).__name__
-        self._check_input(input, ("N", "T") if self.batch_first else ("T", "N"))
+        input = self._checked_input(input, ("N", "T") if self.batch_first else ("T", "N"))
         batched = input.ndim == 3
         if not batched and lengths is not None:
             raise ArgumentError(
@@ -255,7 +255,7 @@ class Recurrent(CellLayer):
                 f"{type(self).__name__}: a bidirectional layer reads a sequence from its end, too, and "
                 "cannot take one step; call it with the sequence, or make it with bidirectional=False"
             )
-        self._check_input(input, ("N",))
+        input = self._checked_input(input, ("N",))
         batched = input.ndim == 2
         states = self._checked_states(hx, input, (self.num_layers, *input.shape[:-1]))
         if following:

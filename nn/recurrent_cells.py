@@ -52,7 +52,7 @@ class OneStep(CellLayer):
         ArgumentError
             If there are more or fewer states than the cell has.
         """
-        self._check_input(input, ("N",))
+        input = self._checked_input(input, ("N",))
         states = self._checked_states(hx, input, input.shape[:-1])
         new = self._one_step("", input, states)
         return new if len(new) > 1 else new[0]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from minigrad.errors import ArgumentError, ShapeError
-from minigrad.nn.checks import check_tensor
+from minigrad.nn.checks import checked_tensor
 from minigrad.nn.module import Module
 from minigrad.ops.shape import normal_axis, reshape
 
@@ -82,7 +82,7 @@ class Flatten(Module):
         ShapeError
             If ``input`` has no such axes, or the last comes before the first.
         """
-        check_tensor("Flatten", input)
+        input = checked_tensor("Flatten", input)
         shape = tuple(input.shape) or (1,)
         start = normal_axis(self.start_dim, len(shape), "Flatten")
         end = normal_axis(self.end_dim, len(shape), "Flatten")
@@ -144,7 +144,7 @@ class Unflatten(Module):
         ShapeError
             If ``input`` has no such axis, or the sizes do not multiply to its size.
         """
-        check_tensor("Unflatten", input)
+        input = checked_tensor("Unflatten", input)
         shape = tuple(input.shape)
         axis = normal_axis(self.dim, len(shape), "Unflatten")
         known = math.prod(n for n in self.unflattened_size if n != -1)

@@ -11,6 +11,7 @@ from minigrad.dtypes import is_floating
 from minigrad.errors import ArgumentError, DtypeError, ShapeError, TraceError, user_line
 from minigrad.graph import Var
 from minigrad.kernels import Cell
+from minigrad.nn.checks import checked_tensor
 from minigrad.nn.module import Module
 from minigrad.nn.parameter import Parameter
 from minigrad.tensor import Tensor, make
@@ -42,18 +43,14 @@ class Stateful(Module):
         """Say what to call inside of a step instead of this module."""
         return f"call its cell {self.cell.__name__!r} there, and pass the parameters to scan"
 
-    def _check_input(self, x: Any, order: Sequence[str]) -> None:
-        """Refuse an input that is no batch of rows (or a single one) of numbers of the right dtype."""
+    def _checked_input(self, x: Any, order: Sequence[str]) -> Any:
+        """Return the input, a batch of rows (or a single one) of numbers of the right dtype."""
         name = type(self).__name__
         if isinstance(x, Var):
             raise TraceError(
                 f"{name} is called inside of a traced step, at {user_line()}\n  {self._in_a_step()}"
             )
-        if not isinstance(x, Tensor):
-            raise TypeError(
-                f"{name}: the input must be a tensor, not a {type(x).__name__}; convert it with "
-                "minigrad.tensor(...)"
-            )
+        x = checked_tensor(name, x, next(iter(self._weights()), None))
         if x.ndim not in (len(order), len(order) + 1) or x.shape[-1] != self.input_size:
             batch = ", ".join([*order, str(self.input_size)])
             raise ShapeError(
@@ -72,6 +69,7 @@ class Stateful(Module):
                     f"convert the input with .astype('{parameter.dtype}'), or the layer with "
                     f".to('{x.dtype}')"
                 )
+        return x
 
     def _checked_states(self, hx: Any, x: Tensor, leading: tuple[int, ...]) -> tuple[Tensor, ...]:
         """Return the initial states, of shapes ``leading`` and a width: those given, or zeros."""
@@ -90,12 +88,11 @@ class Stateful(Module):
             raise ArgumentError(
                 f"{name}: hx must be a tuple of {len(names)} states, {', '.join(names)}, not {found}"
             )
-        for state, value, shape in zip(names, states, shapes, strict=True):
-            if not isinstance(value, Tensor):
-                raise TypeError(
-                    f"{name}: state {state} is a {type(value).__name__}; it must be a tensor of "
-                    f"shape {shape}"
-                )
+        given = [
+            checked_tensor(name, value, x, f"state {state} of shape {shape}")
+            for state, value, shape in zip(names, states, shapes, strict=True)
+        ]
+        for state, value, shape in zip(names, given, shapes, strict=True):
             if value.shape != shape:
                 raise ShapeError(
                     f"{name}: state {state} has shape {value.shape}; it must be {shape}"
@@ -105,4 +102,4 @@ class Stateful(Module):
                     f"{name}: state {state} has dtype {value.dtype} and the input {x.dtype}; convert "
                     f"the state with .astype('{x.dtype}')"
                 )
-        return states
+        return tuple(given)

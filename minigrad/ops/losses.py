@@ -44,7 +44,7 @@ def check_reduction(of: str, reduction: str) -> None:
 
 def _check_arrays(of: str, **arrays: Any) -> None:
     for name, array in arrays.items():
-        if array is not None and not (hasattr(array, "shape") and hasattr(array, "dtype")):
+        if not (hasattr(array, "shape") and hasattr(array, "dtype")):
             raise TypeError(
                 f"{of}(): {name} must be a tensor or an array, but is a {type(array).__name__}; "
                 "convert it with minigrad.tensor(...)"
@@ -146,7 +146,7 @@ put_class = define_op(
 
 
 def _check_classes(of: str, input: Any, target: Any, weight: Any) -> None:
-    _check_arrays(of, input=input, target=target, weight=weight)
+    _check_arrays(of, input=input, target=target, **({} if weight is None else {"weight": weight}))
     if not input.ndim:
         raise ShapeError(f"{of}: input needs an axis of classes, but its shape is ()")
     axis = class_axis(input)

@@ -59,8 +59,8 @@ CALLED = [
     (ShapeError, r"LSTM: the input has shape \(5, 2, 4\); it must be \(N, T, 3\)",
      lambda: nn.LSTM(3, 4, batch_first=True)(zeros(5, 2, 4))),
     (ShapeError, r"LSTM: the input has shape \(3,\)", lambda: nn.LSTM(3, 4)(zeros(3))),
-    (TypeError, r"LSTM: the input must be a tensor, not a ndarray; convert it with minigrad.tensor",
-     lambda: nn.LSTM(3, 4)(np.zeros(X))),
+    (TypeError, "LSTM: the input must be a tensor or an array, not a list; convert it with minigrad",
+     lambda: nn.LSTM(3, 4)(np.zeros(X).tolist())),
     (DtypeError, (r"LSTM: the input has dtype int64; convert it with .astype\('float32'\), or give "
      "numbers of words to an Embedding first"), lambda: nn.LSTM(3, 4)(zeros(*X, dtype="int64"))),
     (DtypeError, (r"LSTM: the input has dtype float32 and the weights float64; convert the input with "
@@ -74,7 +74,7 @@ CALLED = [
      lambda: nn.GRU(3, 4, bidirectional=True)(zeros(5, 3), zeros(1, 2, 4))),
     (DtypeError, (r"GRU: state h has dtype float64 and the input float32; convert the state with "
      r".astype\('float32'\)"), lambda: nn.GRU(3, 4)(zeros(*X), zeros(1, 2, 4, dtype="float64"))),
-    (TypeError, r"GRU: state h is a tuple; it must be a tensor of shape \(1, 2, 4\)",
+    (TypeError, r"GRU: state h of shape \(1, 2, 4\) must be a tensor or an array, not a tuple",
      lambda: nn.GRU(3, 4)(zeros(*X), (zeros(1, 2, 4),))),
     (ArgumentError, "LSTM: hx must be a tuple of 2 states, h, c, not 1 of them",
      lambda: nn.LSTM(3, 4)(zeros(*X), (zeros(1, 2, 4),))),

@@ -1,0 +1,118 @@
+"""What every layer takes: when it is called, and when it is made."""
+
+import inspect
+
+import numpy as np
+import pytest
+
+import minigrad as mg
+from minigrad import nn
+from minigrad.errors import DtypeError
+
+CONTAINERS = {
+    "Cell", "Identity", "Module", "ModuleDict", "ModuleList", "ParameterDict", "ParameterList",
+    "Sequential",
+}  # fmt: skip
+ROWS, PICTURE, SEQUENCE, STATE = (4, 3), (2, 3, 8, 8), (5, 2, 3), (1, 2, 4)
+SCORES, CLASSES = np.ones((4, 3)), np.array([0, 2, 1, 0])
+LAYERS = {
+    **{name: (getattr(nn, name)(), np.ones(ROWS)) for name in (
+        "ELU", "GELU", "Hardsigmoid", "Hardtanh", "LeakyReLU", "PReLU", "ReLU", "Sigmoid", "SiLU",
+        "Softplus", "Softsign", "Tanh")},
+    "LogSoftmax": (nn.LogSoftmax(-1), np.ones(ROWS)),
+    "Softmax": (nn.Softmax(-1), np.ones(ROWS)),
+    "Linear": (nn.Linear(3, 2), np.ones(ROWS)),
+    "LayerNorm": (nn.LayerNorm(3), np.ones(ROWS)),
+    "Dropout": (nn.Dropout(1.0), np.ones(ROWS)),
+    "Dropout in evaluation": (nn.Dropout(0.5).eval(), np.ones(ROWS)),
+    "Flatten": (nn.Flatten(), np.ones(ROWS)),
+    "Unflatten": (nn.Unflatten(0, (2, 2)), np.ones(ROWS)),
+    "Embedding": (nn.Embedding(3, 2), CLASSES),
+    "Conv1d": (nn.Conv1d(3, 2, 2), np.ones(SEQUENCE).swapaxes(1, 2)),
+    "Conv2d": (nn.Conv2d(3, 2, 2), np.ones(PICTURE)),
+    **{name: (getattr(nn, name)(2), np.ones(PICTURE[:3])) for name in ("AvgPool1d", "MaxPool1d")},
+    **{name: (getattr(nn, name)(2), np.ones(PICTURE)) for name in ("AvgPool2d", "MaxPool2d")},
+    "RNN": (nn.RNN(3, 4), np.ones(SEQUENCE), np.ones(STATE)),
+    "GRU": (nn.GRU(3, 4, batch_first=True), np.ones((2, 5, 3)), np.ones(STATE)),
+    "LSTM": (nn.LSTM(3, 4), np.ones(SEQUENCE), (np.ones(STATE), np.ones(STATE))),
+    "Recurrent": (nn.Recurrent(nn.cells.mgu, 3, 4), np.ones(SEQUENCE)),
+    "RNNCell": (nn.RNNCell(3, 4), np.ones(ROWS), np.ones((4, 4))),
+    "GRUCell": (nn.GRUCell(3, 4), np.ones(ROWS)),
+    "LSTMCell": (nn.LSTMCell(3, 4), np.ones(ROWS), (np.ones((4, 4)), np.ones((4, 4)))),
+    "CrossEntropyLoss": (nn.CrossEntropyLoss(), SCORES, CLASSES),
+    "NLLLoss": (nn.NLLLoss(), SCORES, CLASSES),
+    **{name: (getattr(nn, name)(), SCORES, SCORES) for name in (
+        "BCEWithLogitsLoss", "HuberLoss", "L1Loss", "MSELoss", "SmoothL1Loss")},
+}  # fmt: skip
+
+
+class Foreign:
+    """Looks like an array, and is none that minigrad knows."""
+
+    shape, ndim, dtype = (4, 3), 2, np.dtype("float32")
+
+
+def each(convert, given):
+    """Convert each array of nested tuples."""
+    if isinstance(given, tuple):
+        return tuple(each(convert, part) for part in given)
+    return convert(given.astype("float32") if given.dtype == "float64" else given)
+
+
+def leaves(nested):
+    """Yield the arrays of nested tuples."""
+    if isinstance(nested, tuple):
+        for part in nested:
+            yield from leaves(part)
+    else:
+        yield nested
+
+
+def test_the_table_has_every_layer():
+    kinds = {name for name, kind in vars(nn).items() if inspect.isclass(kind)}
+    layers = {name for name in kinds if issubclass(getattr(nn, name), nn.Module)} - CONTAINERS
+    assert layers == set(LAYERS) - {"Dropout in evaluation"}
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+@pytest.mark.parametrize("name", LAYERS)
+def test_layers_take_arrays_as_ops_do(name, recorded):
+    layer, *arguments = LAYERS[name]
+    with mg.set_grad_enabled(recorded):
+        expected = layer(*each(mg.tensor, tuple(arguments)))
+        for _ in range(3):  # cold and warm
+            found = layer(*each(np.asarray, tuple(arguments)))
+            for a, b in zip(leaves(found), leaves(expected), strict=True):
+                assert isinstance(a, mg.Tensor)
+                np.testing.assert_array_equal(a.detach().numpy(), b.detach().numpy())
+                assert (a.dtype, a.requires_grad) == (b.dtype, b.requires_grad)
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_what_is_neither_tensor_nor_array_is_refused(name):
+    layer, x, *rest = LAYERS[name]
+    rest = each(np.asarray, tuple(rest))
+    for wrong in (x.tolist(), None, 3, "text", Foreign()):
+        for _ in range(3):
+            with pytest.raises(TypeError, match=r"must be a tensor.* an array.* a \w+"):
+                layer(wrong, *rest)
+    with pytest.raises(DtypeError, match=r"dtype .*O.* is not supported"):
+        layer(x.astype(object), *rest)
+
+
+@pytest.mark.parametrize("name", ["RNN", "GRU", "LSTM", "RNNCell", "LSTMCell"])
+def test_states_are_as_inputs(name):
+    layer, x, states = LAYERS[name]
+    x = each(np.asarray, x)
+    wrong = tuple(s.tolist() for s in states) if isinstance(states, tuple) else states.tolist()
+    for _ in range(3):
+        with pytest.raises(
+            TypeError, match=f"{name}: state h of shape .* must be a tensor or an array"
+        ):
+            layer(x, wrong)
+        with pytest.raises(DtypeError, match=r"convert the input with .astype\('float32'\)"):
+            layer(x.astype("float64"), states)
+        with pytest.raises(
+            DtypeError, match=f"{name}: state h has dtype float64 and the input float32"
+        ):
+            layer(x, states)
