@@ -16,7 +16,7 @@ from minigrad.lock import lock
 from minigrad.nn.backward_hooks import Hook
 from minigrad.nn.hooks import ModuleHooks, add_hook
 from minigrad.nn.parameter import Buffer, Parameter
-from minigrad.nn.state import IncompatibleKeys, load
+from minigrad.nn.state import IncompatibleKeys, copying, load
 from minigrad.tensor import HookHandle, Tensor, destination
 
 _T = TypeVar("_T", bound=Tensor)
@@ -28,7 +28,8 @@ class Module:
     What is assigned to an attribute belongs to the module; ``super().__init__()`` need not be called.
     Lists, tuples and dicts are followed: ``self.layers = [a, b]`` has the names "layers.0" and
     "layers.1", as a `ModuleList` has. What is also an attribute of its own is named by that alone.
-    Calling the module calls ``forward``, with the hooks around it.
+    Calling the module calls ``forward``, with the hooks around it. The layers of this package take what
+    ops take: tensors, and arrays of NumPy or CuPy, which are constants.
 
     Attributes
     ----------
@@ -423,22 +424,35 @@ class Module:
                         places[key] = member
         return places
 
-    def state_dict(self) -> dict[str, Tensor]:
+    def state_dict(
+        self, *, prefix: str = "", arrays: bool | Callable[[Tensor], Any] = False
+    ) -> dict[str, Any]:
         """Return a copy of each parameter and persistent buffer by name.
 
         Training goes on without changing it. What is shared is there under each of its names.
 
+        Parameters
+        ----------
+        prefix : str
+            What the names begin with, for instance "encoder.".
+        arrays : bool or callable
+            Whether the copies are NumPy arrays instead of tensors; or what makes them of tensors:
+            ``arrays=torch.from_dlpack`` gives what a PyTorch module loads.
+
         Returns
         -------
         dict
-            From names to tensors, of the shapes of what they are copies of.
+            From names to tensors or arrays, of the shapes of what they are copies of.
 
         Raises
         ------
         ArgumentError
-            If two tensors have the same name.
+            If two tensors have the same name, or an option has another type.
         """
-        return {name: place.detach().clone() for name, place in self._places().items()}
+        if not isinstance(prefix, str):
+            raise ArgumentError(f"state_dict: prefix must be a str, not {prefix!r}")
+        copied = copying("state_dict", arrays)
+        return {prefix + name: copied(place) for name, place in self._places().items()}
 
     def load_state_dict(
         self, state_dict: Mapping[str, Any], strict: bool = True

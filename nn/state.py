@@ -1,8 +1,8 @@
-"""Checking the weights that are about to be loaded: all of them, before the first one is written."""
+"""Weights in and out. Those that are to be loaded are all checked before the first one is written."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy
@@ -17,6 +17,38 @@ class IncompatibleKeys(NamedTuple):
 
     missing_keys: list[str]
     unexpected_keys: list[str]
+
+
+def copying(doing: str, arrays: Any) -> Callable[[Tensor], Any]:
+    """Return the function that copies a tensor into a state dict.
+
+    Parameters
+    ----------
+    doing : str
+    arrays : bool or callable
+        Whether the copy is a NumPy array; or what makes it of a tensor, ``torch.from_dlpack`` for
+        instance.
+
+    Raises
+    ------
+    ArgumentError
+    """
+    if isinstance(arrays, bool):
+        return _as_numpy if arrays else _as_tensor
+    if not callable(arrays):
+        raise ArgumentError(
+            f"{doing}: arrays must be True (NumPy arrays), False (tensors) or a function of a tensor, "
+            f"torch.from_dlpack for instance, not {arrays!r}"
+        )
+    return lambda t: arrays(_as_tensor(t))
+
+
+def _as_tensor(t: Tensor) -> Tensor:
+    return t.detach().clone()
+
+
+def _as_numpy(t: Tensor) -> numpy.ndarray[Any, Any]:
+    return t.detach().cpu().numpy()
 
 
 def load(owner: str, places: Mapping[str, Tensor], state: Any, strict: bool) -> IncompatibleKeys:

@@ -16,6 +16,7 @@ from minigrad.nn.optim import state
 from minigrad.nn.optim.options import ONLY_IN_PYTORCH, WRITTEN_BY_SCHEDULES, Rule, plain, usable
 from minigrad.nn.optim.update import Update, Workspace
 from minigrad.nn.parameter import Parameter
+from minigrad.nn.state import copying
 from minigrad.tape import enable_grad
 from minigrad.tensor import Tensor
 
@@ -329,16 +330,27 @@ class Optimizer:
 
     # state in and out
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self, *, arrays: bool | Callable[[Tensor], Any] = False) -> dict[str, Any]:
         """Return a copy of the state and the options, in PyTorch's structure.
+
+        Parameters
+        ----------
+        arrays : bool or callable
+            Whether there are NumPy arrays instead of tensors; or what makes them of tensors:
+            ``arrays=torch.from_dlpack`` gives what the PyTorch optimiser of this name loads.
 
         Returns
         -------
         dict
             ``{"state": {0: {"step": 7, "exp_avg": tensor, ...}, ...}, "param_groups": [{"lr": 0.1, ...,
             "params": [0, 1]}]}``: parameters are numbers.
+
+        Raises
+        ------
+        ArgumentError
+            If ``arrays`` is neither a bool nor a function.
         """
-        return state.packed(self)
+        return state.packed(self, copying(f"{self.name}.state_dict", arrays))
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Take over state and options from `state_dict`, or from that of PyTorch's optimiser.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from minigrad.errors import ArgumentError, MinigradError, suggestion
@@ -14,8 +14,15 @@ if TYPE_CHECKING:
     from minigrad.nn.optim.optimizer import Optimizer
 
 
-def packed(optimizer: Optimizer) -> dict[str, Any]:
-    """Return copies of state and options, with numbers in the place of parameters."""
+def packed(optimizer: Optimizer, copied: Callable[[Tensor], Any]) -> dict[str, Any]:
+    """Return copies of state and options, with numbers in the place of parameters.
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+    copied : callable
+        What copies a tensor.
+    """
     numbers = {id(p): number for number, _, p in optimizer._places()}
     groups = []
     for group in optimizer.param_groups:
@@ -25,7 +32,7 @@ def packed(optimizer: Optimizer) -> dict[str, Any]:
         groups.append({**options, "params": [numbers[id(p)] for p in group["params"]]})
     kept = {
         numbers[id(p)]: {
-            name: value.clone() if isinstance(value, Tensor) else value
+            name: copied(value) if isinstance(value, Tensor) else value
             for name, value in entry.items()
         }
         for p, entry in optimizer.state.items()

@@ -253,3 +253,47 @@ def test_a_random_tree_with_one_mistake_is_left_alone(tree, data):
     with pytest.raises(ArgumentError, match=rf"\b{name}\b"):
         two.load_state_dict(state)
     assert contents(two) == before
+
+
+# as arrays
+
+
+def test_a_state_as_arrays():
+    layer = nn.Linear(2, 3)
+    layer.count = nn.Buffer(mg.tensor(3))
+    state = layer.state_dict(arrays=True, prefix="in.")
+    assert {name: (type(a), a.shape, str(a.dtype)) for name, a in state.items()} == {
+        "in.weight": (np.ndarray, (3, 2), "float32"),
+        "in.bias": (np.ndarray, (3,), "float32"),
+        "in.count": (np.ndarray, (), "int64"),
+    }
+    state["in.weight"][...] = 7.0  # a copy
+    assert (layer.weight != 7.0).all()
+    optimizer = nn.optim.SGD(layer.parameters(), momentum=0.9)
+    layer(mg.ones((1, 2))).sum().backward()
+    optimizer.step()
+    kept = optimizer.state_dict(arrays=True)["state"]
+    assert {type(entry["momentum_buffer"]) for entry in kept.values()} == {np.ndarray}
+    kept[0]["momentum_buffer"][...] = 7.0
+    assert (optimizer.state_dict()["state"][0]["momentum_buffer"] == 1.0).all()
+    again = nn.Linear(2, 3)
+    again.load_state_dict(layer.state_dict(arrays=np.asarray), strict=False)
+    assert again.weight.tolist() == layer.weight.tolist()
+
+
+def test_what_makes_the_arrays_gets_a_copy():
+    layer = nn.Linear(2, 3)
+    (given,) = {type(t) for t in layer.state_dict(arrays=lambda t: t).values()}
+    assert given is mg.Tensor
+    layer.state_dict(arrays=lambda t: t)["bias"][...] = 7.0
+    assert (layer.bias != 7.0).all()
+
+
+@pytest.mark.parametrize("arrays", [None, 1, "numpy"])
+def test_arrays_that_are_neither_a_flag_nor_a_function(arrays):
+    layer = nn.Linear(2, 3)
+    for owner in (layer, nn.optim.SGD(layer.parameters())):
+        with pytest.raises(ArgumentError, match=r"state_dict: arrays must be True \(NumPy arrays\)"):
+            owner.state_dict(arrays=arrays)
+    with pytest.raises(ArgumentError, match="state_dict: prefix must be a str, not None"):
+        layer.state_dict(prefix=None)

@@ -113,9 +113,14 @@ def test_states_of_a_random_tree_load_in_both_directions(tree):
     keys = ours.load_state_dict(theirs.state_dict())
     assert tuple(keys) == ([], [])
     assert plain(ours) == plain(theirs)
-    more = built(tree, nn, mg).state_dict()
-    theirs.load_state_dict({name: torch.from_numpy(t.numpy()) for name, t in more.items()})
-    assert plain(theirs) == {name: (t.shape, t.tolist()) for name, t in more.items()}
+    again = built(tree, nn, mg)
+    for arrays in (torch.from_dlpack, torch.as_tensor):
+        theirs.load_state_dict(again.state_dict(arrays=arrays))
+        assert plain(theirs) == plain(again)
+    more = again.state_dict(arrays=True)
+    theirs.load_state_dict({name: torch.from_numpy(array) for name, array in more.items()})
+    assert plain(theirs) == plain(again)
+    assert list(again.state_dict(prefix="a.b")) == list(theirs.state_dict(prefix="a.b"))
 
 
 @given(described(2))

@@ -127,13 +127,6 @@ class Pair:
             np.testing.assert_allclose(p.detach().numpy(), q.detach().numpy(), **CLOSE)
 
 
-def to_torch(tree):
-    """Return a state dict with PyTorch's tensors."""
-    if isinstance(tree, dict):
-        return {name: to_torch(value) for name, value in tree.items()}
-    return torch.from_numpy(tree.numpy()) if isinstance(tree, mg.Tensor) else tree
-
-
 def to_numpy(tree):
     """Return a state dict of PyTorch's with NumPy arrays."""
     if isinstance(tree, dict):
@@ -203,16 +196,19 @@ def test_we_go_on_from_pytorchs_state(name, case, before, convert):
     pair.compare()
 
 
+@pytest.mark.parametrize(
+    "arrays", [torch.from_dlpack, torch.as_tensor, lambda t: torch.from_numpy(t.numpy())]
+)
 @pytest.mark.parametrize("before", [0, 1, 7])
 @pytest.mark.parametrize(("name", "case"), TYPICAL, ids=names(TYPICAL))
-def test_pytorch_goes_on_from_our_state(name, case, before):
+def test_pytorch_goes_on_from_our_state(name, case, before, arrays):
     pair = Pair(name, case)
     for i in range(before):
         pair.step(missing=4 if i < 2 else None)
     fresh = getattr(torch.optim, name)(
         [{"params": pair.theirs[:3]}, {"params": pair.theirs[3:]}], lr=99.0
     )
-    fresh.load_state_dict(to_torch(pair.optimizers[0].state_dict()))
+    fresh.load_state_dict(pair.optimizers[0].state_dict(arrays=arrays))
     pair.optimizers[1] = fresh
     for _ in range(20):
         pair.step()
@@ -428,7 +424,8 @@ def test_schedules_go_on_from_each_others_state(name, case, theirs_first):
         optimizers[0].step()
         schedules[0].step()
     schedules[1].load_state_dict(schedules[0].state_dict())
-    optimizers[1].load_state_dict(to_torch(optimizers[0].state_dict()))
+    arrays = {} if theirs_first else {"arrays": torch.from_dlpack}
+    optimizers[1].load_state_dict(optimizers[0].state_dict(**arrays))
     found = [rates(optimizers[1], schedules[1])]
     for _ in range(50, EPOCHS - 1):
         optimizers[1].step()

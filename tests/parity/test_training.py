@@ -1,5 +1,8 @@
 """A training run equals PyTorch's: layers, loss, clipping, optimiser and schedule work together."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -67,3 +70,73 @@ def test_thirty_updates(name):
         np.abs(value.numpy() - start[key]).max() > 0.05
         for key, value in theirs.state_dict().items()
     )
+
+
+def network(library, tensors):
+    """Return a model with parameters of each kind, and a buffer that follows its input."""
+
+    class Network(library.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = library.Conv1d(2, 4, 3, padding=1)
+            self.recurrent = library.LSTM(4, 5, num_layers=2)
+            self.norm = library.LayerNorm(5)
+            self.readout = library.Linear(5, 2, bias=False)
+            self.seen = library.Buffer(tensors.zeros((2,)))
+            self.steps = library.Buffer(tensors.tensor(0))
+
+        def forward(self, x):
+            self.seen = self.seen * 0.9 + x.detach().mean((0, 2)) * 0.1
+            self.steps = self.steps + 1
+            x = self.conv(x - self.seen[:, None])
+            return self.readout(self.norm(self.recurrent(x.permute(2, 0, 1))[0]))
+
+    return Network()
+
+
+@pytest.mark.parametrize("theirs_first", [True, False])
+@pytest.mark.parametrize("name", ["SGD", "RMSprop", "Adagrad", "Adam", "AdamW"])
+def test_a_training_goes_on_in_the_other_library(name, theirs_first):
+    torch.manual_seed(0)
+    sides = {}
+    for library, tensors, optim in ((nn, mg, nn.optim), (torch.nn, torch, torch.optim)):
+        made = network(library, tensors).double()
+        options = {"momentum": 0.9} if name in ("SGD", "RMSprop") else {}
+        optimizer = getattr(optim, name)(made.parameters(), lr=0.01, **options)
+        sides[library] = made, optimizer, tensors
+    sides[nn][0].load_state_dict(sides[torch.nn][0].state_dict())
+    rng = np.random.default_rng(0)
+    batches = rng.normal(size=(6, 3, 2, 4))
+
+    def trained(library, some):
+        layers, optimizer, tensors = sides[library]
+        losses = []
+        for batch in some:
+            optimizer.zero_grad()
+            loss = (layers(tensors.tensor(batch)) ** 2).mean()
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+        return losses
+
+    first, second = (torch.nn, nn) if theirs_first else (nn, torch.nn)
+    before = trained(first, batches[:3])
+    arrays = {} if theirs_first else {"arrays": torch.from_dlpack}
+    for source, goal in zip(sides[first][:2], sides[second][:2], strict=True):
+        goal.load_state_dict(source.state_dict(**arrays))
+    expected, found = (trained(library, batches[3:]) for library in (first, second))
+    np.testing.assert_allclose(found, expected, rtol=1e-10)
+    assert len({*before, *found}) == 6
+    ours, theirs = (sides[library][0].state_dict() for library in (nn, torch.nn))
+    assert list(ours) == list(theirs)
+    for key, wanted in theirs.items():
+        np.testing.assert_allclose(ours[key].numpy(), wanted.numpy(), rtol=1e-9, atol=1e-11)
+    assert ours["steps"].item() == 6
+    assert str(theirs["steps"].dtype) == f"torch.{ours['steps'].dtype}"
+
+
+def test_the_page_about_pytorch_runs():
+    page = Path(__file__).resolve().parents[2] / "docs" / "pytorch.md"
+    blocks = re.findall("```python no-run\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    assert blocks
+    exec("\n".join(blocks), {})
