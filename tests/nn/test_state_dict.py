@@ -293,7 +293,9 @@ def test_what_makes_the_arrays_gets_a_copy():
 def test_arrays_that_are_neither_a_flag_nor_a_function(arrays):
     layer = nn.Linear(2, 3)
     for owner in (layer, nn.optim.SGD(layer.parameters())):
-        with pytest.raises(ArgumentError, match=r"state_dict: arrays must be True \(NumPy arrays\)"):
+        with pytest.raises(
+            ArgumentError, match=r"state_dict: arrays must be True \(NumPy arrays\)"
+        ):
             owner.state_dict(arrays=arrays)
     with pytest.raises(ArgumentError, match="state_dict: prefix must be a str, not None"):
         layer.state_dict(prefix=None)
