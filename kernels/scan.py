@@ -141,7 +141,7 @@ def scan(
     if lengths is not None or mask is not None or reset is not None:
         rows = rows_of(call.where, steps, count, inputs[0].device, lengths, mask, reset)
     if checkpoint_every is not None:
-        check_checkpoint_every(call.where, checkpoint_every, reset)
+        checkpoint_every = check_checkpoint_every(call.where, checkpoint_every, reset)
         if checkpoint_every < steps:
 
             def segment(xs: Any, ss: Any, inside: Any, present: Any) -> Any:

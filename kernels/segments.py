@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy
 
+from minigrad.checks import check_integer
 from minigrad.errors import ArgumentError
 from minigrad.ops.shape import concat, split
 from minigrad.recompute import checkpoint
@@ -17,22 +18,20 @@ from minigrad.tensor import Tensor
 RunSegment = Callable[..., tuple[Tensor, tuple[Tensor, ...]]]
 
 
-def check_checkpoint_every(where: str, every: Any, reset: Any) -> None:
-    """Refuse lengths of segments that make no sense.
+def check_checkpoint_every(where: str, every: Any, reset: Any) -> int:
+    """Return the length of segments; refuse one that makes no sense.
 
     Raises
     ------
     ArgumentError
     """
-    if isinstance(every, bool) or not isinstance(every, int) or every < 1:
-        raise ArgumentError(
-            f"{where}: checkpoint_every is {every!r}; it must be a positive number of time steps"
-        )
+    steps = check_integer(where, "checkpoint_every", every, low=1)
     if reset is not None:
         raise ArgumentError(
             f"{where}: checkpoint_every and reset cannot be used together, because a reset goes back "
             "to a state of another segment; leave one of them out"
         )
+    return steps
 
 
 def run_in_segments(

@@ -10,6 +10,7 @@ import numpy
 
 from minigrad.backends.base import by_type
 from minigrad.backpropagation import backpropagate, node_key, seed
+from minigrad.checks import as_integer, check_integers
 from minigrad.errors import GradientError
 from minigrad.lock import lock
 from minigrad.ops.elementwise import zeros_like
@@ -248,6 +249,8 @@ def value_and_grad(
 
     Raises
     ------
+    ArgumentError
+        If ``argnums`` is neither an integer nor a list or tuple of them.
     GradientError
         By the new function, if the value is not a scalar, or does not depend on an argument.
 
@@ -256,9 +259,10 @@ def value_and_grad(
     >>> mg.value_and_grad(lambda x: mg.sum(x * x))(mg.tensor([1.0, 2.0]))
     (tensor(5.), tensor([2., 4.]))
     """
+    numbers = check_integers("value_and_grad", "argnums", argnums)
+    single = as_integer(argnums) is not None
 
     def differentiated(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
-        numbers = (argnums,) if isinstance(argnums, int) else tuple(argnums)
         with enable_grad():
             inputs = _linked([args[n] for n in numbers])
             given = list(args)
@@ -268,7 +272,7 @@ def value_and_grad(
             tracked = any(args[n].requires_grad for n in numbers)
             gradients = grad(value, inputs, create_graph=tracked)
         value = value if tracked else value.detach()
-        return value, gradients[0] if isinstance(argnums, int) else gradients
+        return value, gradients[0] if single else gradients
 
     return differentiated
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 import operator
+from collections.abc import Iterable, Sequence
 from numbers import Real
 from typing import Any
 
 import numpy
 
-from minigrad.errors import ArgumentError, TraceError
+from minigrad.errors import ArgumentError, ShapeError, TraceError
+
+Shape = int | Sequence[int]
 
 
 def as_integer(value: Any) -> int | None:
@@ -30,17 +33,21 @@ def as_integer(value: Any) -> int | None:
 
 
 def as_number(value: Any) -> float | None:
-    """Return a real number as Python's int or float; None for the rest, and for a bool."""
+    """Return a real number as Python's int or float; None for the rest, and for a bool.
+
+    A tensor of floating-point numbers is none: its gradient would be lost.
+    """
     if type(value) is float:
         return value
     whole = as_integer(value)
     if whole is not None:
         return whole
-    real = isinstance(value, (Real, numpy.floating)) and not isinstance(value, (bool, numpy.bool))
-    scalar = getattr(value, "shape", None) == () and (
-        value.dtype.kind == "f" or value.dtype.name == "bfloat16"
-    )
-    return float(value) if real or scalar else None
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, (numpy.generic, numpy.ndarray)):
+        floating = value.dtype.kind == "f" or value.dtype.name == "bfloat16"
+        return float(value) if floating and value.shape == () else None
+    return float(value) if isinstance(value, Real) else None
 
 
 def check_integer(of: str, name: str, value: Any, low: int | None = None) -> int:
@@ -68,8 +75,18 @@ def check_integer(of: str, name: str, value: Any, low: int | None = None) -> int
     return found
 
 
+def check_integers(of: str, name: str, value: Any, low: int | None = None) -> tuple[int, ...]:
+    """Return one integer or several as a tuple; see `check_integer`."""
+    return tuple([check_integer(of, name, n, low) for n in listed(value)])
+
+
 def check_number(
-    of: str, name: str, value: Any, low: float = -math.inf, high: float = math.inf
+    of: str,
+    name: str,
+    value: Any,
+    low: float = -math.inf,
+    high: float = math.inf,
+    finite: bool = False,
 ) -> float:
     """Return ``value`` as Python's int or float.
 
@@ -81,6 +98,8 @@ def check_number(
         See `as_number`.
     low, high : float
         The smallest and the largest one allowed.
+    finite : bool
+        Whether infinity is refused.
 
     Raises
     ------
@@ -88,10 +107,10 @@ def check_number(
         If it is no number, or out of these bounds; NaN always is.
     """
     found = as_number(value)
-    if found is None or not low <= found <= high:
-        wanted = "a number"
+    if found is None or not low <= found <= high or (finite and not math.isfinite(found)):
+        wanted = "a finite number" if finite else "a number"
         if (low, high) != (-math.inf, math.inf):
-            wanted += f" of at least {low}" if high == math.inf else f" from {low} to {high}"
+            wanted += f", {low} or more" if high == math.inf else f" from {low} to {high}"
         raise ArgumentError(f"{of}: {name} must be {wanted}, not {value!r}")
     return found
 
@@ -107,3 +126,33 @@ def check_flag(of: str, name: str, value: Any, advice: str = "") -> bool:
     if not isinstance(value, (bool, numpy.bool)):
         raise ArgumentError(f"{of}: {name} must be True or False, not {value!r}{advice}")
     return bool(value)
+
+
+def sizes_of(shape: Any, low: int = 0) -> tuple[int, ...]:
+    """Return a shape, or one size, as a tuple of Python's integers.
+
+    Parameters
+    ----------
+    shape : int or iterable of int
+    low : int
+        The smallest size allowed; -1 where a size may be worked out.
+
+    Raises
+    ------
+    ShapeError
+        If it holds something other than integers, or one below ``low``.
+    """
+    if type(shape) is tuple and all(type(n) is int and n >= low for n in shape):
+        return shape  # as nearly always, and soon found
+    sizes = [as_integer(n) for n in listed(shape)]
+    found = tuple([n for n in sizes if n is not None and n >= low])
+    if len(found) != len(sizes):
+        or_else = "" if low == 0 else ", or -1 for the size to be worked out"
+        raise ShapeError(f"a shape holds non-negative integers{or_else}, not {shape!r}")
+    return found
+
+
+def listed(value: Any) -> tuple[Any, ...]:
+    """Return several values as a tuple, and one as a tuple of one; text and 0-d arrays are one."""
+    several = isinstance(value, Iterable) and getattr(value, "shape", None) != ()
+    return tuple(value) if several and not isinstance(value, (str, bytes)) else (value,)

@@ -8,8 +8,8 @@ import numpy
 
 from minigrad import dtypes, random
 from minigrad.backends import backend_named, parse_device
+from minigrad.checks import Shape, check_integer, check_number, sizes_of
 from minigrad.errors import ArgumentError
-from minigrad.random import Shape
 from minigrad.tensor import Tensor, leaf, make, tensor
 
 
@@ -54,7 +54,7 @@ def full(
     tensor([[7., 7.],
             [7., 7.]])
     """
-    sizes = random.sizes_of(shape)
+    sizes = sizes_of(shape)
     scalar = tensor(fill_value, dtype=dtype, device=device, requires_grad=requires_grad)
     name, number = parse_device(scalar.device)
     backend = backend_named(name)
@@ -242,7 +242,7 @@ def arange(
     Raises
     ------
     ArgumentError
-        If ``step`` is 0.
+        If ``step`` is 0, or an argument is no finite number.
 
     Examples
     --------
@@ -251,11 +251,15 @@ def arange(
     >>> mg.arange(1.0, 2.0, 0.5)
     tensor([1. , 1.5])
     """
-    if step == 0:
-        raise ArgumentError("arange: a step of 0 never arrives; use full()")
     if stop is None:
         start, stop = 0, start
-    whole = all(isinstance(n, (int, numpy.integer)) for n in (start, stop, step))
+    start, stop, step = (
+        check_number("arange", name, n, finite=True)
+        for name, n in (("start", start), ("stop", stop), ("step", step))
+    )
+    if step == 0:
+        raise ArgumentError("arange: a step of 0 never arrives; use full()")
+    whole = all(isinstance(n, int) for n in (start, stop, step))
     kind = dtype or (dtypes.int64 if whole else dtypes.get_default_dtype())
     return tensor(numpy.arange(start, stop, step), kind, device)
 
@@ -293,15 +297,16 @@ def linspace(
 
     Raises
     ------
-    ShapeError
-        If ``num`` is not an integer from 0 on.
+    ArgumentError
+        If ``num`` is not an integer from 0 on, or ``start`` or ``stop`` no number.
 
     Examples
     --------
     >>> mg.linspace(0.0, 1.0, 5)
     tensor([0.  , 0.25, 0.5 , 0.75, 1.  ])
     """
-    (num,) = random.sizes_of(num)
+    num = check_integer("linspace", "num", num, low=0)
+    start, stop = check_number("linspace", "start", start), check_number("linspace", "stop", stop)
     values = numpy.linspace(start, stop, num, endpoint=endpoint)
     return tensor(values, dtype or dtypes.get_default_dtype(), device)
 
@@ -336,8 +341,8 @@ def eye(
 
     Raises
     ------
-    ShapeError
-        If a number of rows or columns is not an integer from 0 on.
+    ArgumentError
+        If a number of rows or columns is not an integer from 0 on, or ``k`` no integer.
 
     Examples
     --------
@@ -345,7 +350,9 @@ def eye(
     tensor([[1., 0., 0.],
             [0., 1., 0.]])
     """
-    random.sizes_of((n_rows, n_rows if n_cols is None else n_cols))
+    n_rows = check_integer("eye", "n_rows", n_rows, low=0)
+    n_cols = n_rows if n_cols is None else check_integer("eye", "n_cols", n_cols, low=0)
+    k = check_integer("eye", "k", k)
     return tensor(numpy.eye(n_rows, n_cols, k=k), dtype or dtypes.get_default_dtype(), device)
 
 

@@ -7,7 +7,7 @@ data that can be stored as JSON.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -15,11 +15,10 @@ from typing import Any
 import numpy
 
 from minigrad import dtypes
-from minigrad.errors import ArgumentError, DtypeError, ShapeError
+from minigrad.checks import Shape, check_integer, check_number, sizes_of
+from minigrad.errors import ArgumentError, DtypeError
 from minigrad.lock import lock
 from minigrad.tensor import Tensor, tensor
-
-Shape = int | Sequence[int]
 
 _noting: ContextVar[tuple[dict[Generator, Any], ...]] = ContextVar("minigrad_draws", default=())
 
@@ -103,9 +102,7 @@ class Generator:
     """
 
     def __init__(self, seed: int = 0) -> None:
-        if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
-            raise ArgumentError(f"a seed must be a non-negative integer, not {seed!r}")
-        self._start(seed, (), 0)
+        self._start(check_integer("Generator", "seed", seed, low=0), (), 0)
 
     def __repr__(self) -> str:
         path = "".join(f".{child}" for child in self._path)
@@ -138,10 +135,10 @@ class Generator:
 
         Raises
         ------
-        ShapeError
+        ArgumentError
             If ``count`` is not an integer from 0 on.
         """
-        (count,) = sizes_of(count)
+        count = check_integer("split", "count", count, low=0)
         self._drawn()
         with lock:  # no two threads get one child
             first = self._children
@@ -191,7 +188,7 @@ class Generator:
         self._drawn()
         made = Generator.__new__(Generator)
         try:
-            (children,) = sizes_of(state["children"])
+            children = check_integer("set_state", "children", state["children"], low=0)
             made._start(state["seed"], tuple(state["path"]), children)
             made._numbers.bit_generator.state = {
                 "bit_generator": "Philox",
@@ -243,6 +240,8 @@ class Generator:
 
         Raises
         ------
+        ArgumentError
+            If ``low`` or ``high`` is no number.
         DtypeError
             If ``dtype`` is not a floating-point one.
         ShapeError
@@ -251,6 +250,7 @@ class Generator:
         kind = dtypes.as_dtype(dtype or dtypes.get_default_dtype())
         if not dtypes.is_floating(kind):
             raise DtypeError(f"uniform() draws floating-point numbers, not {kind}; use integers()")
+        low, high = check_number("uniform", "low", low), check_number("uniform", "high", high)
         values = (self._drawn().random(sizes_of(shape)) * (high - low) + low).astype(kind)
         top = kind.type(high)
         values = numpy.where(values < top, values, numpy.nextafter(top, kind.type(low)))
@@ -288,14 +288,12 @@ class Generator:
         Raises
         ------
         ArgumentError
-            If ``std`` is negative.
+            If ``mean`` or ``std`` is no number, or ``std`` is negative.
         ShapeError
             If ``shape`` holds something other than integers from 0 on.
         """
-        if not std >= 0:
-            raise ArgumentError(
-                f"normal(): a standard deviation must not be negative, but is {std}"
-            )
+        mean = check_number("normal", "mean", mean)
+        std = check_number("normal", "std", std, low=0)
         return _made(self._drawn().standard_normal(sizes_of(shape)) * std + mean, dtype, device)
 
     def integers(
@@ -322,10 +320,11 @@ class Generator:
         Raises
         ------
         ArgumentError
-            If there is no number between them.
+            If they are no integers, or there is no number between them.
         ShapeError
             If ``shape`` holds something other than integers from 0 on.
         """
+        low, high = (check_integer("integers", *end) for end in (("low", low), ("high", high)))
         if high <= low:
             raise ArgumentError(f"integers(): high ({high}) must be larger than low ({low})")
         return _made(self._drawn().integers(low, high, size=sizes_of(shape)), dtypes.int64, device)
@@ -356,8 +355,7 @@ class Generator:
         ShapeError
             If ``shape`` holds something other than integers from 0 on.
         """
-        if not 0 <= probability <= 1:
-            raise ArgumentError(f"a probability must lie between 0 and 1, not {probability}")
+        probability = check_number("bernoulli", "probability", probability, 0, 1)
         return _made(self._drawn().random(sizes_of(shape)) < probability, dtypes.bool_, device)
 
     def permutation(self, n: int, *, device: str | None = None) -> Tensor:
@@ -377,10 +375,10 @@ class Generator:
 
         Raises
         ------
-        ShapeError
+        ArgumentError
             If ``n`` is not an integer from 0 on.
         """
-        (n,) = sizes_of(n)
+        n = check_integer("permutation", "n", n, low=0)
         return _made(self._drawn().permutation(n), dtypes.int64, device)
 
     def categorical(self, probabilities: Tensor, *, device: str | None = None) -> Tensor:
@@ -413,35 +411,6 @@ class Generator:
         edges = numpy.cumsum(weights, axis=-1)
         drawn = self._drawn().random((*weights.shape[:-1], 1)) * edges[..., -1:]
         return _made((edges <= drawn).sum(-1), dtypes.int64, device or probabilities.device)
-
-
-def sizes_of(shape: Shape) -> tuple[int, ...]:
-    """Return a shape, or one size, as a tuple.
-
-    Parameters
-    ----------
-    shape : int or sequence of int
-        The sizes.
-
-    Returns
-    -------
-    tuple of int
-        The sizes, integers from 0 on.
-
-    Raises
-    ------
-    ShapeError
-        If it holds something other than non-negative integers.
-
-    Examples
-    --------
-    >>> mg.random.sizes_of(3)
-    (3,)
-    """
-    sizes = tuple(shape) if isinstance(shape, Iterable) else (shape,)
-    if any(not isinstance(n, (int, numpy.integer)) or n < 0 for n in sizes):
-        raise ShapeError(f"a shape holds non-negative integers, not {shape!r}")
-    return sizes
 
 
 def _made(values: Any, dtype: Any, device: str | None) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from minigrad.checks import check_integer
 from minigrad.errors import ArgumentError
 
 _number: int | None = None  # not chosen yet
@@ -60,11 +61,7 @@ def set_num_threads(number: int) -> None:
     >>> mg.set_num_threads(before)
     """
     global _number
-    if not isinstance(number, int) or isinstance(number, bool) or number < 1:
-        raise ArgumentError(
-            f"set_num_threads: the number of threads must be a positive integer, not {number!r}"
-        )
-    _number = number
+    _number = check_integer("set_num_threads", "the number of threads", number, low=1)
 
 
 def _initial_number() -> int:

@@ -378,7 +378,7 @@ class PReLU(Module):
         device: str | None = None,
         dtype: Any = None,
     ) -> None:
-        check_counts("PReLU", num_parameters=num_parameters)
+        (num_parameters,) = check_counts("PReLU", num_parameters=num_parameters)
         self.num_parameters, self.init = num_parameters, init
         self.weight = Parameter(zeros(num_parameters, dtype=dtype, device=device))
         self.reset_parameters()

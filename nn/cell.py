@@ -65,12 +65,13 @@ class Cell(Stateful):
         self, input_size: int, hidden_size: int, *, widths: Mapping[str, int] | None = None
     ) -> None:
         name, widths = type(self).__name__, dict(widths or {})
-        check_counts(name, input_size=input_size, hidden_size=hidden_size, **widths)
-        self.input_size, self.hidden_size = input_size, hidden_size
+        self.input_size, self.hidden_size, *sizes = check_counts(
+            name, input_size=input_size, hidden_size=hidden_size, **widths
+        )
         if not self._states:
             self.step()  # says that it is missing
-        self._step = ModuleStep(self, self._states, widths)
-        self._widths = self.cell.state_widths(hidden_size)
+        self._step = ModuleStep(self, self._states, dict(zip(widths, sizes, strict=True)))
+        self._widths = self.cell.state_widths(self.hidden_size)
 
     @property
     def cell(self) -> ModuleStep:  # type: ignore[override]  # a subclass must not replace it

@@ -43,8 +43,9 @@ class CellLayer(Stateful):
         hidden_size: int,
         options: Mapping[str, Any],
     ) -> None:
-        check_counts(type(self).__name__, input_size=input_size, hidden_size=hidden_size)
-        self.input_size, self.hidden_size = input_size, hidden_size
+        self.input_size, self.hidden_size = input_size, hidden_size = check_counts(
+            type(self).__name__, input_size=input_size, hidden_size=hidden_size
+        )
         self.options = dict(options)
         self._inputs: dict[str, int] = {}
         if isinstance(cell, Cell):

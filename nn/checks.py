@@ -8,40 +8,41 @@ from typing import Any
 import numpy
 
 from minigrad.backends.base import backend_of
+from minigrad.checks import as_number, check_flag, check_integer
 from minigrad.dtypes import is_floating
 from minigrad.errors import ArgumentError, DtypeError
 from minigrad.graph import Var
 from minigrad.tensor import Tensor, tensor
 
 
-def check_counts(of: str, **counts: int) -> None:
-    """Refuse numbers of things that are not positive integers.
+def check_counts(of: str, **counts: Any) -> list[int]:
+    """Return numbers of things, positive integers, as Python's.
 
     Raises
     ------
     ArgumentError
     """
-    for name, count in counts.items():
-        if not isinstance(count, (int, numpy.integer)) or isinstance(count, bool) or count < 1:
-            raise ArgumentError(f"{of}: {name} must be a positive integer, not {count!r}")
+    return [check_integer(of, name, count, low=1) for name, count in counts.items()]
 
 
-def check_dropout(of: str, **probabilities: float) -> None:
-    """Refuse probabilities to drop an element that are no numbers from 0 to 1.
+def check_dropout(of: str, **probabilities: Any) -> list[float]:
+    """Return probabilities to drop an element, numbers from 0 to 1, as Python's.
 
     Raises
     ------
     ArgumentError
     """
-    for name, p in probabilities.items():
-        if not isinstance(p, (int, float)) or isinstance(p, bool) or not 0 <= p <= 1:
+    found = [as_number(p) for p in probabilities.values()]
+    for (name, p), number in zip(probabilities.items(), found, strict=True):
+        if number is None or not 0 <= number <= 1:
             raise ArgumentError(
                 f"{of}: {name} is the probability to drop an element and must lie between 0 and 1, "
                 f"not {p!r}"
             )
+    return [number for number in found if number is not None]
 
 
-def check_flags(of: str, **flags: bool) -> None:
+def check_flags(of: str, **flags: Any) -> None:
     """Refuse what is neither True nor False: often an argument that stands at the wrong place.
 
     Raises
@@ -49,10 +50,7 @@ def check_flags(of: str, **flags: bool) -> None:
     ArgumentError
     """
     for name, flag in flags.items():
-        if not isinstance(flag, (bool, numpy.bool)):
-            raise ArgumentError(
-                f"{of}: {name} must be True or False, not {flag!r}; pass what follows the sizes by name"
-            )
+        check_flag(of, name, flag, "; pass what follows the sizes by name")
 
 
 def checked_tensor(of: str, x: Any, like: Tensor | None = None, what: str = "the input") -> Any:

@@ -36,7 +36,9 @@ class _Convolution(Module):
         dtype: Any = None,
     ) -> None:
         name = type(self).__name__
-        check_counts(name, in_channels=in_channels, out_channels=out_channels, groups=groups)
+        in_channels, out_channels, groups = check_counts(
+            name, in_channels=in_channels, out_channels=out_channels, groups=groups
+        )
         check_flags(name, bias=bias)
         if in_channels % groups or out_channels % groups:
             raise ArgumentError(

@@ -39,8 +39,8 @@ class Dropout(Module):
     """
 
     def __init__(self, p: float = 0.5, *, generator: Generator | None = None) -> None:
-        check_dropout("Dropout", p=p)
-        self.p, self.generator = p, generator
+        (self.p,) = check_dropout("Dropout", p=p)
+        self.generator = generator
 
     def forward(self, input: Any) -> Any:
         """Return ``input`` with elements dropped if the layer is being trained.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from minigrad.checks import as_integer
 from minigrad.creation import zeros
 from minigrad.errors import ArgumentError, ShapeError
 from minigrad.nn import init
@@ -59,7 +60,9 @@ class Linear(Module):
         device: str | None = None,
         dtype: Any = None,
     ) -> None:
-        check_counts("Linear", in_features=in_features, out_features=out_features)
+        in_features, out_features = check_counts(
+            "Linear", in_features=in_features, out_features=out_features
+        )
         check_flags("Linear", bias=bias)
         self.in_features, self.out_features = in_features, out_features
         self.weight = Parameter(zeros((out_features, in_features), dtype=dtype, device=device))
@@ -148,15 +151,17 @@ class Embedding(Module):
         device: str | None = None,
         dtype: Any = None,
     ) -> None:
-        check_counts("Embedding", num_embeddings=num_embeddings, embedding_dim=embedding_dim)
+        num_embeddings, embedding_dim = check_counts(
+            "Embedding", num_embeddings=num_embeddings, embedding_dim=embedding_dim
+        )
         if padding_idx is not None:
-            whole = isinstance(padding_idx, int)
-            if not whole or not -num_embeddings <= padding_idx < num_embeddings:
+            row = as_integer(padding_idx)
+            if row is None or not -num_embeddings <= row < num_embeddings:
                 raise ArgumentError(
                     f"Embedding: padding_idx is {padding_idx!r}, but there are {num_embeddings} rows; "
                     f"give an integer from {-num_embeddings} to {num_embeddings - 1}"
                 )
-            padding_idx %= num_embeddings
+            padding_idx = row % num_embeddings
         self.num_embeddings, self.embedding_dim = num_embeddings, embedding_dim
         self.padding_idx = padding_idx
         if _weight is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from minigrad.checks import check_number
 from minigrad.errors import ArgumentError
 from minigrad.nn.module import Module
 from minigrad.nn.parameter import Buffer
@@ -220,8 +221,7 @@ class SmoothL1Loss(_Loss):
 
     def __init__(self, *, reduction: str = "mean", beta: float = 1.0) -> None:
         super().__init__(reduction=reduction)
-        if not beta >= 0:
-            raise ArgumentError(f"SmoothL1Loss: beta must be 0 or more, not {beta}")
+        beta = check_number("SmoothL1Loss", "beta", beta, low=0)
         self.beta = beta
 
     def forward(self, input: Any, target: Any) -> Any:

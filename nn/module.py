@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from minigrad import memory
 from minigrad.backends import parse_device
+from minigrad.checks import check_flag
 from minigrad.creation import zeros_like
 from minigrad.dtypes import as_dtype, is_floating
 from minigrad.errors import ArgumentError, DtypeError, GradientError, suggestion
@@ -502,8 +503,7 @@ class Module:
         ArgumentError
             If ``mode`` is not a bool.
         """
-        if not isinstance(mode, bool):
-            raise ArgumentError(f"train(): mode must be True or False, not {mode!r}")
+        mode = check_flag("train", "mode", mode)
         for module in self.modules():
             module.training = mode
         return self

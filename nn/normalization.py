@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from minigrad.checks import check_integers, check_number
 from minigrad.creation import zeros
 from minigrad.errors import ArgumentError
 from minigrad.nn import init
-from minigrad.nn.checks import check_counts, check_flags, checked_input
+from minigrad.nn.checks import check_flags, checked_input
 from minigrad.nn.module import Module
 from minigrad.nn.parameter import Parameter
 from minigrad.ops.network import layer_norm
@@ -60,15 +61,10 @@ class LayerNorm(Module):
         device: str | None = None,
         dtype: Any = None,
     ) -> None:
-        if not isinstance(normalized_shape, Sequence):
-            normalized_shape = (normalized_shape,)
-        if not normalized_shape:
+        sizes = check_integers("LayerNorm", "normalized_shape", normalized_shape, low=1)
+        if not sizes:
             raise ArgumentError("LayerNorm: normalized_shape is empty; give one size or more")
-        for size in normalized_shape:
-            check_counts("LayerNorm", normalized_shape=size)
-        sizes = tuple(map(int, normalized_shape))
-        if not eps >= 0:
-            raise ArgumentError(f"LayerNorm: eps must be 0 or more, not {eps}")
+        eps = check_number("LayerNorm", "eps", eps, low=0)
         check_flags("LayerNorm", elementwise_affine=elementwise_affine, bias=bias)
         self.normalized_shape = sizes
         self.eps, self.elementwise_affine = eps, elementwise_affine

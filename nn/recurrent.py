@@ -95,9 +95,9 @@ class Recurrent(CellLayer):
     ) -> None:
         super().__init__(cell, input_size, hidden_size, options)
         name = type(self).__name__
-        check_counts(name, num_layers=num_layers)
+        (num_layers,) = check_counts(name, num_layers=num_layers)
         check_flags(name, batch_first=batch_first, bidirectional=bidirectional)
-        check_dropout(name, dropout=dropout)
+        (dropout,) = check_dropout(name, dropout=dropout)
         if dropout and num_layers == 1:
             warnings.warn(
                 f"{name}: dropout={dropout} acts between layers, and there is only one, so it does "
@@ -109,7 +109,7 @@ class Recurrent(CellLayer):
         self._directions = ("", "_reverse") if bidirectional else ("",)
         for layer in range(num_layers):
             for direction in self._directions:
-                width = self._widths[0] * len(self._directions) if layer else input_size
+                width = self._widths[0] * len(self._directions) if layer else self.input_size
                 self._make(f"_l{layer}{direction}", width, device, dtype)
 
     def forward(

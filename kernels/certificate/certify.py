@@ -7,6 +7,7 @@ from dataclasses import replace
 from itertools import chain
 from typing import Any
 
+from minigrad.checks import check_integer
 from minigrad.errors import ArgumentError
 from minigrad.kernels.certificate.case import Case, random_cases
 from minigrad.kernels.certificate.compare import Violation
@@ -80,7 +81,11 @@ def certify(
     """
     subject = subject_of(cell, (input_size, hidden_size), (xs, state, params), options)
     subject = replace(subject, refusal=refusal_of(subject))
-    chosen = random_cases(cases, seed) if isinstance(cases, int) else list(cases)
+    if isinstance(cases, Sequence):
+        chosen = list(cases)
+    else:
+        count = check_integer("certify", "cases", cases, low=0)
+        chosen = random_cases(count, check_integer("certify", "seed", seed, low=0))
     for case in chosen:
         if not isinstance(case, Case):
             raise ArgumentError(

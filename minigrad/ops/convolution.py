@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import itertools
 import math
-import operator
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from minigrad.checks import as_integer
 from minigrad.errors import ArgumentError, ShapeError, suggestion
 from minigrad.op import Arguments, Domain, Draw, composite, define_op
 from minigrad.ops import reduce
@@ -250,11 +250,8 @@ def axis_sizes(of: str, name: str, given: Any, rank: int, least: int) -> Sizes:
         If it is something else, or a number is smaller than ``least``.
     """
     values = tuple(given) if isinstance(given, Sequence) else (given,) * rank
-    try:
-        sizes = tuple(map(operator.index, values))
-    except TypeError:
-        sizes = ()
-    if len(sizes) != rank or min(sizes) < least:
+    sizes = tuple([n for n in map(as_integer, values) if n is not None])
+    if len(values) != rank or len(sizes) != rank or min(sizes) < least:
         several = "" if rank == 1 else f" or a tuple of {rank} integers"
         raise ArgumentError(f"{of}: {name} must be an integer{several} >= {least}, not {given!r}")
     return sizes

@@ -14,6 +14,7 @@ from typing import Any
 import numpy
 
 from minigrad.backends import backend_of
+from minigrad.checks import check_integer
 from minigrad.dispatch import apply
 from minigrad.errors import DtypeError, IndexingError, TraceError
 from minigrad.op import Arguments, Domain, Draw, EachArgument, composite, define_op
@@ -491,6 +492,7 @@ def take_along_axis(x: Any, indices: Any, axis: int = -1) -> Any:
 
 
 def _one_hot(m: Any, indices: Any, /, num_classes: int) -> Any:
+    num_classes = check_integer("one_hot", "num_classes", num_classes, low=0)
     if not m.isdtype(indices.dtype, "integral"):
         raise DtypeError('indices must be integers; convert them with .astype("int64")')
     if indices.size and bool(m.any((indices < 0) | (indices >= num_classes))):

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from minigrad.checks import as_integer
 from minigrad.dispatch import apply
 from minigrad.errors import ShapeError
 from minigrad.op import Arguments, Domain, Draw, EachArgument, composite, define_op
@@ -277,14 +278,17 @@ def tensordot(x1: Any, x2: Any, axes: int | Sequence[Any] = 2) -> Any:
     >>> mg.tensordot(mg.ones((2, 3, 5)), mg.ones((3, 5, 7))).shape
     (2, 7)
     """
-    if isinstance(axes, int):
-        if axes < 0:
-            raise ShapeError(f"tensordot: axes must be a number of axes from 0 on, not {axes}")
-        left = tuple(range(x1.ndim - axes, x1.ndim))
-        right = tuple(range(axes))
-    else:
+    if isinstance(axes, Sequence) and len(axes) == 2:
         left = normal_axes(axes[0], x1.ndim, "tensordot")
         right = normal_axes(axes[1], x2.ndim, "tensordot")
+    else:
+        count = as_integer(axes)
+        if count is None or count < 0:
+            raise ShapeError(
+                f"tensordot: axes must be a number of axes from 0 on, or those of each, not {axes}"
+            )
+        left = tuple(range(x1.ndim - count, x1.ndim))
+        right = tuple(range(count))
     sizes = [x1.shape[i] for i in left if i >= 0]
     if sizes != [x2.shape[i] for i in right if i < x2.ndim] or len(sizes) != len(left):
         raise ShapeError(

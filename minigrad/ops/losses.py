@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from minigrad.checks import check_number
 from minigrad.dtypes import is_floating
 from minigrad.errors import (
     ArgumentError,
@@ -475,8 +476,7 @@ def smooth_l1_loss(input: Any, target: Any, *, reduction: str = "mean", beta: fl
         If ``reduction`` is not "mean", "sum" or "none", or ``beta`` is negative.
     """
     _check_pair("smooth_l1_loss", input, target, reduction)
-    if not beta >= 0:
-        raise ArgumentError(f"smooth_l1_loss: beta must be 0 or more, not {beta}")
+    beta = check_number("smooth_l1_loss", "beta", beta, low=0)
     if beta == 0:
         return l1_loss(input, target, reduction=reduction)
     return huber_loss(input, target, reduction=reduction, delta=beta) / beta

@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from minigrad.checks import sizes_of
 from minigrad.errors import ArgumentError, DtypeError, IndexingError, ShapeError
 from minigrad.op import Arguments, Domain, Draw, composite, define_op
 from minigrad.ops import reduce
@@ -133,9 +134,7 @@ def layer_norm(
     tensor([[-1.,  1.],
             [-1.,  1.]])
     """
-    sizes = (
-        tuple(normalized_shape) if isinstance(normalized_shape, Sequence) else (normalized_shape,)
-    )
+    sizes = sizes_of(normalized_shape)
     if not sizes or tuple(x.shape[-len(sizes) :]) != sizes:
         raise ShapeError(
             f"layer_norm: x has shape {tuple(x.shape)}, which does not end in normalized_shape "

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from minigrad.checks import check_integer
 from minigrad.errors import ShapeError
 from minigrad.op import Arguments, Domain, Draw, composite, define_op
 from minigrad.ops.index import gather
@@ -337,6 +338,8 @@ def topk(x: Any, k: int, *, axis: int = -1, largest: bool = True) -> tuple[Any, 
 
     Raises
     ------
+    ArgumentError
+        If ``k`` is no integer.
     ShapeError
         If there is no such axis, or it has fewer than ``k`` elements.
 
@@ -346,6 +349,7 @@ def topk(x: Any, k: int, *, axis: int = -1, largest: bool = True) -> tuple[Any, 
     (tensor([3., 2.]), tensor([0, 2]))
     """
     position = normal_axis(axis, x.ndim, "topk")
+    k = check_integer("topk", "k", k)
     if not 0 <= k <= x.shape[position]:
         raise ShapeError(
             f"topk: k is {k}, but axis {axis} has {x.shape[position]} elements; "

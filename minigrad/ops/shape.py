@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
 from math import prod
 from typing import Any
 
 from minigrad.backends import backend_named, backend_of, parse_device
+from minigrad.checks import as_integer, check_integer, check_integers, listed, sizes_of
 from minigrad.dispatch import apply
 from minigrad.errors import ShapeError
 from minigrad.op import Arguments, Domain, Draw, EachArgument, composite, define_op
@@ -22,7 +22,9 @@ def normal_axis(axis: int, ndim: int, of: str) -> int:
     ShapeError
         If a tensor with ``ndim`` axes has no such axis.
     """
-    position = operator.index(axis)
+    position = as_integer(axis)
+    if position is None:
+        raise ShapeError(f"{of}: an axis is an integer, not {axis!r}")
     if not -ndim <= position < ndim:
         raise ShapeError(
             f"{of}: there is no axis {axis} in a tensor with {ndim} axes; "
@@ -33,10 +35,10 @@ def normal_axis(axis: int, ndim: int, of: str) -> int:
 
 def normal_axes(axes: int | Sequence[int], ndim: int, of: str) -> tuple[int, ...]:
     """Return ``axes`` counted from the front; refuse those that do not exist or come twice."""
-    given = (axes,) if not isinstance(axes, Sequence) else axes
+    given = listed(axes)
     found = tuple(normal_axis(axis, ndim, of) for axis in given)
     if len(set(found)) < len(found):
-        raise ShapeError(f"{of}: axes {tuple(given)} name an axis twice; name each once")
+        raise ShapeError(f"{of}: axes {given} name an axis twice; name each once")
     return found
 
 
@@ -75,7 +77,7 @@ def _broadcast_arguments(draw: Draw) -> Arguments:
 
 
 broadcast_to = define_op(
-    "broadcast_to", lambda m, x, /, shape: m.broadcast_to(x, tuple(shape)),
+    "broadcast_to", lambda m, x, /, shape: m.broadcast_to(x, sizes_of(shape)),
     lambda m, g, y, x, shape: m.sum_to(g, shape=x.shape),
     domain=_linear(_broadcast_arguments), doc="Stretch axes of size 1, and add axes in front.",
 )  # fmt: skip
@@ -117,7 +119,7 @@ transfer = define_op(
 
 
 def _reshape(m: Any, x: Any, /, shape: Any) -> Any:
-    return m.reshape(x, (shape,) if isinstance(shape, int) else tuple(shape))
+    return m.reshape(x, sizes_of(shape, low=-1))
 
 
 def _reshape_arguments(draw: Draw) -> Arguments:
@@ -310,7 +312,7 @@ def expand_dims(x: Any, axis: int | Sequence[int] = 0) -> Any:
     >>> mg.expand_dims(mg.zeros((2, 3)), 1).shape
     (2, 1, 3)
     """
-    count = len(axis) if isinstance(axis, Sequence) else 1
+    count = len(listed(axis))
     axes = normal_axes(axis, x.ndim + count, "expand_dims")
     sizes = iter(x.shape)
     shape = tuple(1 if i in axes else next(sizes) for i in range(x.ndim + count))
@@ -404,14 +406,14 @@ stack = define_op(
 def part_sizes(sections: int | Sequence[int], size: int) -> tuple[int, ...]:
     """Return the sizes of the parts that ``split`` makes of an axis of ``size``."""
     if isinstance(sections, Sequence):
-        sizes = tuple(map(operator.index, sections))
+        sizes = check_integers("split", "a size", sections)
         if sum(sizes) != size or any(n < 0 for n in sizes):
             raise ShapeError(
                 f"split: sizes {sizes} add up to {sum(sizes)}, but the axis has size {size}; "
                 "they must add up to it"
             )
         return sizes
-    count = operator.index(sections)
+    count = check_integer("split", "the number of parts", sections)
     if count < 1 or size % count:
         raise ShapeError(
             f"split: an axis of size {size} cannot be split into {sections} equal parts; "
@@ -528,10 +530,10 @@ def roll(x: Any, shift: int | Sequence[int], axis: int | Sequence[int] | None = 
     """
     if axis is None:
         return reshape(roll(flatten(x), shift, 0), x.shape)
-    axes = tuple(
-        normal_axis(a, x.ndim, "roll") for a in (axis if isinstance(axis, Sequence) else (axis,))
-    )
-    shifts = tuple(shift) if isinstance(shift, Sequence) else (shift,) * len(axes)
+    axes = tuple([normal_axis(a, x.ndim, "roll") for a in listed(axis)])
+    shifts = check_integers("roll", "shift", shift)
+    if len(listed(axis)) > 1 and as_integer(shift) is not None:
+        shifts *= len(axes)
     if len(shifts) != len(axes):
         raise ShapeError(f"roll: {len(shifts)} shifts for {len(axes)} axes; give as many of each")
     for position, amount in zip(axes, shifts, strict=True):
@@ -580,10 +582,8 @@ def repeat(x: Any, repeats: Any, axis: int | None = None) -> Any:
     if hasattr(repeats, "tolist"):  # a tensor or an array
         repeats = repeats.tolist()
     position = normal_axis(axis, x.ndim, "repeat")
-    if any(count < 0 for count in (repeats if isinstance(repeats, Sequence) else (repeats,))):
-        raise ShapeError(f"repeat: an element cannot come {repeats} times; give counts from 0 on")
+    counts = check_integers("repeat", "repeats", repeats, low=0)
     if isinstance(repeats, Sequence):
-        counts = tuple(repeats)
         if len(counts) != x.shape[position]:
             raise ShapeError(
                 f"repeat: {len(counts)} counts for an axis of size {x.shape[position]}; "
@@ -592,8 +592,9 @@ def repeat(x: Any, repeats: Any, axis: int | None = None) -> Any:
         order = [i for i, count in enumerate(counts) for _ in range(count)]
         return x[(*(slice(None),) * position, order)]
     before, size, after = x.shape[:position], x.shape[position], x.shape[position + 1 :]
-    wide = broadcast_to(reshape(x, (*before, size, 1, *after)), (*before, size, repeats, *after))
-    return reshape(wide, (*before, size * repeats, *after))
+    (times,) = counts
+    wide = broadcast_to(reshape(x, (*before, size, 1, *after)), (*before, size, times, *after))
+    return reshape(wide, (*before, size * times, *after))
 
 
 def _tile_arguments(draw: Draw) -> Arguments:
@@ -602,14 +603,14 @@ def _tile_arguments(draw: Draw) -> Arguments:
 
 
 @composite(domain=_linear(_tile_arguments))
-def tile(x: Any, repetitions: Sequence[int]) -> Any:
+def tile(x: Any, repetitions: int | Sequence[int]) -> Any:
     """Lay copies of the whole tensor side by side, so many along each axis.
 
     Parameters
     ----------
     x : Tensor
         Any shape.
-    repetitions : sequence of int
+    repetitions : int or sequence of int
         How many copies along each axis, counted from the last.
 
     Returns
@@ -617,14 +618,20 @@ def tile(x: Any, repetitions: Sequence[int]) -> Any:
     Tensor
         The shape of ``x`` with each size multiplied; axes are added in front if need be.
 
+    Raises
+    ------
+    ArgumentError
+        If a number is no integer, or negative.
+
     Examples
     --------
     >>> mg.tile(mg.tensor([1.0, 2.0]), (2,))
     tensor([1., 2., 1., 2.])
     """
-    ndim = max(x.ndim, len(repetitions))
+    counts = check_integers("tile", "repetitions", repetitions, low=0)
+    ndim = max(x.ndim, len(counts))
     shape = (1,) * (ndim - x.ndim) + tuple(x.shape)
-    times = (1,) * (ndim - len(repetitions)) + tuple(repetitions)
+    times = (1,) * (ndim - len(counts)) + counts
     narrow = tuple(n for size in shape for n in (1, size))
     wide = tuple(n for pair in zip(times, shape, strict=True) for n in pair)
     return reshape(
@@ -638,14 +645,15 @@ def _inner(shape: Sequence[int], widths: Sequence[Sequence[int]]) -> tuple[slice
 
 
 def _pad(m: Any, x: Any, /, pad_width: Sequence[Sequence[int]], *, value: float = 0.0) -> Any:
-    pairs = isinstance(pad_width, Sequence) and all(isinstance(w, Sequence) for w in pad_width)
-    if not pairs or len(pad_width) != x.ndim or any(len(w) != 2 or min(w) < 0 for w in pad_width):
+    pairs = [listed(pair) for pair in listed(pad_width)]
+    widths = [[n for n in map(as_integer, pair) if n is not None and n >= 0] for pair in pairs]
+    if len(pairs) != x.ndim or any(len(p) != 2 for p in (*pairs, *widths)):
         raise ShapeError(
             f"pad_width must hold a pair (before, after) of sizes for each of the {x.ndim} axes, "
             f"not {pad_width!r}"
         )
-    shape = tuple(n + a + b for n, (a, b) in zip(x.shape, pad_width, strict=True))
-    return m.scatter_set(m.full(shape, value, dtype=x.dtype), _inner(x.shape, pad_width), x)
+    shape = tuple(n + sum(pair) for n, pair in zip(x.shape, widths, strict=True))
+    return m.scatter_set(m.full(shape, value, dtype=x.dtype), _inner(x.shape, widths), x)
 
 
 def _pad_arguments(draw: Draw) -> Arguments:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from minigrad.checks import check_integer
 from minigrad.creation import ones, zeros
 from minigrad.errors import ArgumentError
 from minigrad.kernels import cell
@@ -17,7 +18,8 @@ from minigrad.ops.shape import split
 def _lstm_params(
     input_size: int, hidden_size: int, *, bias: bool = True, proj_size: int = 0
 ) -> Starts:
-    if not isinstance(proj_size, int) or not 0 <= proj_size < hidden_size:
+    proj_size = check_integer("lstm", "proj_size", proj_size, low=0)
+    if proj_size >= hidden_size:
         raise ArgumentError(
             f"lstm: proj_size is {proj_size!r} with a hidden_size of {hidden_size}; it must be a "
             "smaller positive integer, or 0 for no projection"

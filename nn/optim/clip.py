@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy
 
+from minigrad.checks import check_number
 from minigrad.creation import full
 from minigrad.dtypes import float32, float64
 from minigrad.errors import ArgumentError, GradientError
@@ -99,7 +100,7 @@ def clip_grad_norm_(
     >>> weight.grad
     tensor([0.6, 0.8])
     """
-    limit = _number("clip_grad_norm_", "max_norm", max_norm)
+    limit = check_number("clip_grad_norm_", "max_norm", max_norm, low=0)
     trained = _with_gradients("clip_grad_norm_", parameters)
     gradients = [p.grad for p in trained if p.grad is not None]
     measured = _measure("clip_grad_norm_", gradients, norm_type, error_if_nonfinite)
@@ -135,7 +136,7 @@ def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -
     >>> weight.grad
     tensor([ 0.5, -1. ])
     """
-    limit = _number("clip_grad_value_", "clip_value", clip_value)
+    limit = check_number("clip_grad_value_", "clip_value", clip_value, low=0)
     with no_grad():
         for p in _with_gradients("clip_grad_value_", parameters):
             p.grad = elementwise.clip(p.grad, -limit, limit)
@@ -155,7 +156,7 @@ class _Measured(NamedTuple):
 
 
 def _measure(doing: str, tensors: list[Tensor], norm_type: float, strict: bool) -> _Measured:
-    power = _number(doing, "norm_type", norm_type)
+    power = check_number(doing, "norm_type", norm_type, low=0)
     if not power:
         raise ArgumentError(f"{doing}: norm_type must be above 0, not {norm_type!r}")
     with no_grad(), numpy.errstate(all="ignore"):
@@ -201,16 +202,6 @@ def _together(numbers: list[Tensor], power: float) -> float:
         return 0.0
     gathered = stack([x.to(numbers[0].device).astype(float64) for x in numbers])
     return float(gathered.sum() if power == 1 else gathered.max())
-
-
-def _number(doing: str, name: str, value: Any) -> float:
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        number = math.nan
-    if not number >= 0:
-        raise ArgumentError(f"{doing}: {name} must be 0 or more, not {value!r}")
-    return number
 
 
 def _with_gradients(doing: str, parameters: Any) -> list[Tensor]:

@@ -10,7 +10,7 @@ import numpy
 from minigrad import memory
 from minigrad.backends.base import by_type
 from minigrad.creation import zeros_like
-from minigrad.errors import ArgumentError, BackendError, DtypeError, ShapeError, suggestion
+from minigrad.errors import ArgumentError, suggestion
 from minigrad.nn.module import Module
 from minigrad.nn.optim import state
 from minigrad.nn.optim.options import ONLY_IN_PYTORCH, WRITTEN_BY_SCHEDULES, Rule, plain, usable
@@ -268,8 +268,6 @@ class Optimizer:
 
         Raises
         ------
-        ShapeError, DtypeError, BackendError
-            If a ``grad`` that was assigned does not fit its parameter. Nothing has changed then.
         ArgumentError
             If an option was changed to an impossible value. Nothing has changed then.
         """
@@ -280,31 +278,11 @@ class Optimizer:
         for number, group in enumerate(self.param_groups):
             group.update({name: plain(group[name]) for name in self.defaults})
             self.check_options(group, f"{self.name}, group {number}")
-        ready = [place for place in self._places() if _is_ready(place[2])]
-        for position, _, p in ready:
-            self._check_gradient(position, p)
-        for _, group, p in ready:
-            self._update_one(group, p)
+        for _, group, p in self._places():
+            if p.requires_grad and p.grad is not None:
+                self._update_one(group, p)
         self.has_stepped = True
         return loss
-
-    def _check_gradient(self, position: int, p: Tensor) -> None:
-        shape, whose = getattr(p.grad, "shape", ()), f"the gradient of parameter {position}"
-        if not isinstance(p.grad, Tensor) or shape != p.shape:
-            raise ShapeError(
-                f"{self.name}: {whose} is a {type(p.grad).__name__} of shape {shape}; it must be a "
-                f"tensor of shape {p.shape}"
-            )
-        if p.grad.dtype != p.dtype:
-            raise DtypeError(
-                f"{self.name}: {whose} is {p.grad.dtype} and the parameter is {p.dtype}; forget it "
-                "with zero_grad() after converting a parameter, or convert it with .astype()"
-            )
-        if p.grad.device != p.device:
-            raise BackendError(
-                f"{self.name}: {whose} is on {p.grad.device} and the parameter is on {p.device}; "
-                "forget it with zero_grad() after moving a parameter, or move it with .to()"
-            )
 
     def _update_one(self, group: Group, p: Tensor) -> None:
         gradient = p.grad._array if p.grad is not None else None
@@ -367,7 +345,3 @@ class Optimizer:
             has changed.
         """
         self.state = state.unpacked_into(self, state_dict)
-
-
-def _is_ready(p: Tensor) -> bool:
-    return p.requires_grad and p.grad is not None

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy
+
+from minigrad.checks import as_number
 
 
 class Rule(NamedTuple):
@@ -19,14 +20,18 @@ class Rule(NamedTuple):
 
 def is_number(value: Any) -> bool:
     """Say whether ``value`` is a finite real number."""
-    return not isinstance(value, bool) and isinstance(value, Real) and math.isfinite(value)
+    number = as_number(value)
+    return number is not None and math.isfinite(number)
 
 
 def plain(value: Any) -> Any:
     """Return NumPy's numbers as Python's, and a list as a tuple, so that they can be saved."""
     if isinstance(value, (list, tuple)):
         return tuple(map(plain, value))
-    return value.item() if isinstance(value, numpy.generic) else value
+    number = as_number(value)
+    if number is not None:
+        return number
+    return bool(value) if isinstance(value, numpy.bool) else value
 
 
 def _are_betas(value: Any) -> bool:
@@ -41,7 +46,7 @@ NUMBER = Rule(is_number, "a finite number")
 NOT_NEGATIVE = Rule(lambda value: is_number(value) and value >= 0, "a finite number, 0 or more")
 PROPORTION = Rule(lambda value: is_number(value) and 0 <= value <= 1, "a number from 0 to 1")
 BETAS = Rule(_are_betas, "two numbers from 0 to below 1")
-FLAG = Rule(lambda value: isinstance(value, bool), "True or False")
+FLAG = Rule(lambda value: isinstance(value, (bool, numpy.bool)), "True or False")
 
 WRITTEN_BY_SCHEDULES = {"initial_lr", "max_lr", "min_lr", "max_momentum", "base_momentum"}
 """What a schedule notes in a group, beside the options."""

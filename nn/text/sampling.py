@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from minigrad import random
+from minigrad.checks import check_integer, check_number
 from minigrad.errors import ArgumentError
 from minigrad.ops.network import softmax
 from minigrad.ops.reduce import topk
@@ -79,12 +80,12 @@ def generate(
         )
     if start.dtype.kind not in "iu":
         raise ArgumentError(f"generate: the prompt must hold integers, not {start.dtype}")
-    if not isinstance(length, int) or length < 0:
-        raise ArgumentError(f"generate: length must be 0 or more, not {length!r}")
+    length = check_integer("generate", "length", length, low=0)
+    temperature = check_number("generate", "temperature", temperature)
     if not 0 < temperature < math.inf:
         raise ArgumentError(f"generate: temperature must be a number above 0, not {temperature!r}")
-    if top_k is not None and (not isinstance(top_k, int) or top_k < 1):
-        raise ArgumentError(f"generate: top_k must be 1 or more, not {top_k!r}")
+    if top_k is not None:
+        top_k = check_integer("generate", "top_k", top_k, low=1)
     draws = generator or random.default_generator
     return _generated(predict, start, length, temperature, top_k, draws)
 

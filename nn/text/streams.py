@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.checks import as_integer
 from minigrad.errors import ArgumentError
 from minigrad.nn.checks import check_counts, entry_of
 from minigrad.nn.text.vocabulary import Codes
@@ -47,7 +48,7 @@ class Streams:
     """
 
     def __init__(self, codes: Codes, batch: int) -> None:
-        check_counts("Streams", batch=batch)
+        (batch,) = check_counts("Streams", batch=batch)
         self._codes = np.asarray(codes)
         if self._codes.ndim != 1 or self._codes.dtype.kind not in "iu":
             raise ArgumentError(
@@ -166,12 +167,13 @@ class Streams:
                 f"the position belongs to {batch} streams side by side, and here are "
                 f"{self.inputs.shape[1]}; cut the text into as many"
             )
-        if type(position) is not int or not 0 <= position <= len(self):
+        place = as_integer(position)
+        if place is None or not 0 <= place <= len(self):
             raise ArgumentError(
                 f"the position must be an integer from 0 to {len(self)}, not {position!r}; pass what "
                 "state_dict() returned"
             )
-        self.position = position
+        self.position = place
 
     @cached_property
     def _digest(self) -> str:

@@ -90,8 +90,12 @@ CASES = {
         ("mg.zeros(2.5)", "ShapeError", "a shape holds non-negative integers, not 2.5"),
         ('mg.zeros("ab")', "ShapeError", "a shape holds non-negative integers, not 'ab'"),
         ("mg.arange(0, 1, 0)", "ArgumentError", "arange: a step of 0 never arrives; use full()"),
-        ("mg.linspace(0, 1, -1)", "ShapeError", "a shape holds non-negative integers, not -1"),
-        ("mg.eye(-1)", "ShapeError", "a shape holds non-negative integers, not (-1, -1)"),
+        (
+            "mg.linspace(0, 1, -1)",
+            "ArgumentError",
+            "linspace: num must be a non-negative integer, not -1",
+        ),
+        ("mg.eye(-1)", "ArgumentError", "eye: n_rows must be a non-negative integer, not -1"),
         (
             'mg.set_default_dtype("float16")',
             "DtypeError",
@@ -200,12 +204,12 @@ CASES = {
         (
             "mg.tensordot(mg.ones(3), mg.ones(3), -1)",
             "ShapeError",
-            "tensordot: axes must be a number of axes from 0 on, not -1",
+            "tensordot: axes must be a number of axes from 0 on, or those of each, not -1",
         ),
         (
             "mg.repeat(mg.ones(2), [1, -1])",
-            "ShapeError",
-            "repeat: an element cannot come [1, -1] times; give counts from 0 on",
+            "ArgumentError",
+            "repeat: repeats must be a non-negative integer, not -1",
         ),
         (
             "mg.reshape(mg.ones(6), (4, 2))",
@@ -715,9 +719,21 @@ CASES = {
         ),
     ],
     "Random numbers": [
-        ("mg.Generator(-1)", "ArgumentError", "a seed must be a non-negative integer, not -1"),
-        ("mg.Generator(1.5)", "ArgumentError", "a seed must be a non-negative integer, not 1.5"),
-        ('mg.manual_seed("a")', "ArgumentError", "a seed must be a non-negative integer, not 'a'"),
+        (
+            "mg.Generator(-1)",
+            "ArgumentError",
+            "Generator: seed must be a non-negative integer, not -1",
+        ),
+        (
+            "mg.Generator(1.5)",
+            "ArgumentError",
+            "Generator: seed must be a non-negative integer, not 1.5",
+        ),
+        (
+            'mg.manual_seed("a")',
+            "ArgumentError",
+            "Generator: seed must be a non-negative integer, not 'a'",
+        ),
         (
             "mg.randint(3, 3, (2,))",
             "ArgumentError",
@@ -726,7 +742,7 @@ CASES = {
         (
             "mg.Generator().bernoulli(1.5)",
             "ArgumentError",
-            "a probability must lie between 0 and 1, not 1.5",
+            "bernoulli: probability must be a number from 0 to 1, not 1.5",
         ),
         (
             "mg.Generator().categorical(mg.tensor([0.0, 0.0]))",
@@ -745,19 +761,23 @@ CASES = {
         ),
         (
             "mg.Generator().permutation(-1)",
-            "ShapeError",
-            "a shape holds non-negative integers, not -1",
+            "ArgumentError",
+            "permutation: n must be a non-negative integer, not -1",
         ),
         (
             "mg.Generator().normal((2, -1))",
             "ShapeError",
             "a shape holds non-negative integers, not (2, -1)",
         ),
-        ("mg.Generator().split(-1)", "ShapeError", "a shape holds non-negative integers, not -1"),
+        (
+            "mg.Generator().split(-1)",
+            "ArgumentError",
+            "split: count must be a non-negative integer, not -1",
+        ),
         (
             "mg.Generator().normal((2,), std=-1.0)",
             "ArgumentError",
-            "normal(): a standard deviation must not be negative, but is -1.0",
+            "normal: std must be a number, 0 or more, not -1.0",
         ),
         (
             'mg.Generator().uniform((2,), dtype="int64")',

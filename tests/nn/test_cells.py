@@ -126,8 +126,14 @@ def bare(x, h, *, w):
             lambda: cells.lstm.initial_parameters(3, 4, proj_size=4),
             "lstm: proj_size is 4 with a hidden_size of 4; it must be a smaller positive integer, or 0",
         ),
-        (lambda: cells.lstm.initial_parameters(3, 4, proj_size=-1), "proj_size is -1"),
-        (lambda: cells.lstm.initial_parameters(3, 4, proj_size=1.0), "proj_size is 1.0"),
+        (
+            lambda: cells.lstm.initial_parameters(3, 4, proj_size=-1),
+            "must be a non-negative integer, not -1",
+        ),
+        (
+            lambda: cells.lstm.initial_parameters(3, 4, proj_size=1.0),
+            "must be a non-negative integer, not 1.0",
+        ),
     ],
 )
 def test_what_stands_beside_a_cell_must_fit_it(made, text):

@@ -167,19 +167,19 @@ def test_clipping_by_value():
     [
         (
             lambda: nn.clip_grad_norm_([], -1.0),
-            r"clip_grad_norm_: max_norm must be 0 or more, not -1\.0",
+            r"clip_grad_norm_: max_norm must be a number, 0 or more, not -1\.0",
         ),
-        (lambda: nn.clip_grad_norm_([], math.nan), "max_norm must be 0 or more, not nan"),
-        (lambda: nn.clip_grad_norm_([], "one"), "max_norm must be 0 or more, not 'one'"),
+        (lambda: nn.clip_grad_norm_([], math.nan), "max_norm must be a number, 0 or more, not nan"),
+        (lambda: nn.clip_grad_norm_([], "one"), "max_norm must be a number, 0 or more, not 'one'"),
         (
             lambda: nn.clip_grad_norm_([], 1.0, 0),
             "clip_grad_norm_: norm_type must be above 0, not 0",
         ),
-        (lambda: nn.clip_grad_norm_([], 1.0, -2), "norm_type must be 0 or more, not -2"),
+        (lambda: nn.clip_grad_norm_([], 1.0, -2), "norm_type must be a number, 0 or more, not -2"),
         (lambda: nn.get_total_norm([], 0), "get_total_norm: norm_type must be above 0, not 0"),
         (
             lambda: nn.clip_grad_value_([], -1),
-            "clip_grad_value_: clip_value must be 0 or more, not -1",
+            "clip_grad_value_: clip_value must be a number, 0 or more, not -1",
         ),
         (
             lambda: nn.clip_grad_norm_(nn.Linear(1, 1), 1.0),

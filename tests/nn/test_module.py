@@ -316,7 +316,7 @@ def test_a_module_that_contains_itself(walk):
         (
             lambda m: m.train("no"),
             ArgumentError,
-            "train(): mode must be True or False, not 'no'",
+            "train: mode must be True or False, not 'no'",
         ),
         (
             lambda m: m(1),

@@ -181,13 +181,13 @@ def test_the_chunks_of_a_prompt_make_no_difference():
         ({"prompt": np.array([[1]])}, r"the prompt has shape \(1, 1\); give a row of one number"),
         ({"prompt": np.array([0.7])}, "the prompt must hold integers, not float64"),
         ({"prompt": np.array([True])}, "the prompt must hold integers, not bool"),
-        ({"length": -1}, "generate: length must be 0 or more, not -1"),
-        ({"length": 1.5}, "generate: length must be 0 or more, not 1.5"),
+        ({"length": -1}, "generate: length must be a non-negative integer, not -1"),
+        ({"length": 1.5}, "generate: length must be a non-negative integer, not 1.5"),
         ({"temperature": 0}, "generate: temperature must be a number above 0, not 0"),
-        ({"temperature": float("nan")}, "generate: temperature must be a number above 0, not nan"),
+        ({"temperature": float("nan")}, "generate: temperature must be a number, not nan"),
         ({"temperature": float("inf")}, "generate: temperature must be a number above 0, not inf"),
-        ({"top_k": 0}, "generate: top_k must be 1 or more, not 0"),
-        ({"top_k": 2.0}, "generate: top_k must be 1 or more, not 2.0"),
+        ({"top_k": 0}, "generate: top_k must be a positive integer, not 0"),
+        ({"top_k": 2.0}, "generate: top_k must be a positive integer, not 2.0"),
     ],
 )
 def test_mistakes_are_found_before_anything_is_drawn(options, message):

@@ -107,9 +107,8 @@ class StepLR(FactorLR):
     def __init__(
         self, optimizer: Optimizer, step_size: int, gamma: float = 0.1, last_epoch: int = -1
     ) -> None:
-        check_counts(self.name, step_size=step_size)
-        check_numbers(self.name, gamma=gamma)
-        self.step_size, self.gamma = step_size, gamma
+        (self.step_size,) = check_counts(self.name, step_size=step_size)
+        (self.gamma,) = check_numbers(self.name, gamma=gamma)
         super().__init__(optimizer, last_epoch)
 
     def factor_at(self, epoch: int) -> float:
@@ -161,8 +160,8 @@ class MultiStepLR(FactorLR):
             "a list of integers, 0 or more",
             milestones=steps,
         )
-        check_numbers(self.name, gamma=gamma)
-        self.milestones, self.gamma = dict(Counter(steps)), gamma
+        (self.gamma,) = check_numbers(self.name, gamma=gamma)
+        self.milestones = dict(Counter(map(int, steps)))
         super().__init__(optimizer, last_epoch)
 
     def factor_at(self, epoch: int) -> float:
@@ -200,8 +199,7 @@ class ExponentialLR(FactorLR):
     """
 
     def __init__(self, optimizer: Optimizer, gamma: float, last_epoch: int = -1) -> None:
-        check_numbers(self.name, gamma=gamma)
-        self.gamma = gamma
+        (self.gamma,) = check_numbers(self.name, gamma=gamma)
         super().__init__(optimizer, last_epoch)
 
     def factor_at(self, epoch: int) -> float:
@@ -246,9 +244,8 @@ class ConstantLR(FactorLR):
         total_iters: int = 5,
         last_epoch: int = -1,
     ) -> None:
-        check_numbers(self.name, 0, 1, factor=factor)
-        check_counts(self.name, total_iters=total_iters)
-        self.factor, self.total_iters = factor, total_iters
+        (self.factor,) = check_numbers(self.name, 0, 1, factor=factor)
+        (self.total_iters,) = check_counts(self.name, total_iters=total_iters)
         super().__init__(optimizer, last_epoch)
 
     def factor_at(self, epoch: int) -> float:
@@ -296,11 +293,11 @@ class LinearLR(FactorLR):
         total_iters: int = 5,
         last_epoch: int = -1,
     ) -> None:
-        check_numbers(self.name, 0, 1, start_factor=start_factor, end_factor=end_factor)
+        self.start_factor, self.end_factor = check_numbers(
+            self.name, 0, 1, start_factor=start_factor, end_factor=end_factor
+        )
         check(self.name, bool, "above 0", start_factor=start_factor)
-        check_counts(self.name, total_iters=total_iters)
-        self.start_factor, self.end_factor = start_factor, end_factor
-        self.total_iters = total_iters
+        (self.total_iters,) = check_counts(self.name, total_iters=total_iters)
         super().__init__(optimizer, last_epoch)
 
     def factor_at(self, epoch: int) -> float:
@@ -342,9 +339,8 @@ class CosineAnnealingLR(FactorLR):
     def __init__(
         self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0, last_epoch: int = -1
     ) -> None:
-        check_counts(self.name, T_max=T_max)
-        check_numbers(self.name, eta_min=eta_min)
-        self.T_max, self.eta_min = T_max, eta_min
+        (self.T_max,) = check_counts(self.name, T_max=T_max)
+        (self.eta_min,) = check_numbers(self.name, eta_min=eta_min)
         super().__init__(optimizer, last_epoch)
 
     def factor_at(self, epoch: int) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from minigrad.errors import ArgumentError, check_choice
@@ -88,9 +89,9 @@ class OneCycleLR(LRScheduler):
                     f"{name}: the length of the cycle is unknown; give total_steps, or epochs and "
                     "steps_per_epoch"
                 )
-            check_counts(name, epochs=epochs, steps_per_epoch=steps_per_epoch)
-            total_steps = epochs * steps_per_epoch
-        check_counts(name, total_steps=total_steps)
+            given = check_counts(name, epochs=epochs, steps_per_epoch=steps_per_epoch)
+            total_steps = math.prod(given)
+        (total_steps,) = check_counts(name, total_steps=total_steps)
         check_numbers(name, 0, 1, pct_start=pct_start)
         check_numbers(name, div_factor=div_factor, final_div_factor=final_div_factor)
         check(name, bool, "above 0", div_factor=div_factor, final_div_factor=final_div_factor)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from minigrad.checks import as_integer
 from minigrad.errors import ArgumentError
 from minigrad.nn.optim.optimizer import Optimizer
-from minigrad.nn.optim.options import is_number
+from minigrad.nn.optim.options import is_number, plain
 
 
 def check(name: str, accepts: Callable[[Any], bool], says: str, **options: Any) -> None:
@@ -22,19 +23,28 @@ def check(name: str, accepts: Callable[[Any], bool], says: str, **options: Any) 
             raise ArgumentError(f"{name}: {option} must be {says}, not {value!r}")
 
 
-def check_numbers(name: str, low: float = 0.0, high: float = float("inf"), **options: Any) -> None:
-    """Refuse options that are not numbers from ``low`` to ``high``."""
+def check_numbers(
+    name: str, low: float = 0.0, high: float = float("inf"), **options: Any
+) -> list[float]:
+    """Return options that are numbers from ``low`` to ``high`` as Python's; refuse others.
+
+    Raises
+    ------
+    ArgumentError
+    """
     says = (
         f"a finite number, {low:g} or more"
         if high == float("inf")
         else (f"a number from {low:g} to {high:g}")
     )
     check(name, lambda v: is_number(v) and low <= v <= high, says, **options)
+    return list(map(plain, options.values()))
 
 
 def is_count(value: Any) -> bool:
     """Say whether ``value`` is an integer, 0 or more."""
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    count = as_integer(value)
+    return count is not None and count >= 0
 
 
 def for_each_group(name: str, option: str, value: Any, optimizer: Optimizer) -> list[Any]:
@@ -46,10 +56,10 @@ def for_each_group(name: str, option: str, value: Any, optimizer: Optimizer) -> 
     """
     groups = len(optimizer.param_groups)
     if not isinstance(value, (list, tuple)):
-        return [value] * groups
+        return [plain(value)] * groups
     if len(value) != groups:
         raise ArgumentError(
             f"{name}: {option} has {len(value)} members, and the optimizer has {groups} groups; give "
             "one for each, or one for all"
         )
-    return list(value)
+    return list(plain(value))

@@ -67,17 +67,17 @@ class ReduceLROnPlateau(LRScheduler):
         self.optimizer = checked_optimizer(optimizer, name)
         check_choice(name, ("min", "max"), mode=mode)
         check_choice(name, ("rel", "abs"), threshold_mode=threshold_mode)
-        check_numbers(name, 0, 1, factor=factor)
+        (self.factor,) = check_numbers(name, 0, 1, factor=factor)
         check(name, lambda value: value < 1, "below 1", factor=factor)
         check(name, is_count, "an integer, 0 or more", patience=patience, cooldown=cooldown)
-        check_numbers(name, threshold=threshold, eps=eps)
+        self.threshold, self.eps = check_numbers(name, threshold=threshold, eps=eps)
         self.min_lrs = for_each_group(name, "min_lr", min_lr, optimizer)
         for smallest in self.min_lrs:
             check_numbers(name, min_lr=smallest)
-        self.default_min_lr = None if isinstance(min_lr, (list, tuple)) else min_lr
-        self.mode, self.threshold, self.threshold_mode = mode, threshold, threshold_mode
+        self.default_min_lr = None if isinstance(min_lr, (list, tuple)) else self.min_lrs[0]
+        self.mode, self.threshold_mode = mode, threshold_mode
         self.mode_worse = math.inf if mode == "min" else -math.inf
-        self.factor, self.patience, self.cooldown, self.eps = factor, patience, cooldown, eps
+        self.patience, self.cooldown = int(patience), int(cooldown)
         self.best = self.mode_worse
         self.cooldown_counter = self.num_bad_epochs = self.last_epoch = 0
         self._last_lr = [group["lr"] for group in optimizer.param_groups]

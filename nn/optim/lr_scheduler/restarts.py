@@ -57,11 +57,10 @@ class CosineAnnealingWarmRestarts(LRScheduler):
         eta_min: float = 0.0,
         last_epoch: int = -1,
     ) -> None:
-        check_counts(self.name, T_0=T_0, T_mult=T_mult)
-        check_numbers(self.name, eta_min=eta_min)
-        self.T_0, self.T_mult, self.eta_min = T_0, T_mult, eta_min
+        self.T_0, self.T_mult = check_counts(self.name, T_0=T_0, T_mult=T_mult)
+        (self.eta_min,) = check_numbers(self.name, eta_min=eta_min)
         self.T_cur: float = 0
-        self.T_i = T_0
+        self.T_i = self.T_0
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self) -> list[float]:
@@ -88,7 +87,7 @@ class CosineAnnealingWarmRestarts(LRScheduler):
         if epoch is None:
             self._go_on(self.last_epoch + 1, self.T_cur + 1, self.T_i)
         else:
-            check_numbers(self.name, epoch=epoch)
+            (epoch,) = check_numbers(self.name, epoch=epoch)
             self._go_to(epoch)
 
     def restart(self) -> None:

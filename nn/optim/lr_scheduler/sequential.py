@@ -77,13 +77,13 @@ class SequentialLR(LRScheduler):
                 f"{name}: there are {count} schedules and {len(self._milestones)} milestones; give "
                 "schedules, and one milestone between each two"
             )
-        steps = self._milestones
         check(
             name,
-            lambda value: all(map(is_count, value)) and value == sorted(set(value)),
+            lambda value: all(map(is_count, value)) and value == sorted({*map(int, value)}),
             "integers in rising order",
-            milestones=steps,
+            milestones=self._milestones,
         )
+        self._milestones = [int(step) for step in self._milestones]
 
     def restart(self) -> None:
         self.last_epoch = 0
