@@ -14,6 +14,7 @@ from minigrad.kernels.cell import Step
 from minigrad.kernels.compile import program_of
 from minigrad.kernels.normalize import Refusal
 from minigrad.kernels.program import Program
+from minigrad.kernels.recent import Recent, table_of
 from minigrad.kernels.step import TracedStep
 from minigrad.kernels.surroundings import surroundings_of
 from minigrad.kernels.trace import name_of
@@ -21,7 +22,7 @@ from minigrad.kernels.traces import Spec, traced_step
 from minigrad.tensor import Tensor
 
 _told: set[str] = set()
-_calls: WeakKeyDictionary[Any, dict[Any, Call]] = WeakKeyDictionary()
+_calls: WeakKeyDictionary[Any, Recent[Any, Call]] = WeakKeyDictionary()
 _MOST = 1000  # calls that are known for a step
 
 
@@ -109,14 +110,14 @@ def call_of(
     """
     surroundings = surroundings_of(step)
     # what may change unseen is traced each time
-    known = {} if surroundings is None else _calls.setdefault(step, {})
+    known = None if surroundings is None else table_of(_calls, step, _MOST)
     try:
         kinds = tuple([(type(t._array), t._array.shape, t._array.dtype) for t in arguments])
     except AttributeError:  # no tensor: this is told below
         kinds = ()
     key = (inputs, states, names, kinds, get_default_dtype(), surroundings)
-    found = known.get(key)
-    if found is None or not kinds:
+    found = known.get(key) if known is not None and kinds else None
+    if found is None:
         where, last = f"scan of step {name_of(step)!r}", inputs + states
         _check_tensors(step, arguments[:inputs], "input")
         _check_tensors(step, arguments[inputs:last], "state")
@@ -125,9 +126,9 @@ def call_of(
         specs = [(t.shape, t.dtype) for t in arguments]
         parameters = dict(zip(names, specs[last:], strict=True))
         devices = [t.device for t in arguments]
-        if len(known) >= _MOST:
-            known.clear()
-        found = known[key] = Call(where, specs[:inputs], specs[inputs:last], parameters, devices)
+        found = Call(where, specs[:inputs], specs[inputs:last], parameters, devices)
+        if known is not None:
+            known.put(key, found)
     return found
 
 

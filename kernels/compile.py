@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import count, islice
-from typing import Any, TypeVar
+from typing import Any
 
 from minigrad.dtypes import float32, float64
 from minigrad.errors import MinigradError
@@ -12,16 +12,15 @@ from minigrad.graph import Graph, Line, Var
 from minigrad.kernels.cell import Step
 from minigrad.kernels.normalize import Refusal
 from minigrad.kernels.program import Program, make_program
+from minigrad.kernels.recent import Recent
 from minigrad.kernels.step import TracedStep, form_of
 from minigrad.kernels.trace import trace
 
 # By what a step computes, and not by the step: traces of it with other numbers of rows are equal, and
 # so are those of a step that has to be traced each time.
-_programs: dict[Any, Program] = {}
-_refusals: dict[Any, str] = {}  # also by the lines of the step, which they name
 _MOST = 1000
-
-_Found = TypeVar("_Found")
+_programs: Recent[Any, Program] = Recent(_MOST)
+_refusals: Recent[Any, str] = Recent(_MOST)  # also by the lines of the step, which they name
 
 
 def program_of(
@@ -43,24 +42,19 @@ def program_of(
         If the loop cannot be compiled; it says why, and names the line of the step.
     """
     key = (traced.form, None if wanted is None else tuple(wanted), broken)
-    if key in _programs:
-        return _programs[key]
+    found = _programs.get(key)
+    if found is not None:
+        return found
     place = (key, *(node.line for node in traced.graph.nodes))
-    if place not in _refusals:
+    reason = _refusals.get(place)
+    if reason is None:
         try:
             graph = _for_any_rows(step, traced)
             program = make_program(graph, len(traced.inputs), len(traced.states), wanted, broken)
-            return _remember(_programs, key, program)
+            return _programs.put(key, program)
         except Refusal as refusal:
-            _remember(_refusals, place, str(refusal))
-    raise Refusal(_refusals[place])
-
-
-def _remember(known: dict[Any, _Found], key: Any, found: _Found) -> _Found:
-    if len(known) >= _MOST:
-        known.clear()
-    known[key] = found
-    return found
+            reason = _refusals.put(place, str(refusal))
+    raise Refusal(reason)
 
 
 def _for_any_rows(step: Step, traced: TracedStep) -> Graph:

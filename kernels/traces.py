@@ -9,6 +9,7 @@ from weakref import WeakKeyDictionary
 from minigrad.dtypes import get_default_dtype
 from minigrad.graph import Var
 from minigrad.kernels.cell import Step
+from minigrad.kernels.recent import Recent, table_of
 from minigrad.kernels.step import TracedStep
 from minigrad.kernels.surroundings import surroundings_of
 from minigrad.kernels.trace import argument_names, trace
@@ -16,8 +17,9 @@ from minigrad.kernels.verify import verify
 
 Spec = tuple[tuple[int, ...], Any]  # a shape and a dtype
 
-_verified: set[Any] = set()  # the forms of steps in which rows do not mix
-_traces: WeakKeyDictionary[Any, dict[Any, TracedStep]] = WeakKeyDictionary()
+_MOST = 1000
+_verified: Recent[Any, bool] = Recent(_MOST)  # the forms of steps in which rows do not mix
+_traces: WeakKeyDictionary[Any, Recent[Any, TracedStep]] = WeakKeyDictionary()
 
 
 def traced_step(
@@ -33,14 +35,8 @@ def traced_step(
     parameters : dict of (shape, dtype)
     """
     surroundings = surroundings_of(step)
-    known = {} if surroundings is None else _traces.setdefault(step, {})
-    key = (
-        tuple(inputs),
-        tuple(states),
-        tuple(parameters.items()),
-        (get_default_dtype(), surroundings),
-    )
-    if key not in known:
+
+    def traced() -> TracedStep:
         names = argument_names(step, len(inputs), len(states))
         given = [Var(*spec, name) for spec, name in zip((*inputs, *states), names, strict=True)]
         graph = trace(
@@ -49,9 +45,14 @@ def traced_step(
             given[len(inputs) :],
             {name: Var(*spec, name) for name, spec in parameters.items()},
         )
-        traced = TracedStep(graph, len(inputs), len(states))
-        if traced.form not in _verified:
+        made = TracedStep(graph, len(inputs), len(states))
+        if made.form not in _verified:
             verify(step, graph, len(inputs), len(states))
-            _verified.add(traced.form)
-        known[key] = traced
-    return known[key]
+            _verified.put(made.form, True)
+        return made
+
+    if surroundings is None:
+        return traced()
+    specs = tuple(inputs), tuple(states), tuple(parameters.items())
+    key = (*specs, (get_default_dtype(), surroundings))
+    return table_of(_traces, step, _MOST).found(key, traced)

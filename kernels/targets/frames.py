@@ -6,8 +6,8 @@ number, and a frame fits all of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numba
 import numpy
@@ -28,6 +28,7 @@ from minigrad.kernels.emit.arguments import (
 from minigrad.kernels.emit.numba_source import numba_source
 from minigrad.kernels.layout import CHUNK_ROWS, Layout
 from minigrad.kernels.plan import Buffer, LoopPlan
+from minigrad.kernels.recent import Recent
 from minigrad.reuse import address_of
 
 _LANES = {numpy.dtype("float32"): SINGLE.lanes, numpy.dtype("float64"): DOUBLE.lanes}
@@ -37,14 +38,13 @@ _LINE_ROWS = 16  # so many rows of any width, of float32, end with a line
 _GAP = 9  # lines
 # About how many multiplications take as long as an element of a sweep.
 _SWEEP_COST = 20
-_MOST = 64  # frames that are kept
+_MOST = 128  # kinds of layouts that are known
 _TABLES, _PORTIONS, _BOUNDS, _PRESENT, _FRESH, MEETING, _SCRATCH, PACKING, _ORDER = map(
     NUMBERS.index,
     "tables portion_tables bounds present fresh meeting scratch packing order".split(),
 )
-IN_KEPT, _IN_WORKING = 2, 3  # columns of `Frame.basis`
+IN_KEPT, IN_WORKING = 2, 3  # columns of `Frame.basis`
 
-_T = TypeVar("_T")
 # A number of bytes: a constant, and how many there are for each row.
 Linear = tuple[int, int]
 
@@ -121,8 +121,8 @@ class Code:
             + sum(s.outer * s.inner for s in plan.sums)
             + sum(_SWEEP_COST * s.width for phase in plan.phases for s in phase.sweeps.values())
         )
-        self.runs: dict[Any, Any] = {}
-        self._kept: dict[Any, tuple[dict[Buffer, Linear], Linear]] = {}
+        self.runs: Recent[Any, Any] = Recent(_MOST)
+        self._kept: Recent[int, tuple[dict[Buffer, Linear], Linear]] = Recent(_MOST)
 
     def kept(self, layout: Layout) -> tuple[dict[Buffer, Linear], Linear]:
         """Return where the buffers lie that are kept for the backward pass, and how large it all is."""
@@ -136,17 +136,7 @@ class Code:
                 }
             )
 
-        return remembered(self._kept, before, places)
-
-
-def remembered(known: dict[Any, _T], key: Any, make: Callable[[], _T]) -> _T:
-    """Return what is known by a key; it is made if it is not there."""
-    found = known.get(key)
-    if found is None:
-        if len(known) >= _MOST:
-            known.clear()
-        found = known[key] = make()
-    return found
+        return self._kept.found(before, places)
 
 
 def _compiled(text: str) -> int:
@@ -278,8 +268,8 @@ class Frame:
         self.basis[first : first + len(code.widths), 0] = code.widths
         for buffer in code.plan.read.values():
             self.basis[code.positions["stride", buffer], 0] = buffer.width
-        self.basis[_SCRATCH, _IN_WORKING] = 1
-        for places, inside in ((self.kept, IN_KEPT), (self.working, _IN_WORKING)):
+        self.basis[_SCRATCH, IN_WORKING] = 1
+        for places, inside in ((self.kept, IN_KEPT), (self.working, IN_WORKING)):
             for slot, at in code.positions.items():
                 if slot in places:
                     self.basis[at, :2] = places[slot]

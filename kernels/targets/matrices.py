@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import weakref
-from collections import OrderedDict
 from typing import Any
 
 from minigrad import memory
 from minigrad.kernels.cpu.packing import pack_matrix
+from minigrad.kernels.recent import Recent
 from minigrad.reuse import Piece, address_of, new_piece
 
 _MOST = 64  # matrices that are kept
@@ -24,7 +24,7 @@ class KeptMatrices:
     """Packed copies of matrices, for loops without a backward pass: their weights seldom change."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[Any, tuple[Any, int, Piece]] = OrderedDict()
+        self._kept: Recent[Any, tuple[Any, int, Piece]] = Recent(_MOST)
 
     def packed(self, shares: int, matrix: Any, parts: int, size: int) -> Piece:
         """Return the packed copy of a matrix, which is made if it is not there, or has changed.
@@ -50,7 +50,5 @@ class KeptMatrices:
                 return piece
         time, piece = memory.latest_write, new_piece(size)
         pack_matrix(matrix.dtype.type, shares, *shape, piece.address)
-        self._kept[key] = weakref.ref(holder, lambda _: self._kept.pop(key, None)), time, piece
-        while len(self._kept) > _MOST:
-            self._kept.popitem(last=False)
+        self._kept.put(key, (weakref.ref(holder, lambda _: self._kept.pop(key)), time, piece))
         return piece

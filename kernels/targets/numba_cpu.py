@@ -15,7 +15,7 @@ from minigrad.kernels.cpu.rows import joined_rows, take_rows
 from minigrad.kernels.cpu.wide import matmul
 from minigrad.kernels.layout import Layout
 from minigrad.kernels.plan import Buffer, LoopPlan
-from minigrad.kernels.targets.frames import Code, bytes_at, remembered
+from minigrad.kernels.targets.frames import Code, bytes_at
 from minigrad.kernels.targets.planned import Run
 from minigrad.kernels.targets.runs import Runs
 from minigrad.threads import get_num_threads
@@ -77,7 +77,7 @@ def runs_of(plan: LoopPlan, layout: Layout, reverse: bool, backward: bool) -> Ru
     """Return the runs of a loop with layouts like this; the second time they are at hand."""
     key = layout.kind, reverse, backward, get_num_threads()
     code = code_of(plan)
-    found: Runs = remembered(code.runs, key, lambda: Runs(code, reverse, backward))
+    found: Runs = code.runs.found(key, lambda: Runs(code, reverse, backward))
     return found
 
 
