@@ -42,7 +42,7 @@ class Rows:
 
     Attributes
     ----------
-    lengths
+    lengths, mask, reset
         See above.
     shortest : int
         The smallest of them.
@@ -66,7 +66,7 @@ class Rows:
         self.shortest, self._longest = bounds
         self.layouts: list[Any] = []
         self._steps, self._count, self._device = steps, count, device
-        self._mask, self._reset = mask, reset
+        self.mask, self.reset = mask, reset
         self._as_tensors = True
 
     def as_arrays(self) -> Rows:
@@ -74,7 +74,7 @@ class Rows:
         if not self._as_tensors:
             return self
         if self._twin is None:
-            bounds, flags = (self.shortest, self._longest), (self._mask, self._reset)
+            bounds, flags = (self.shortest, self._longest), (self.mask, self.reset)
             self._twin = Rows(self._steps, self._count, self._device, self.lengths, bounds, *flags)
             self._twin._as_tensors, self._twin.layouts = False, self.layouts
         return self._twin
@@ -85,14 +85,14 @@ class Rows:
     def host_present(self) -> Any:
         """Array of bool, shape (T, N), on the CPU: which rows take part."""
         present = numpy.arange(self._steps)[:, None] < self.lengths
-        return present if self._mask is None else present & self._mask
+        return present if self.mask is None else present & self.mask
 
     @cached_property
     def host_fresh(self) -> Any:
         """Array of bool, shape (T, N), on the CPU: before which steps rows begin anew."""
-        if self._reset is None:
+        if self.reset is None:
             return numpy.zeros((self._steps, self._count), dtype=bool)
-        return self._reset & (numpy.arange(self._steps)[:, None] < self.lengths)
+        return self.reset & (numpy.arange(self._steps)[:, None] < self.lengths)
 
     @cached_property
     def present(self) -> Any:
@@ -230,6 +230,8 @@ def rows_of(
         ends, bounds = _lengths(where, steps, count, lengths)
     starts = None if reset is None else _flags(where, "reset", steps, count, reset)
     present = None if mask is None else _flags(where, "mask", steps, count, mask)
+    starts = None if starts is None or not starts.any() else starts
+    present = None if present is None or present.all() else present
     rows = Rows(steps, count, device, ends, bounds, present, starts)
     return None if rows.everybody else rows
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from operator import is_
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from minigrad import memory
 from minigrad.kernels.cell import Step
@@ -14,6 +14,14 @@ from minigrad.kernels.rows import Rows
 from minigrad.kernels.targets import planned
 from minigrad.tensor import Tensor
 from minigrad.threads import get_num_threads
+
+if TYPE_CHECKING:
+    from minigrad.kernels.targets.runner import Runner
+
+
+def kind_of(array: Any) -> tuple[Any, ...]:
+    """Return what a compiled loop needs to know of an array: its type, its shape and its dtype."""
+    return type(array), array.shape, array.dtype
 
 
 def side_by_side(outputs: Sequence[Any]) -> Any:
@@ -33,7 +41,9 @@ class Stream(KnownLoop):
     reverse : bool
         Go through time backwards.
     broken : bool
-        Whether sequences may have lengths.
+        Whether sequences may have lengths or a mask.
+    on_change : callable
+        Called when the parameters, or the number of threads, turn out to be new.
     """
 
     def __init__(
@@ -43,22 +53,22 @@ class Stream(KnownLoop):
         states: Sequence[Tensor],
         parameters: Mapping[str, Tensor],
         steps: int | None,
-        reverse: bool = False,
-        broken: bool = False,
+        reverse: bool,
+        broken: bool,
+        on_change: Callable[[], None],
     ) -> None:
         super().__init__(step, inputs, states, parameters, steps, None, broken)
-        self._reverse, self._lock = reverse, threading.Lock()
-        self._keep([p._array for p in parameters.values()])
+        self._reverse, self._lock, self._on_change = reverse, threading.Lock(), on_change
+        self._parameters = [p._array for p in parameters.values()]
+        self._kinds = [kind_of(p) for p in self._parameters]
+        self._runner: Runner | None = None  # packs the parameters, and is made when it is needed
+        self._time = self._threads = 0  # nothing was ever packed
 
-    def _keep(self, parameters: list[Any]) -> None:
-        from minigrad.kernels.targets.runner import Runner  # Numba is loaded when it is needed
-
-        self._time, self._threads = memory.latest_write, get_num_threads()
-        self._parameters = parameters
-        if self._program.broken:  # its target looks by itself whether the parameters have changed
-            return
-        sizes = self._steps or 1, self._count
-        self._runner = Runner(self._program, parameters, *sizes, self._reverse)
+    def release(self) -> None:
+        """Let go what was packed before the last write, unless another thread is using it right now."""
+        if self._time < memory.latest_write and self._lock.acquire(blocking=False):
+            self._runner = None
+            self._lock.release()
 
     def take(
         self,
@@ -82,25 +92,32 @@ class Stream(KnownLoop):
         Returns
         -------
         list of array or None
-            None if another thread is using the stream right now, or the step has changed.
+            None if another thread is using the stream right now, the step has changed, or the parameters
+            are of other kinds.
         """
         if not self._lock.acquire(blocking=False):
             return None
         try:
-            if self.is_changed(step):
+            is_same = all(map(is_, parameters, self._parameters))
+            if self.is_changed(step) or not (is_same or self._are_alike(parameters)):
                 return None
-            if self._program.broken:
-                return self._run_broken([*inputs, *states, *parameters], rows)
             if (
-                self._time != memory.latest_write
-                or self._threads != get_num_threads()
-                or not all(map(is_, parameters, self._parameters))
-            ):
-                self._renew(parameters)
-            take = self._runner.step if self._steps is None else self._runner.run
+                self._program.broken
+            ):  # its target looks by itself whether the parameters have changed
+                return self._run_broken([*inputs, *states, *parameters], rows)
+            runner = self._runner
+            if runner is None or not is_same or self._is_stale():
+                runner = self._renewed(parameters, is_same)
+            take = runner.step if self._steps is None else runner.run
             return take(inputs, states)
         finally:
             self._lock.release()
+
+    def _are_alike(self, parameters: Sequence[Any]) -> bool:
+        return [kind_of(p) for p in parameters] == self._kinds
+
+    def _is_stale(self) -> bool:
+        return self._time != memory.latest_write or self._threads != get_num_threads()
 
     def _run_broken(self, arrays: Sequence[Any], rows: Rows | None) -> list[Any]:
         from minigrad.kernels.targets import numba_cpu
@@ -108,11 +125,17 @@ class Stream(KnownLoop):
         results = planned.forward(numba_cpu, self._program, arrays, self._reverse, rows)
         return list(results[: 1 + len(self._program.states)])
 
-    def _renew(self, parameters: list[Any]) -> None:
-        """Pack the parameters again if they, or the number of threads, have changed."""
-        time = memory.latest_write
-        same = self._threads == get_num_threads() and all(map(is_, parameters, self._parameters))
-        if same and not any(memory.written_after(p, self._time) for p in parameters):
-            self._time = time
-        else:
-            self._keep(list(parameters))
+    def _renewed(self, parameters: Sequence[Any], is_same: bool) -> Runner:
+        """Return what runs the loop; pack the parameters again if they have changed."""
+        from minigrad.kernels.targets.runner import Runner  # Numba is loaded when it is needed
+
+        time, threads, runner = memory.latest_write, get_num_threads(), self._runner
+        written = (memory.written_after(p, self._time) for p in parameters)
+        if not is_same or self._threads != threads or any(written):
+            self._on_change()
+            runner = None
+        if runner is None:
+            sizes = self._steps or 1, self._count
+            runner = self._runner = Runner(self._program, parameters, *sizes, self._reverse)
+        self._parameters, self._time, self._threads = list(parameters), time, threads
+        return runner

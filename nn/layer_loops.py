@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy
 
 from minigrad.kernels.cell import Cell
+from minigrad.kernels.rows import Rows
 from minigrad.tensor import Tensor, make
 
 
@@ -18,9 +19,14 @@ class Layered(Protocol):
     num_layers: int
     training: bool
     dropout: float
+    batch_first: bool
     bidirectional: bool
 
     def _run_of(self, ending: str) -> tuple[Cell, dict[str, Any]]: ...
+
+    def _listed_states(self, hx: Any) -> Sequence[Any] | None: ...
+
+    def _rows(self, input: Tensor, lengths: Any, mask: Any) -> Rows | None: ...
 
 
 class LayerLoop(NamedTuple):

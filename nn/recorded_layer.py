@@ -16,11 +16,11 @@ from minigrad.kernels.normalize import Refusal
 from minigrad.kernels.recorded_loop import RecordedLoop
 from minigrad.kernels.rows import Rows
 from minigrad.kernels.scan import scan
-from minigrad.kernels.stream import side_by_side
+from minigrad.kernels.stream import kind_of, side_by_side
 from minigrad.nn.layer_loops import Layered, loops_of
 from minigrad.op import Domain, Op
 from minigrad.ops.shape import concat, stack
-from minigrad.tensor import Tensor, make
+from minigrad.tensor import Tensor
 from minigrad.threads import get_num_threads
 
 
@@ -47,7 +47,7 @@ class RecordedLayer:
     states : sequence of Tensor
         Shape (num_layers * directions, N, width).
     broken : bool
-        Whether sequences have lengths.
+        Whether sequences have lengths or a mask.
 
     Raises
     ------
@@ -59,7 +59,6 @@ class RecordedLayer:
         self, layer: Layered, input: Tensor, states: Sequence[Tensor], broken: bool
     ) -> None:
         self._threads = get_num_threads()
-        self._zeros = [make(numpy.zeros(s.shape, s._array.dtype), None) for s in states]
         self._states, self._width = len(states), states[0].shape[-1]
         self._directions = 2 if layer.bidirectional else 1
         self._parts: list[_Part] = []
@@ -79,25 +78,19 @@ class RecordedLayer:
             raise Refusal("no gradient is wanted")
 
     def run(
-        self, layer: Layered, input: Tensor, hx: Any, rows: Rows | None
-    ) -> tuple[Tensor, Any] | None:
-        """Run the layer, see `Recurrent`; None if an argument is of another kind, or a wrong one."""
-        states = self._zeros if hx is None else hx if isinstance(hx, tuple) else (hx,)
+        self, layer: Layered, input: Tensor, states: Sequence[Tensor], rows: Rows | None
+    ) -> tuple[Tensor, tuple[Tensor, ...]] | None:
+        """Return the outputs and the final states; None if an argument is of another kind."""
         arguments = [input, *states]
         for part in self._parts:
             cell, parameters = layer._run_of(part.ending)
             if part.run.is_changed(cell):
                 return None
             arguments += parameters.values()
-        try:
-            is_known = [_kind(t) for t in arguments] == self._kinds
-        except AttributeError:  # no tensor: this is told by who checks it
-            return None
-        if not is_known or self._threads != get_num_threads():
+        if [_kind(t) for t in arguments] != self._kinds or self._threads != get_num_threads():
             return None
         results = dispatch.apply(_LAYER, tuple(arguments), {"layer": self, "rows": rows})
-        finals = results[1 : 1 + self._states]
-        return results[0], finals if len(finals) > 1 else finals[0]
+        return results[0], results[1 : 1 + self._states]
 
     def forward(self, arrays: Sequence[Any], rows: Rows | None) -> tuple[Any, ...]:
         """Return the outputs, the final states, what each loop has kept, and what goes between layers.
@@ -178,7 +171,7 @@ class RecordedLayer:
     def _on_tensors(self, arguments: Sequence[Tensor], rows: Rows | None) -> list[Tensor]:
         """Return the outputs and the final states, by a loop for each layer and direction."""
         x, states = arguments[0], arguments[1 : 1 + self._states]
-        lengths = None if rows is None else rows.lengths
+        lengths, mask = (None, None) if rows is None else (rows.lengths, rows.mask)
         ends, outputs = [], []
         for number, part in enumerate(self._parts):
             parameters = dict(zip(part.names, arguments[part.place], strict=True))
@@ -188,6 +181,7 @@ class RecordedLayer:
                 [state[number] for state in states],
                 parameters,
                 lengths=lengths,
+                mask=mask,
                 reverse=part.reverse,
             )
             outputs.append(output)
@@ -201,8 +195,7 @@ class RecordedLayer:
 
 
 def _kind(t: Tensor) -> tuple[Any, ...]:
-    array = t._array
-    return t._tracked, type(array), array.shape, array.dtype
+    return t._tracked, *kind_of(t._array)
 
 
 def _stacked(ends: Sequence[Sequence[Any]]) -> list[Any]:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
-from itertools import repeat
+from collections.abc import Sequence
 from typing import Any, ClassVar
 from weakref import WeakKeyDictionary
 
-from minigrad.creation import asarray, zeros
+import numpy
+
 from minigrad.errors import ArgumentError, ShapeError
 from minigrad.kernels import Cell, scan
+from minigrad.kernels.rows import Rows, on_host, rows_of
+from minigrad.kernels.segments import check_checkpoint_every
 from minigrad.nn.cell import Cell as ModuleCell
 from minigrad.nn.cell_layer import CellLayer
 from minigrad.nn.checks import check_counts, check_dropout, check_flags
@@ -164,57 +166,34 @@ class Recurrent(CellLayer):
             If there are more or fewer states than the cell has, a length is negative or beyond T, or
             ``checkpoint_every`` is not positive or given with ``reset``.
         """
-        flagged = mask is not None or reset is not None
-        recorded = None
-        if not (flagged or self.batch_first or checkpoint_every is not None):
-            recorded = is_recorded()
-        if recorded is not None:
-            found = _streams_of(self).run(self, input, hx, recorded, True, lengths)
+        simple = reset is None and checkpoint_every is None
+        recorded = is_recorded() if simple else None
+        streams = _streams_of(self)
+        if recorded is False:
+            found = streams.run(self, input, hx, True, lengths, mask)
             if found is not None:
                 return found
-        name = type(self).__name__
         input = self._checked_input(input, ("N", "T") if self.batch_first else ("T", "N"))
         batched = input.ndim == 3
         if not batched and lengths is not None:
             raise ArgumentError(
-                f"{name}: lengths are for a batch, and the input is a single sequence of shape "
-                f"{input.shape}; cut it instead: input[:length]"
+                f"{type(self).__name__}: lengths are for a batch, and the input is a single sequence "
+                f"of shape {input.shape}; cut it instead: input[:length]"
             )
-
-        def time_first(t: Tensor) -> Tensor:
-            first: Tensor = self._swapped(t) if batched else expand_dims(t, 1)
-            return first
-
-        flags = {}
-        for key, given in (("mask", mask), ("reset", reset)) if flagged else ():
-            if given is None:
-                continue
-            flag = asarray(given)
-            if flag.shape != input.shape[:-1]:
-                raise ShapeError(
-                    f"{name}: {key} has shape {flag.shape}; it must be {input.shape[:-1]}, one flag "
-                    "for each step of the input"
-                )
-            flags[key] = time_first(flag)
-        x = time_first(input)
+        x = self._swapped(input) if batched else expand_dims(input, 1)
         runs = self.num_layers * len(self._directions)
-        leading = (runs, x.shape[1]) if batched else (runs,)
-        starts: Iterator[Sequence[Tensor]]
-        if hx is None:
-            starts = repeat(self._checked_states(None, x, x.shape[1:2]))
-        else:
-            initial = self._checked_states(hx, input, leading)
-            starts = zip(
-                *(initial if batched else [expand_dims(s, 1) for s in initial]), strict=True
-            )
+        initial = self._checked_states(hx, input, (runs, x.shape[1]) if batched else (runs,))
+        states = initial if batched else tuple(expand_dims(s, 1) for s in initial)
+        rows = self._rows(input, lengths, mask, reset)
+        if checkpoint_every is not None:
+            check_checkpoint_every(type(self).__name__, checkpoint_every, reset)
+        if recorded is False:
+            streams.add(self, input, initial, True, rows is not None)
+        known = streams.run_recorded(self, x, states, rows) if recorded else None
+        output, finals = known or self._run(x, states, rows, checkpoint_every)
         if batched:
-            if recorded is not None:
-                like = self._checked_states(hx, x, leading)
-                _streams_of(self).add(self, x, like, recorded, True, lengths)
-            output, finals = self._run(x, starts, lengths, checkpoint_every, **flags)
             output = self._swapped(output)
         else:
-            output, finals = self._run(x, starts, None, checkpoint_every, **flags)
             output, finals = squeeze(output, 1), tuple(squeeze(s, 1) for s in finals)
         return output, finals if len(finals) > 1 else finals[0]
 
@@ -246,8 +225,9 @@ class Recurrent(CellLayer):
             As for `forward`.
         """
         following = is_recorded() is False
+        streams = _streams_of(self)
         if following:
-            found = _streams_of(self).run(self, input, hx, False, False)
+            found = streams.run(self, input, hx, False)
             if found is not None:
                 return found
         if self.bidirectional:
@@ -259,12 +239,31 @@ class Recurrent(CellLayer):
         batched = input.ndim == 2
         states = self._checked_states(hx, input, (self.num_layers, *input.shape[:-1]))
         if following:
-            _streams_of(self).add(self, input, states, False, False)
-        rows = input if batched else expand_dims(input, 0)
-        starts = zip(*(states if batched else [expand_dims(s, 1) for s in states]), strict=True)
-        output, finals = self._run(expand_dims(rows, 0), starts)
+            streams.add(self, input, states, False, False)
+        x = input if batched else expand_dims(input, 0)
+        starts = states if batched else [expand_dims(s, 1) for s in states]
+        output, finals = self._run(expand_dims(x, 0), starts)
         ends = finals if batched else tuple(squeeze(s, 1) for s in finals)
         return output[0] if batched else output[0, 0], ends if len(ends) > 1 else ends[0]
+
+    def _rows(self, input: Tensor, lengths: Any, mask: Any, reset: Any = None) -> Rows | None:
+        """Return which rows of the input take part in which step; None if all do."""
+        if lengths is None and mask is None and reset is None:
+            return None
+        name, shape = type(self).__name__, input.shape[:-1]
+        flags = []
+        for key, given in (("mask", mask), ("reset", reset)):
+            flag = None if given is None else on_host(given)
+            if flag is not None and flag.shape != shape:
+                raise ShapeError(
+                    f"{name}: {key} has shape {flag.shape}; it must be {shape}, one flag for each step "
+                    "of the input"
+                )
+            if flag is not None:
+                flag = flag[:, None] if len(shape) == 1 else flag.T if self.batch_first else flag
+            flags.append(flag)
+        steps, count = (*shape, 1) if len(shape) == 1 else shape[:: -1 if self.batch_first else 1]
+        return rows_of(name, steps, count, input.device, lengths, *flags)
 
     def _swapped(self, t: Any) -> Any:
         """Return ``t`` with time first, or the other way round."""
@@ -273,31 +272,32 @@ class Recurrent(CellLayer):
     def _run(
         self,
         x: Tensor,
-        starts: Iterator[Sequence[Tensor]],
-        lengths: Any = None,
+        states: Sequence[Tensor],
+        rows: Rows | None = None,
         checkpoint_every: int | None = None,
-        mask: Tensor | None = None,
-        reset: Tensor | None = None,
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Run all layers over ``x`` (T, N, width); each takes the states (N, width) it begins with."""
-        finals = []
+        """Run all layers over ``x`` (T, N, width), from states (num_layers * directions, N, width)."""
+        flags: list[dict[str, Any]] = [{}, {}]
+        if rows is not None:
+            given = {"lengths": rows.lengths, "mask": rows.mask}
+            ends = None if rows.reset is None else _last_steps(rows.reset)
+            flags = [{**given, "reset": rows.reset}, {**given, "reset": ends}]
+        finals, starts = [], zip(*states, strict=True)
         for layer in range(self.num_layers):
             if layer and self.training:
                 x = Dropout(self.dropout)(x)
             outputs = []
             for direction in self._directions:
-                back = direction == "_reverse"
                 cell, parameters = self._run_of(f"_l{layer}{direction}")
+                back = direction == "_reverse"
                 output, final = scan(
                     cell,
                     x,
                     next(starts),
                     parameters,
-                    lengths=lengths,
-                    mask=mask,
-                    reset=_last_steps(reset) if back and reset is not None else reset,
                     reverse=back,
                     checkpoint_every=checkpoint_every,
+                    **flags[back],
                 )
                 outputs.append(output)
                 finals.append(final)
@@ -323,8 +323,6 @@ def _stacked(states: Sequence[Tensor]) -> Tensor:
     return joined
 
 
-def _last_steps(reset: Tensor) -> Tensor:
+def _last_steps(reset: Any) -> Any:
     """Return where a sequence ends: there it begins for the direction back in time."""
-    none = zeros((1, *reset.shape[1:]), dtype=reset.dtype, device=reset.device)
-    last: Tensor = concat([reset, none], axis=0)[1:]
-    return last
+    return numpy.concatenate([reset, numpy.zeros_like(reset, shape=(1, *reset.shape[1:]))])[1:]

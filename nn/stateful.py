@@ -81,8 +81,7 @@ class Stateful(Module):
                 return tuple(
                     make(backend.namespace.zeros(shape, dtype=kind), None) for shape in shapes
                 )
-        single = len(names) == 1
-        states = (hx,) if single else tuple(hx) if isinstance(hx, (tuple, list)) else None
+        states = self._listed_states(hx)
         if states is None or len(states) != len(names):
             found = f"a {type(hx).__name__}" if states is None else f"{len(states)} of them"
             raise ArgumentError(
@@ -103,3 +102,9 @@ class Stateful(Module):
                     f"the state with .astype('{x.dtype}')"
                 )
         return tuple(given)
+
+    def _listed_states(self, hx: Any) -> Sequence[Any] | None:
+        """Return the states that are given as ``hx``; None if it should be a tuple and is not."""
+        if len(self.cell.states) == 1:
+            return (hx,)
+        return hx if isinstance(hx, (tuple, list)) else None

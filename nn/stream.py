@@ -2,71 +2,94 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy
 
 from minigrad import dispatch
-from minigrad.errors import KernelError
-from minigrad.kernels.rows import Rows, rows_of
-from minigrad.kernels.stream import Stream, side_by_side
+from minigrad.errors import KernelError, MinigradError
+from minigrad.kernels.recent import Recent
+from minigrad.kernels.rows import Rows
+from minigrad.kernels.stream import Stream, kind_of, side_by_side
 from minigrad.kernels.switch import switch
-from minigrad.kernels.trace import name_of
 from minigrad.nn.layer_loops import Layered, loops_of
 from minigrad.nn.recorded_layer import RecordedLayer
 from minigrad.tensor import Tensor, make
 
-_MOST = 8  # streams of a layer
-# of the input: whether its gradient is recorded, None if nothing is; whether it is a whole sequence, and
-# has lengths; its shape and its dtype
-Kind = tuple[bool | None, bool, bool, tuple[int, ...], Any]
+_MOST = 128  # streams of a layer
+# of the input: whether its gradient is recorded, None if nothing is; whether it has T, and whether that
+# is its second axis; whether there are lengths or a mask; its type, its shape and its dtype
+Kind = tuple[bool | None, bool, bool, bool, type[Any], tuple[int, ...], Any]
 
 
 class LayerStream:
     """Runs a layer without gradients as before: on inputs and states of the same shapes and dtypes.
 
+    It checks nothing: what is not of kinds that the layer has checked before, it does not run.
+
     Parameters
     ----------
     layer : Recurrent
     input : Tensor
-        Shape (T, N, input_size), or without T of a single step, which may be without N, too.
+        As the layer is called with it: a batch or a single sequence, or a step of these.
     states : sequence of Tensor
         Shape (num_layers * directions, N, width), or without N.
     whole : bool
         Whether the input has T.
     broken : bool
-        Whether sequences have lengths.
+        Whether sequences have lengths or a mask.
+    on_change : callable
+        See `minigrad.kernels.stream.Stream`.
     """
 
     def __init__(
-        self, layer: Layered, input: Tensor, states: Sequence[Tensor], whole: bool, broken: bool
+        self,
+        layer: Layered,
+        input: Tensor,
+        states: Sequence[Tensor],
+        whole: bool,
+        broken: bool,
+        on_change: Callable[[], None],
     ) -> None:
-        self._states = [(state.shape, state._array.dtype) for state in states]
-        rows = input.shape[:-1] if input.ndim > 1 else (1,)
-        first = make(input._array.reshape(*rows, -1), None)
-        shape = len(states[0]), rows[-1], -1
-        batched = [make(state._array.reshape(shape), None) for state in states]
-        self._zeros = [numpy.zeros(shape, kind) for shape, kind in self._states]
-        self._output = (*input.shape[:-1], states[0].shape[-1])
-        self._whole = whole
-        steps = input.shape[0] if whole else None
+        self._states = [kind_of(state._array) for state in states]
+        self._zeros = [numpy.zeros(shape, dtype) for _, shape, dtype in self._states]
+        self._whole, self._batched = whole, input.ndim == (3 if whole else 2)
+        self._swapped = whole and self._batched and layer.batch_first
+        x = self._time_first(input._array)
+        first = make(x, None)
+        batched = [make(state, None) for state in self._with_rows(self._zeros)]
+        steps = len(x) if whole else None
         self._layers: list[list[tuple[str, Stream]]] = [[] for _ in range(layer.num_layers)]
         for ending, level, reverse, cell, parameters, x, ends in loops_of(layer, first, batched):
-            stream = Stream(cell, [x], ends, parameters, steps, reverse, broken)
+            stream = Stream(cell, [x], ends, parameters, steps, reverse, broken, on_change)
             self._layers[level].append((ending, stream))
+
+    def _time_first(self, array: Any) -> Any:
+        """Return the input with T first, if it has T, then N."""
+        if not self._batched:
+            return array[:, None] if self._whole else array[None]
+        return array.swapaxes(0, 1) if self._swapped else array
+
+    def _with_rows(self, states: Sequence[Any]) -> Sequence[Any]:
+        return states if self._batched else [state[:, None] for state in states]
 
     def run(
         self, layer: Layered, input: Tensor, hx: Any, rows: Rows | None
     ) -> tuple[Tensor, Any] | None:
-        """Run the layer, see `Recurrent`; None if the states are of another kind, or wrong ones."""
-        x, there = input._array, rows and rows.as_arrays()
-        arrays = self._zeros
+        """Run the layer, see `Recurrent`; None if states or parameters are of other kinds."""
+        arrays: Sequence[Any] = self._zeros
         if hx is not None:
-            given = hx if isinstance(hx, tuple) else (hx,)
-            arrays = [s._array for s in given if type(s) is Tensor]
-            if [(array.shape, array.dtype) for array in arrays] != self._states:
+            given = layer._listed_states(hx)
+            try:
+                arrays = [state._array for state in given or ()]
+            except AttributeError:  # no tensor
                 return None
+            if [kind_of(array) for array in arrays] != self._states:
+                return None
+        x, there = self._time_first(input._array), rows and rows.as_arrays()
+        arrays = self._with_rows(arrays)
         ends: list[Any] = []
         for streams in self._layers:
             outputs = []
@@ -83,10 +106,18 @@ class LayerStream:
         columns = ends[0] if len(ends) == 1 else map(numpy.stack, zip(*ends, strict=True))
         finals = [
             make(array.reshape(shape), None)
-            for array, (shape, _) in zip(columns, self._states, strict=True)
+            for array, (_, shape, _) in zip(columns, self._states, strict=True)
         ]
-        output = make(x if self._whole else x.reshape(self._output), None)
+        if not self._batched:
+            x = x[:, 0] if self._whole else x[0]
+        output = make(x.swapaxes(0, 1) if self._swapped else x, None)
         return output, tuple(finals) if len(finals) > 1 else finals[0]
+
+    def release(self) -> None:
+        """Let go what is packed of parameters."""
+        for streams in self._layers:
+            for _, stream in streams:
+                stream.release()
 
 
 def is_recorded() -> bool | None:
@@ -98,68 +129,79 @@ def is_recorded() -> bool | None:
 
 
 class LayerStreams:
-    """The streams of a layer, one for each kind of input that it has got twice."""
+    """The streams of a layer, one for each kind of input that it has got twice.
+
+    None of them refuses anything: what they do not run goes through all checks of the layer.
+    """
 
     def __init__(self) -> None:
-        self._streams: dict[Kind, LayerStream | RecordedLayer | None] = {}
+        self._known: Recent[Kind, list[LayerStream | RecordedLayer]] = Recent(_MOST)
 
     def run(
         self,
         layer: Layered,
         input: Any,
         hx: Any,
-        recorded: bool,
         whole: bool,
         lengths: Any = None,
+        mask: Any = None,
     ) -> tuple[Tensor, Any] | None:
-        """Run the layer; None if no stream can do it, or there is none yet."""
+        """Run the layer without gradients on its arguments; None if there is no stream for them yet."""
         if type(input) is not Tensor or _drops(layer):
             return None
         rows = None
-        if lengths is not None:
-            if input.ndim != 3:
+        if lengths is not None or mask is not None:
+            if input.ndim not in (2, 3) or (input.ndim == 2 and lengths is not None):
                 return None
-            rows = _rows_of(layer, input, lengths)
+            try:
+                rows = layer._rows(input, lengths, mask)
+            except MinigradError:  # the checks say so, in their order
+                return None
             if rows is not None and rows.nobody:
                 return None
-        array, tracked = input._array, input._tracked if recorded else None
-        stream = self._streams.get((tracked, whole, rows is not None, array.shape, array.dtype))
-        return None if stream is None else stream.run(layer, input, hx, rows)
+        key = (None, whole, layer.batch_first, rows is not None, *kind_of(input._array))
+        stream = self._known.get(key)
+        return stream[0].run(layer, input, hx, rows) if stream else None
 
     def add(
-        self,
-        layer: Layered,
-        input: Tensor,
-        states: Sequence[Tensor],
-        recorded: bool,
-        whole: bool,
-        lengths: Any = None,
+        self, layer: Layered, input: Tensor, states: Sequence[Tensor], whole: bool, broken: bool
     ) -> None:
-        """Note an input like this; make a stream for it the second time, if there can be one."""
-        broken = lengths is not None and _rows_of(layer, input, lengths) is not None
-        tracked = input._tracked if recorded else None
-        kind = tracked, whole, broken, input.shape, input._array.dtype
+        """Note a run without gradients; the second time make a stream for it, if there can be one."""
+        key = (None, whole, layer.batch_first, broken, *kind_of(input._array))
+        self._add(key, layer, LayerStream, input, states, whole, broken, self._release)
+
+    def run_recorded(
+        self, layer: Layered, x: Tensor, states: Sequence[Tensor], rows: Rows | None
+    ) -> tuple[Tensor, tuple[Tensor, ...]] | None:
+        """Run the layer with gradients on a batch (T, N, ...); None if there is no stream for it yet.
+
+        It is noted then, and made the second time, if there can be one.
+        """
+        if _drops(layer) or (rows is not None and rows.nobody):
+            return None
+        broken = rows is not None
+        key = (x._tracked, True, False, broken, *kind_of(x._array))
+        stream = self._known.get(key)
+        found = stream[0].run(layer, x, states, rows) if stream else None
+        if found is None:
+            self._add(key, layer, RecordedLayer, x, states, broken)
+        return found
+
+    def _add(self, key: Kind, layer: Layered, make: Any, *arguments: Any) -> None:
         if _drops(layer):
             return
-        if len(self._streams) >= _MOST:
-            self._streams.clear()
-        if kind not in self._streams:
-            self._streams[kind] = None
-            return
-        try:
-            if recorded:
-                self._streams[kind] = RecordedLayer(layer, input, states, broken)
-            else:
-                self._streams[kind] = LayerStream(layer, input, states, whole, broken)
-        except KernelError:
-            self._streams[kind] = None
+        made = []
+        if self._known.get(key) is not None:
+            with suppress(KernelError):
+                made.append(make(layer, *arguments))
+        self._known.put(key, made)
 
-
-def _rows_of(layer: Layered, input: Tensor, lengths: Any) -> Rows | None:
-    """Return which rows of a batch take part in which step; None if all do."""
-    where = f"scan of step {name_of(layer.cell)!r}"
-    steps, count, _ = input.shape
-    return rows_of(where, steps, count, "cpu", lengths, None, None)
+    def _release(self) -> None:
+        """Let go what all streams have packed: the parameters have changed."""
+        for streams in self._known.values():
+            for stream in streams:
+                if isinstance(stream, LayerStream):
+                    stream.release()
 
 
 def _drops(layer: Layered) -> bool:

@@ -11,10 +11,10 @@ import numpy
 from minigrad.evaluate import run
 from minigrad.kernels.cpu.rows import joined_rows
 from minigrad.kernels.cpu.team import run_team, threads_for
-from minigrad.kernels.cpu.workspaces import new_workspace
+from minigrad.kernels.cpu.workspaces import Workspace, borrow, give_back
 from minigrad.kernels.layout import whole_layout
 from minigrad.kernels.program import Program
-from minigrad.kernels.targets.frames import IN_KEPT, Frame, bytes_at
+from minigrad.kernels.targets.frames import IN_KEPT, IN_WORKING, MEETING, Frame, bytes_at
 from minigrad.kernels.targets.numba_cpu import blocks, code_of, namespace, runs_of
 from minigrad.kernels.targets.runs import give
 from minigrad.reuse import address_of, reused_array
@@ -79,6 +79,7 @@ class Runner:
         alone = self.threads == 1 or self.pace.goes_alone(rows, perf_counter())
         threads = 1 if alone else self.threads
         way = self.way(threads)
+        working = way.borrowed()
         kept, address = reused_array((way.elements,), kind)
         arguments = way.arguments + way.in_kept * (address - way.address)
         used = []
@@ -97,11 +98,13 @@ class Runner:
         run_team(self.code.entry, threads, arguments)
         if self.threads > 1:
             self.pace.note(alone, rows, perf_counter() - begin)
+        finals = [end.copy() for end in ends]
+        give_back(working)
         history = numpy.ndarray(self.shape, kind, kept, self.at)
-        return [history[:-1] if self.reverse else history[1:], *(end.copy() for end in ends)]
+        return [history[:-1] if self.reverse else history[1:], *finals]
 
     def step(self, inputs: Sequence[Any], states: Sequence[Any]) -> list[Any]:
-        """Return the states behind a single step, on memory that stays.
+        """Return the states behind a single step.
 
         Parameters
         ----------
@@ -109,12 +112,15 @@ class Runner:
             Shape (N, width), or any that broadcasts to it.
         """
         way = self.way(1)
+        working = way.borrowed()
         for place, array in zip(self.inputs, inputs, strict=True):
             place[...] = array
         for start, array in zip(way.starts, states, strict=True):
             start[...] = array
         run_team(self.code.entry, 1, way.arguments)
-        return [end.copy() for end in way.ends]
+        finals = [end.copy() for end in way.ends]
+        give_back(working)
+        return finals
 
 
 class _Way:
@@ -127,6 +133,8 @@ class _Way:
         Of what is kept.
     address : int
         Of what is kept in a single step; each longer run has memory of its own, and moves the arguments.
+    working : Workspace
+        The one that the arguments are for. A run borrows one, which all loops share: mostly it is this.
     arguments, in_kept : numpy.ndarray
         And 1 for those that are in what is kept.
     starts, ends : list of array
@@ -134,18 +142,37 @@ class _Way:
     """
 
     def __init__(self, runner: Runner, threads: int) -> None:
-        code, layout, kind = runner.code, runner.layout, runner.code.dtype
+        code, layout, self._kind = runner.code, runner.layout, runner.code.dtype
         self.frame: Frame = runner.runs.frame(layout, threads)
-        size, borrowed = self.frame.sizes(layout)
-        self.working, self.elements = new_workspace(borrowed), size // kind.itemsize
-        kept, self.address = reused_array((self.elements,), kind)
+        size, self._size = self.frame.sizes(layout)
+        self.working, self.elements = borrow(self._size), size // self._kind.itemsize
+        kept, self.address = reused_array((self.elements,), self._kind)
         self.arguments = self.frame.arguments_for(layout, self.address, self.working)
-        self.in_kept = self.frame.basis[:, IN_KEPT].copy()
+        self.in_kept, self._in_working = self.frame.basis[:, (IN_KEPT, IN_WORKING)].T.copy()
+        for _, position, *_ in self.frame.matrices:
+            self._in_working[position] = 0  # a packed copy elsewhere, which is kept
         self.used = give(code, self.frame, self.arguments, runner.values, True, code.read)
-        self.starts, self.ends, _ = self.frame.places(kind, kept, self.working)
+        self.starts, self.ends, _ = self.frame.places(self._kind, kept, self.working)
         if layout.steps > 1:
             self.starts = [self._carried(i, place) for i, place in enumerate(self.starts)]
             self.ends = [self._carried(i, place) for i, place in enumerate(self.ends)]
+        give_back(self.working)
 
     def _carried(self, number: int, place: Any) -> Any:
         return None if self.frame.states[number].is_history else place
+
+    def borrowed(self) -> Workspace:
+        """Borrow a workspace for a run, and let the arguments be for it."""
+        working = borrow(self._size)
+        if working is not self.working:
+            self.arguments += self._in_working * (working.address - self.working.address)
+            self.arguments[MEETING] = working.meeting
+            for i, state in enumerate(self.frame.states):
+                if not state.is_history:
+                    where = self._kind, working.memory
+                    self.starts[i] = numpy.ndarray(
+                        state.shape, *where, working.skipped + state.start
+                    )
+                    self.ends[i] = numpy.ndarray(state.shape, *where, working.skipped + state.end)
+            self.working = working
+        return working

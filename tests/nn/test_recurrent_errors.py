@@ -5,7 +5,7 @@ import pytest
 
 import minigrad as mg
 from minigrad import nn
-from minigrad.errors import ArgumentError, DtypeError, ShapeError, TraceError
+from minigrad.errors import ArgumentError, DtypeError, MinigradError, ShapeError, TraceError
 from minigrad.kernels import cell, scan
 from minigrad.nn import cells
 
@@ -128,3 +128,77 @@ def test_dropout_that_does_nothing_is_told_where_the_layer_is_made(make):
     assert seen[0].filename == __file__
     x = mg.ones((2, 1, 3))
     assert layer(x)[0].tolist() == layer(x)[0].tolist()
+
+
+def ones(*shape, dtype="float32"):
+    return mg.ones(shape, dtype=dtype)
+
+
+def double(layer):
+    layer.to("float64")
+
+
+def narrow(layer):
+    layer.weight_hh_l0 = nn.Parameter(zeros(len(layer.weight_hh_l0), 2))
+
+
+H1 = ones(1, 2, 4)
+STATES_OF_LSTM = [
+    H1, (H1,), [H1], (H1, H1, None), (H1, H1, H1), (H1, None), (None, None), (), [], {"h": H1}, "hc", 7,
+    (H1, np.ones((1, 2, 5), "float32")), np.ones((2, 1, 2, 4), "float32"), (H1, [[[1.0] * 4] * 2]),
+    (H1, 1.0), (H1, ones(1, 2, 5)), (ones(2, 2, 4), H1), (ones(1, 3, 4), ones(1, 3, 4)),
+    (ones(2, 4), ones(2, 4)), (H1, ones(1, 2, 4, dtype="float64")),
+    (ones(1, 2, 4, dtype="float64"), ones(1, 2, 4, dtype="float64")), ((H1, H1),), (H1, (H1,)),
+]  # fmt: skip
+STATES_OF_GRU = [
+    (H1,), [H1], (H1, H1), (), [], np.ones((1, 2, 5), "float32"), [[[1.0] * 4] * 2], 1.0, "h",
+    ones(1, 2, 5), ones(2, 2, 4), ones(1, 3, 4), ones(2, 4), ones(1, 1, 2, 4),
+    ones(1, 2, 4, dtype="float64"), ones(1, 2, 4, dtype="int64"), ones(1, 2, 4, dtype="bool"),
+]  # fmt: skip
+INPUTS = [
+    ones(4), ones(5, 2, 4), ones(1, 5, 2, 3), ones(*X, dtype="float64"), ones(*X, dtype="int64"),
+    np.ones((5, 2, 4), "float32"), np.ones(X, "int64"), [[[1.0] * 3] * 2] * 5, None,
+]  # fmt: skip
+FLAGS = [
+    {"lengths": [5, 6]}, {"lengths": [-1, 5]}, {"lengths": [5]}, {"lengths": [1.0, 2.0]},
+    {"lengths": "ab"}, {"mask": np.ones((2, 5), bool)}, {"mask": ones(5, 2)}, {"mask": [True] * 5},
+    {"reset": np.ones((2, 5), bool)}, {"checkpoint_every": 0}, {"lengths": [5, 6], "mask": ones(5, 2)},
+]  # fmt: skip
+MISTAKES = [
+    *((nn.LSTM, (ones(*X), hx), {}, None) for hx in STATES_OF_LSTM),
+    *((nn.GRU, (ones(*X), hx), {}, None) for hx in STATES_OF_GRU),
+    *((nn.RNN, (x,), {}, None) for x in INPUTS),
+    *((nn.RNN, (ones(*X),), flags, None) for flags in FLAGS),
+    (nn.GRU, (ones(*X), ones(1, 2, 5)), {"lengths": [5, 6]}, None),
+    *((kind, (ones(*X),), {}, change) for kind in (nn.LSTM, nn.GRU) for change in (double, narrow)),
+]
+
+
+@pytest.mark.parametrize("recorded", [False, True])
+@pytest.mark.parametrize("of", ["call", "step"])
+def test_a_layer_that_has_run_before_refuses_what_a_new_one_does(recorded, of):
+    """In the same words at every call: the first one, the second, and when all is prepared."""
+    for kind, arguments, flags, change in MISTAKES:
+        layer, x = kind(3, 4), ones(*X)
+        run = layer
+        if of == "step":
+            if flags:
+                continue
+            x, *arguments = (a[0] if getattr(a, "shape", 0) == X else a for a in (x, *arguments))
+            run = layer.step
+        weights, said = layer.state_dict(), []
+        with mg.set_grad_enabled(recorded):
+            for _ in range(4):
+                if change is not None:
+                    change(layer)
+                with pytest.raises((MinigradError, TypeError)) as e:
+                    run(*arguments, **flags)
+                said.append((e.type, str(e.value)))
+                if change is not None:
+                    layer.to("float32").weight_hh_l0 = nn.Parameter(weights["weight_hh_l0"])
+                run(x)
+                run(x, (H1, H1) if kind is nn.LSTM else H1)
+                if of == "call":
+                    run(x, lengths=[5, 1])
+        assert said == said[:1] * 4
+        assert change is narrow or "scan of step" not in said[0][1]

@@ -1,6 +1,7 @@
 """A layer that takes one step at a time does what it does with the whole sequence."""
 
 import copy
+import itertools
 import threading
 
 import numpy as np
@@ -10,6 +11,7 @@ import minigrad as mg
 from minigrad import nn
 from minigrad.errors import AnomalyError, ArgumentError, DtypeError, ShapeError, TraceError
 from minigrad.kernels import cell, scan
+from minigrad.nn import recurrent
 
 D, H, T, N = 3, 4, 6, 2
 
@@ -182,13 +184,11 @@ def test_wrong_lengths_are_refused_each_time():
     for _ in range(4):
         with mg.no_grad():
             layer(x, lengths=[T, 1])
-            with pytest.raises(
-                ArgumentError, match="scan of step 'lstm': the length of row 1 is 7"
-            ):
+            with pytest.raises(ArgumentError, match="LSTM: the length of row 1 is 7"):
                 layer(x, lengths=[T, T + 1])
-            with pytest.raises(ShapeError, match="scan of step 'lstm': lengths have shape"):
+            with pytest.raises(ShapeError, match="LSTM: lengths have shape"):
                 layer(x, lengths=[T])
-            with pytest.raises(DtypeError, match="scan of step 'lstm': lengths must be integers"):
+            with pytest.raises(DtypeError, match="LSTM: lengths must be integers"):
                 layer(x, lengths=[1.0, 2.0])
 
 
@@ -375,3 +375,138 @@ MISTAKES = [
 def test_mistakes(run, error, text):
     with pytest.raises(error, match=text):
         run()
+
+
+@every_kind
+@pytest.mark.parametrize(("layers", "bidirectional"), [(1, False), (2, True)])
+@pytest.mark.parametrize(("steps", "rows"), [(0, 2), (T, 0), (0, 0), (0, None)])
+def test_nothing_to_do_is_done_each_time(kind, layers, bidirectional, steps, rows):
+    """Final states are the initial ones; with gradients and without, the first time and later."""
+    layer = KINDS[kind](D, H, num_layers=layers, bidirectional=bidirectional)
+    runs, batch = layers * (1 + bidirectional), () if rows is None else (rows,)
+    ones = tuple(mg.ones((runs, *batch, width)) for width in layer._widths)
+    start = ones if len(ones) > 1 else ones[0]
+    width = layer._widths[0] * (1 + bidirectional)
+    flags = [{}] if rows is None else [{}, {"lengths": [0] * rows}, {"lengths": [steps] * rows}]
+    flags.append({"mask": np.zeros((steps, *batch), dtype=bool)})
+    for batch_first, given, recorded in itertools.product((False, True), flags, (False, True)):
+        layer.batch_first = batch_first
+        leading = (*batch, steps) if batch_first else (steps, *batch)
+        given = {k: v.T if k == "mask" and batch_first else v for k, v in given.items()}
+        x = mg.zeros((*leading, D), requires_grad=recorded)
+        with mg.set_grad_enabled(recorded):
+            for state, value in [(None, 0), (start, 1)] * 3:
+                output, finals = layer(x, state, **given)
+                assert output.shape == (*leading, width)
+                assert [f.shape for f in as_tuple(finals)] == [s.shape for s in ones]
+                assert all((f.detach().numpy() == value).all() for f in as_tuple(finals))
+                if recorded:
+                    output.sum().backward()
+
+
+@every_kind
+@pytest.mark.parametrize("recorded", [False, True])
+def test_a_step_of_no_rows(kind, recorded):
+    layer = KINDS[kind](D, H, num_layers=2)
+    with mg.set_grad_enabled(recorded):
+        state = None
+        for _ in range(4):
+            output, state = layer.step(mg.zeros((0, D)), state)
+            assert output.shape == (0, layer._widths[0])
+            assert [s.shape for s in as_tuple(state)] == [(2, 0, w) for w in layer._widths]
+
+
+@pytest.fixture
+def loops(monkeypatch):
+    """Count the loops that take the general path, through `scan`."""
+    found = []
+
+    def counted(*arguments, **options):
+        found.append(arguments[1].shape)
+        return scan(*arguments, **options)
+
+    monkeypatch.setattr("minigrad.nn.recurrent.scan", counted)
+    return found
+
+
+@pytest.mark.parametrize("recorded", [False, True])
+def test_many_lengths_in_turn_leave_the_recent_ones_fast(loops, recorded):
+    """As with texts in buckets: what was used last is kept, and what was used long ago goes."""
+    layer = nn.GRU(D, H)
+    xs = [mg.randn(1 + i, 1, D) for i in range(200)]
+    with mg.set_grad_enabled(recorded):
+        for x in xs[:100] * 2:
+            layer(x)
+        loops.clear()
+        for x in xs[:100]:
+            layer(x)
+        assert not loops
+        for x in xs[100:]:
+            layer(x)
+            layer(xs[0])  # used again and again, it stays
+        for x in (xs[0], *xs[-64:]):
+            layer(x)
+        loops.clear()
+        for x in (xs[0], *xs[-64:]):
+            layer(x)
+    assert not loops
+    assert len(streams_of(layer)) <= 128
+
+
+def streams_of(layer):
+    return recurrent._streams[layer]._known
+
+
+def test_what_is_packed_of_old_weights_is_let_go():
+    """Else each length that was seen would keep a copy of the weights of its time."""
+    layer, xs = nn.LSTM(D, H, num_layers=2), [mg.randn(T + i, N, D) for i in range(3)]
+    with mg.no_grad():
+        for x in xs * 2:
+            layer(x)
+        for x in xs:
+            layer.weight_hh_l0.copy_(layer.weight_hh_l0 * 0.5)
+            new = copy.deepcopy(layer)
+            assert_equal(flat(layer(x)), flat(new(x)))
+            streams = [s for known in streams_of(layer).values() for s in known]
+            packed = [
+                s._runner is not None for st in streams for level in st._layers for _, s in level
+            ]
+            assert sum(packed) == 2
+
+
+BORDERS = {
+    "batch first": ({"batch_first": True}, (N, T, D), {}),
+    "batch first, lengths": ({"batch_first": True}, (N, T, D), {"lengths": [T, 2]}),
+    "unbatched": ({}, (T, D), {}),
+    "full mask": ({}, (T, N, D), {"mask": np.ones((T, N), dtype=bool)}),
+    "mask": ({}, (T, N, D), {"mask": np.arange(T * N).reshape(T, N) % 3 > 0}),
+    "mask, unbatched": ({}, (T, D), {"mask": np.arange(T) % 3 > 0}),
+    "mask and lengths": ({"batch_first": True}, (N, T, D),
+                         {"mask": np.arange(T * N).reshape(N, T) % 3 > 0, "lengths": [2, T]}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["LSTM", "module"])
+@pytest.mark.parametrize("border", BORDERS)
+@pytest.mark.parametrize("recorded", [False, True])
+def test_any_order_of_axes_and_a_mask_are_fast_too(kind, border, recorded, loops):
+    options, shape, given = BORDERS[border]
+    layer = KINDS[kind](D, H, num_layers=2, bidirectional=True, **options)
+    x = mg.randn(*shape, requires_grad=recorded)
+    rows = (N,) if len(shape) == 3 else ()
+    ones = tuple(mg.randn(4, *rows, width) for width in layer._widths)
+    for state in (None, ones if len(ones) > 1 else ones[0]):
+
+        def run(state=state):
+            output, finals = layer(x, state, **given)
+            results = [output, *as_tuple(finals)]
+            leaves = [x, *layer.parameters()]
+            grads = mg.grad(sum((r * r).sum() for r in results), leaves) if recorded else ()
+            return [t.detach().numpy() for t in (*results, *grads)]
+
+        with mg.set_grad_enabled(recorded):
+            expected = run()
+            run()
+            loops.clear()
+            assert_equal(run(), expected)
+        assert not loops
