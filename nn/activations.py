@@ -29,6 +29,9 @@ class Activation(Module):
     function: ClassVar[Callable[..., Any]]
     options: ClassVar[tuple[str, ...]] = ()
 
+    def __init__(self) -> None:
+        super().__init__()
+
     def forward(self, input: Any) -> Any:
         """Return the function of ``input``.
 

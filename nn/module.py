@@ -15,6 +15,7 @@ from minigrad.dtypes import as_dtype, is_floating
 from minigrad.errors import ArgumentError, DtypeError, GradientError, suggestion
 from minigrad.lock import lock
 from minigrad.nn.backward_hooks import Hook
+from minigrad.nn.constructors import explain_arguments
 from minigrad.nn.hooks import ModuleHooks, add_hook
 from minigrad.nn.parameter import Buffer, Parameter
 from minigrad.nn.state import IncompatibleKeys, copying, load
@@ -53,6 +54,7 @@ class Module:
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
+        explain_arguments(cls)
         for name, value in vars(cls).items():
             if isinstance(value, (Parameter, Buffer)):
                 raise ArgumentError(

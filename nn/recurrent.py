@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 
 import numpy
 
-from minigrad.errors import ArgumentError, ShapeError
+from minigrad.errors import ArgumentError, ShapeError, user_stacklevel
 from minigrad.kernels import Cell, scan
 from minigrad.kernels.rows import Rows, on_host, rows_of
 from minigrad.kernels.segments import check_checkpoint_every
@@ -104,7 +104,7 @@ class Recurrent(CellLayer):
             warnings.warn(
                 f"{name}: dropout={dropout} acts between layers, and there is only one, so it does "
                 "nothing; set num_layers=2 or more, or apply a Dropout to the output",
-                stacklevel=len(type(self).__mro__) - len(Recurrent.__mro__) + 2,
+                stacklevel=user_stacklevel(),
             )
         self.num_layers, self.batch_first = num_layers, batch_first
         self.dropout, self.bidirectional = dropout, bidirectional

@@ -11,6 +11,7 @@ from minigrad import memory
 from minigrad.backends.base import by_type
 from minigrad.creation import zeros_like
 from minigrad.errors import ArgumentError, suggestion
+from minigrad.nn.constructors import explain_arguments
 from minigrad.nn.module import Module
 from minigrad.nn.optim import state
 from minigrad.nn.optim.options import ONLY_IN_PYTORCH, WRITTEN_BY_SCHEDULES, Rule, plain, usable
@@ -70,6 +71,10 @@ class Optimizer:
 
     counts_steps: ClassVar[bool] = False
     """Whether the state of a parameter has its number of steps, as ``step``."""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        explain_arguments(cls)
 
     def __init__(self, params: Any, defaults: dict[str, Any]) -> None:
         self.defaults = {name: plain(value) for name, value in defaults.items()}

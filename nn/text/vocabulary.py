@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from typing import Any
 
 import numpy as np
 
+from minigrad.checks import as_integer
 from minigrad.errors import ArgumentError
 from minigrad.nn.checks import entry_of
 
@@ -151,10 +150,10 @@ def _check_text(of: str, text: Any) -> None:
 
 
 def _integer(code: Any) -> int:
-    with suppress(TypeError):  # not of an integer
-        if not isinstance(code, bool):
-            return operator.index(code)
-    raise ArgumentError(f"decode: each code must be an integer, not {code!r}")
+    number = as_integer(code)
+    if number is None:
+        raise ArgumentError(f"decode: each code must be an integer, not {code!r}")
+    return number
 
 
 def _points(text: str) -> Codes:

@@ -116,3 +116,90 @@ def test_states_are_as_inputs(name):
             DtypeError, match=f"{name}: state h has dtype float64 and the input float32"
         ):
             layer(x, states)
+
+
+# when it is made
+
+
+def classes(module, base):
+    """Return the public classes of a module."""
+    return {
+        kind for kind in vars(module).values() if inspect.isclass(kind) and issubclass(kind, base)
+    }
+
+
+MADE = sorted(
+    {
+        *classes(nn, nn.Module),
+        *classes(nn.optim, nn.optim.Optimizer),
+        *classes(nn.optim.lr_scheduler, nn.optim.lr_scheduler.LRScheduler),
+    }
+    - {nn.Module, nn.Identity, nn.Recurrent, nn.optim.Optimizer, nn.optim.lr_scheduler.LRScheduler},
+    key=lambda kind: kind.__name__,
+)
+
+
+@pytest.mark.parametrize("kind", MADE, ids=lambda kind: kind.__name__)
+def test_what_a_class_does_not_take_is_told_by_its_own_name(kind):
+    name = kind.__name__
+    with pytest.raises(TypeError, match=f"^{name} has no option 'qwertz'; it takes [a-z]"):
+        kind(qwertz=1)
+    with pytest.raises(
+        TypeError, match=f"^{name} has no option 'inplace': results are new tensors"
+    ):
+        kind(inplace=False)
+    if not any(p.kind is p.VAR_POSITIONAL for p in inspect.signature(kind).parameters.values()):
+        with pytest.raises(
+            TypeError, match=f"^{name} takes (nothing|only .*) by position, and was"
+        ):
+            kind(*range(20))
+    required = [p for p in inspect.signature(kind).parameters.values() if p.default is p.empty]
+    if required and required[0].kind is not required[0].VAR_POSITIONAL:
+        with pytest.raises(
+            TypeError, match=f"^{name}: missing a required argument: '{required[0].name}'"
+        ):
+            kind()
+
+
+TOLD = [
+    (lambda: nn.Conv2d(1, 2, 3, stirde=2), "Conv2d has no option 'stirde'; did you mean 'stride'?"),
+    (lambda: nn.L1Loss("sum"),
+     "L1Loss takes nothing by position, and was also given 'sum'; pass reduction by name"),
+    (lambda: nn.MSELoss(size_average=False),
+     "MSELoss has no option 'size_average': reduction='mean', 'sum' or 'none' says it; leave it out"),
+    (lambda: nn.MaxPool2d(2, return_indices=True), "MaxPool2d has no option 'return_indices': they"),
+    (lambda: nn.Embedding(3, 2, sparse=True), "Embedding has no option 'sparse': gradients are dense"),
+    (lambda: nn.optim.Adam([], foreach=True), "Adam has no option 'foreach': there is one way"),
+    (lambda: nn.Linear(2, 3, out_features=4), "Linear: multiple values for argument 'out_features'"),
+    (lambda: nn.LSTM(2, 3, proj=4), "LSTM has no option 'proj'; did you mean 'proj_size'?"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("call", "message"), TOLD)
+def test_the_nearest_option_or_the_reason_is_told(call, message):
+    with pytest.raises(TypeError) as caught:
+        call()
+    assert str(caught.value).startswith(message)
+
+
+def test_a_subclass_is_named_where_it_was_called():
+    class Mine(nn.Conv1d):
+        pass
+
+    class Own(nn.Linear):
+        def __init__(self, width):
+            super().__init__(width, width, wrong=1)
+
+    with pytest.raises(TypeError, match=r"^Mine has no option 'wrong'"):
+        Mine(1, 2, 3, wrong=1)
+    with pytest.raises(TypeError, match=r"^Linear has no option 'wrong'"):
+        Own(3)
+
+
+def test_signatures_are_those_of_the_layers():
+    assert str(inspect.signature(nn.ReLU)).startswith("()")
+    assert list(inspect.signature(nn.Linear).parameters)[:3] == [
+        "in_features",
+        "out_features",
+        "bias",
+    ]

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from minigrad.errors import ArgumentError, suggestion
+from minigrad.nn.constructors import explain_arguments
 from minigrad.nn.optim.optimizer import Optimizer
 
 _BOOKKEEPING_OF_PYTORCH = {"_step_count", "_is_initial", "_get_lr_called_within_step", "verbose"}
@@ -51,6 +52,10 @@ class LRScheduler:
 
     given_anew: ClassVar[frozenset[str]] = frozenset({"optimizer"})
     """The attributes that are no part of the state."""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        explain_arguments(cls)
 
     def __init__(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
         self.optimizer = checked_optimizer(optimizer, self.name)

@@ -1,0 +1,78 @@
+"""What is told when a layer, an optimiser or a schedule is made with arguments that it does not take."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from typing import Any
+
+from minigrad.errors import suggestion
+
+_IN_PLACE = "results are new tensors, and their memory is used again without being asked for"
+_AT_ONCE = "there is one way to update, for each parameter by itself"
+_REDUCTION = "reduction='mean', 'sum' or 'none' says it"
+NOT_OFFERED = {
+    "inplace": _IN_PLACE,
+    "size_average": _REDUCTION,
+    "reduce": _REDUCTION,
+    "return_indices": "they serve MaxUnpool, which there is not",
+    "sparse": "gradients are dense, and no optimiser takes others",
+    "_freeze": "write layer.requires_grad_(False)",
+    "min_value": "it is called min_val",
+    "max_value": "it is called max_val",
+    "foreach": _AT_ONCE,
+    "fused": _AT_ONCE,
+    "capturable": "there are no graphs of CUDA calls to capture a step in",
+    "differentiable": "a step is never recorded for a gradient",
+    "last_epoch": "load_state_dict() goes on from an earlier epoch",
+}
+"""Options of PyTorch that are not offered, and why."""
+
+
+def explain_arguments(cls: type) -> None:
+    """Let the ``__init__`` of a class of this package tell which arguments it does not take.
+
+    It is told by the name of the class that was called; Python would name the one, perhaps a private one,
+    that defines ``__init__``.
+    """
+    if not cls.__module__.startswith("minigrad.") or "__init__" not in vars(cls):
+        return
+    init = vars(cls)["__init__"]
+    signature = inspect.signature(init)
+
+    @functools.wraps(init)
+    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
+        try:
+            signature.bind(self, *args, **kwargs)
+        except TypeError as error:
+            called = type(self) if type(self).__init__ is __init__ else cls
+            raise TypeError(_complaint(called.__name__, signature, args, kwargs, error)) from None
+        init(self, *args, **kwargs)
+
+    cls.__init__ = __init__  # type: ignore[misc]
+
+
+def _complaint(
+    name: str,
+    signature: inspect.Signature,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    error: TypeError,
+) -> str:
+    _, *parameters = signature.parameters.values()
+    known = [p.name for p in parameters]
+    unknown = next((option for option in kwargs if option not in known), None)
+    if unknown in NOT_OFFERED:
+        return f"{name} has no option {unknown!r}: {NOT_OFFERED[unknown]}; leave it out"
+    if unknown is not None:
+        takes = f"it takes {', '.join(known)}" if known else "it takes none"
+        return f"{name} has no option {unknown!r}{suggestion(unknown, known)}; {takes}"
+    ordered = [p.name for p in parameters if p.kind is not p.KEYWORD_ONLY]
+    if len(args) > len(ordered):
+        rest = [option for option in known if option not in ordered]
+        by_name = f"; pass {', '.join(rest)} by name" if rest else ""
+        some = f"only {', '.join(ordered)}" if ordered else "nothing"
+        return (
+            f"{name} takes {some} by position, and was also given {args[len(ordered)]!r}{by_name}"
+        )
+    return f"{name}: {error}"  # one is missing, or there twice
