@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 # Primes stand for the sizes: one that divides the size of an axis tells what that is a multiple of.
 _INPUT, _HIDDEN = 1009, 1013
-_RAISES = "ShapeError, DtypeError\n    By the ops of the step, if arguments do not fit."
+_RAISES = "ShapeError\n    By the ops of the step, if shapes do not fit."
 
 
 def docstring(cell: Cell) -> str:

@@ -570,7 +570,9 @@ def repeat(x: Any, repeats: Any, axis: int | None = None) -> Any:
     Raises
     ------
     ShapeError
-        If the axis does not exist or has another size than ``repeats``, or a number is negative.
+        If the axis does not exist, or has another size than ``repeats``.
+    ArgumentError
+        If a number is no integer, or negative.
 
     Examples
     --------

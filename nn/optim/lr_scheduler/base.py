@@ -108,7 +108,8 @@ class LRScheduler:
         Raises
         ------
         ArgumentError
-            If the optimiser got another group since the schedule was made.
+            If the optimiser got another group since the schedule was made, unless the schedule only
+            multiplies by a factor.
         """
         warn_if_too_early(self)
         self.last_epoch += 1
