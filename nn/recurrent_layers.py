@@ -27,7 +27,7 @@ def rnn_cell(of: str, nonlinearity: str) -> Cell:
 class RNN(Recurrent):
     """Simple recurrent layers: ``h = tanh(weight_ih @ x + bias_ih + weight_hh @ h + bias_hh)``.
 
-    See `Recurrent` for the other arguments, and for how to call it.
+    See `Recurrent` for how to call it.
 
     Parameters
     ----------
@@ -97,7 +97,7 @@ class RNN(Recurrent):
 class LSTM(Recurrent):
     """Layers of long short-term memory, see `minigrad.nn.cells.lstm`.
 
-    See `Recurrent` for the other arguments, and for how to call it. The states are h and c.
+    See `Recurrent` for how to call it. The states are h and c.
 
     Parameters
     ----------
@@ -170,7 +170,7 @@ class LSTM(Recurrent):
 class GRU(Recurrent):
     """Layers of gated recurrent units, see `minigrad.nn.cells.gru`.
 
-    See `Recurrent` for the other arguments, and for how to call it.
+    See `Recurrent` for how to call it.
 
     Parameters
     ----------

@@ -73,6 +73,7 @@ PARAMETERS: Final[dict[str, Entry]] = {
     "stack.arrays": ("sequence of Tensor", f"One shape. {PROMOTION}"),
     "tril.x": _MATRICES,
     "triu.x": _MATRICES,
+    **dict.fromkeys(("sin.x", "cos.x", "tan.x"), ("Tensor or number", "Angles in radians; any shape.")),
     "where.condition": ("Tensor of bool", f"Has {_BROADCAST}."),
     "where.a": ("Tensor or number", f"Taken where the condition holds; {_BROADCAST}."),
     "where.b": ("Tensor or number", f"Taken elsewhere; {_BROADCAST}. {PROMOTION}"),
@@ -90,6 +91,9 @@ DTYPES: Final[dict[str, str]] = {
 SEVERAL: Final = frozenset(("split", "unstack"))  # ops that return a tuple
 
 RETURNS: Final[dict[str, str]] = {
+    "acos": "Angles from 0 to pi, in radians; the shape of ``x``.",
+    "asin": "Angles from -pi / 2 to pi / 2, in radians; the shape of ``x``.",
+    "atan": "Angles from -pi / 2 to pi / 2, in radians; the shape of ``x``.",
     "astype": "The shape of ``x``, and the new dtype.",
     "argsort": "Positions along the axis, int64, in the shape of ``x``.",
     "broadcast_to": "The new shape, and the dtype of ``x``.",
