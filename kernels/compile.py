@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import count, islice
+from dataclasses import replace
 from typing import Any
 
 from minigrad.dtypes import float32, float64
 from minigrad.errors import MinigradError
 from minigrad.graph import Graph, Line, Var
 from minigrad.kernels.cell import Step
-from minigrad.kernels.normalize import Refusal
+from minigrad.kernels.differentiate import differentiate
+from minigrad.kernels.emit.numba_source import numba_source
+from minigrad.kernels.normalize import Refusal, refused_at
 from minigrad.kernels.program import Program, make_program
 from minigrad.kernels.recent import Recent
+from minigrad.kernels.resize import numbers_of_rows, resized
 from minigrad.kernels.step import TracedStep, form_of
-from minigrad.kernels.trace import trace
+from minigrad.kernels.trace import definition_line, trace
+from minigrad.kernels.verify import verify
 
-# By what a step computes, and not by the step: traces of it with other numbers of rows are equal, and
-# so are those of a step that has to be traced each time.
+# By what a step computes, and not by the step: traces of it with other numbers of rows are equal, unless
+# an attribute holds that number, and so are those of a step that has to be traced each time.
 _MOST = 1000
 _programs: Recent[Any, Program] = Recent(_MOST)
 _refusals: Recent[Any, str] = Recent(_MOST)  # also by the lines of the step, which they name
+_LANES = 8  # of a processor; any number does to see whether there is a text
 
 
 def program_of(
@@ -49,41 +54,64 @@ def program_of(
     reason = _refusals.get(place)
     if reason is None:
         try:
-            graph = _for_any_rows(step, traced)
-            program = make_program(graph, len(traced.inputs), len(traced.states), wanted, broken)
-            return _programs.put(key, program)
+            return _programs.put(key, _program(step, traced, wanted, broken))
         except Refusal as refusal:
-            reason = _refusals.put(place, str(refusal))
+            _refusals.put(place, str(refusal))
+            raise
     raise Refusal(reason)
 
 
-def _for_any_rows(step: Step, traced: TracedStep) -> Graph:
-    """Trace the step with a number of rows that is the size of no other axis."""
+def _program(step: Step, traced: TracedStep, wanted: Sequence[int] | None, broken: bool) -> Program:
+    """Make the program of a step; whatever a pass of the compiler raises becomes a refusal."""
+    with refused_at(definition_line(step)):
+        graph = _for_any_rows(step, traced, wanted)
+        program = make_program(graph, len(traced.inputs), len(traced.states), wanted, broken)
+        for plan in (program.loop, program.backward and program.backward.loop):
+            if plan is not None:
+                numba_source(plan, _LANES)  # what has no text is found out now
+        return program
+
+
+def _for_any_rows(step: Step, traced: TracedStep, wanted: Sequence[int] | None) -> Graph:
+    """Trace the step with a number of rows that divides the size of no other axis."""
     real = traced.states[0].dtype
     if real not in (float32, float64):
         raise Refusal(f"its states are of dtype {real}; only float32 and float64 are compiled")
     for state in traced.states:
         if state.dtype != real:
             raise Refusal(f"its states are of several dtypes: {state!r} beside {real}")
-    sizes = {n for var in traced.parameters for n in var.shape}
-    for node in traced.graph.nodes:
-        sizes.update(n for output in node.outputs for n in output.shape)
     for var in (*traced.inputs, *traced.states):
-        sizes.update(var.shape[1:])
         if 0 in var.shape[1:]:
             raise Refusal(f"{var!r} has no columns")
     # Besides the number of rows that is there, two others: a step that reads it is found out.
-    first, second = islice((rows for rows in count(3) if rows not in sizes), 2)
+    first, second = numbers_of_rows(traced.graph)
+    inputs, states = len(traced.inputs), len(traced.states)
     try:
-        graphs = [traced.graph, *(_traced_with(step, traced, rows) for rows in (first, second))]
+        graphs = [_traced_with(step, traced, rows) for rows in (first, second)]
+        verify(step, graphs[0], inputs, states)
     except MinigradError as error:
         raise Refusal(f"it cannot be traced with another number of rows: {error}") from error
-    forms = [form_of(graph, len(traced.inputs) + len(traced.states)) for graph in graphs]
-    for form in forms[1:]:
-        if form != forms[0]:
-            line = _first_difference(traced.graph, forms[0], form)
+    count = traced.states[0].shape[0]
+    _check_same([traced.graph, *graphs], (count, first, second), inputs + states)
+    if wanted is not None:
+        derived = [
+            differentiate(g, (*g.inputs[inputs : inputs + states], *(g.inputs[i] for i in wanted)))
+            for g in graphs
+        ]
+        _check_same(derived, (first, second), len(derived[0].inputs))
+    return graphs[0]
+
+
+def _check_same(graphs: Sequence[Graph], rows: Sequence[int], sequences: int) -> None:
+    """Refuse graphs of different numbers of ``rows`` that do not compute the same."""
+    first, count = graphs[0], rows[0]
+    form = form_of(first, sequences)
+    for graph, number in zip(graphs[1:], rows[1:], strict=True):
+        nodes = tuple(resized(graph.nodes, number, count))
+        other = form_of(replace(graph, nodes=nodes), sequences)
+        if other != form:
+            line = _first_difference(first, form, other)
             raise Refusal("it computes something else for another number of rows", line)
-    return graphs[1]
 
 
 def _first_difference(graph: Graph, form: tuple[Any, ...], other: tuple[Any, ...]) -> Line | None:

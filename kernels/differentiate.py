@@ -42,6 +42,8 @@ def differentiate(graph: Graph, wanted: Sequence[Var]) -> Graph:
         cotangents: dict[Var, Any] = {}
 
         def accumulate(var: Var, part: Any) -> None:
+            if 0 in var.shape[1:]:  # nothing comes from columns that are not there
+                return
             cotangents[var] = cotangents[var] + part if var in cotangents else part
 
         for output, seed in zip(graph.outputs, seeds, strict=True):

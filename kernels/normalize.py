@@ -14,20 +14,25 @@ Everything else is either written in these, by running its own formula on variab
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
 from minigrad.dispatch import apply, interpreting
 from minigrad.dtypes import bool_
-from minigrad.errors import KernelError
+from minigrad.errors import GradientError, KernelError
 from minigrad.graph import Graph, Line, Node, Recorder, Var, at_line, ops
 from minigrad.kernels.partition import partition
+from minigrad.kernels.resize import has_rows
 from minigrad.kernels.simplify import live_nodes
 from minigrad.ops.shape import normal_axes
 
 COLUMNS = (slice(None),)
 REDUCTIONS = frozenset({"sum", "max", "min"})
+INTERNAL = (
+    "the compiler failed"  # begins a refusal that is a fault of the compiler, and not declared
+)
 
 
 class Refusal(KernelError):
@@ -75,7 +80,8 @@ def normalize(
     Parameters
     ----------
     graph : Graph
-        Of a step, or of its backward pass. Its number of rows must be the size of no other axis.
+        Of a step, or of its backward pass. Its number of rows must be a prime that divides no other
+        size.
     parameters : collection of Var
         Those inputs of the graph that have no row for each sequence.
     varying : collection of Var
@@ -95,13 +101,28 @@ def normalize(
     return Normal(_merged(ordered.graph), ordered.outside)
 
 
-def fixed_by(nodes: Sequence[Node], parameters: Collection[Var]) -> set[Var]:
-    """Return the variables that are made of ``parameters`` alone."""
+def fixed_by(nodes: Sequence[Node], parameters: Collection[Var], rows: int) -> set[Var]:
+    """Return the variables that are made of ``parameters`` alone, whatever the number of ``rows`` is."""
     fixed = set(parameters)
     for node in nodes:
-        if all(i in fixed for i in node.inputs if isinstance(i, Var)):
+        alone = all(i in fixed for i in node.inputs if isinstance(i, Var))
+        if alone and not any(has_rows(output, rows) for output in node.outputs):
             fixed.update(node.outputs)
     return fixed
+
+
+@contextmanager
+def refused_at(line: Line | None) -> Iterator[None]:
+    """Name the ``line`` of a step in a refusal; what else the compiler raises becomes one."""
+    try:
+        yield
+    except Refusal as refusal:
+        refusal.line = refusal.line or line
+        raise
+    except GradientError:  # of the step: it has no such derivative, compiled or not
+        raise
+    except Exception as error:
+        raise Refusal(f"{INTERNAL} ({type(error).__name__}: {error})", line) from error
 
 
 # into few kinds
@@ -110,10 +131,10 @@ def fixed_by(nodes: Sequence[Node], parameters: Collection[Var]) -> set[Var]:
 def _in_few_kinds(
     graph: Graph, parameters: Collection[Var], varying: Collection[Var], backward: bool
 ) -> Normal:
-    fixed = fixed_by(graph.nodes, parameters)
+    first = next(iter(varying))
+    fixed = fixed_by(graph.nodes, parameters, first.shape[0])
     _, each = partition(graph.nodes, varying)
     late = {output for node in each for output in node.outputs}
-    real = next(iter(varying)).dtype
     new: dict[Var, Any] = {var: var for var in graph.inputs}
     outside: dict[Any, Refusal] = {}
 
@@ -125,10 +146,10 @@ def _in_few_kinds(
             reason = reasons[0] if reasons and backward else None
             if reason is None and node.outputs[0] not in fixed:
                 try:
-                    _check(node, real)
-                    made = _written(node, args, fixed)
+                    with refused_at(node.line):
+                        _check(node, fixed, first)
+                        made = _written(node, args, fixed)
                 except Refusal as refusal:
-                    refusal.line = node.line
                     if node.outputs[0] in late and not backward:
                         raise
                     reason = refusal
@@ -137,6 +158,8 @@ def _in_few_kinds(
                     reason = Refusal(
                         f"{node.op.name} over the rows of a step has no place in a loop", node.line
                     )
+                    if node.outputs[0] in late and not backward:
+                        raise reason
             else:
                 made = _as_it_is(node, args)
             outputs = made if isinstance(made, (tuple, list)) else (made,)
@@ -147,13 +170,21 @@ def _in_few_kinds(
     return Normal(Graph(graph.inputs, live_nodes(recorder.nodes, outputs), outputs), outside)
 
 
-def _check(node: Node, real: Any) -> None:
-    """Refuse an elementwise operation on what is no row of numbers."""
+def _check(node: Node, fixed: set[Var], state: Var) -> None:
+    """Refuse an operation on values that are no rows of numbers: one for each sequence, as of a state."""
+    read = [i for i in node.inputs if isinstance(i, Var) and i not in fixed]
+    for var in read:
+        if len(var.shape) != 2 or var.shape[0] != state.shape[0]:
+            raise Refusal(
+                f"{node.op.name} of {var!r}: values of a compiled loop have the shape (N, width)"
+            )
+        if not var.shape[1] and node.op.name != "concat":
+            raise Refusal(f"{node.op.name} of {var!r}, which has no columns")
     for var in node.outputs if node.op.elementwise else ():
-        if len(var.shape) != 2 or var.dtype not in (real, bool_):
+        if len(var.shape) != 2 or var.dtype not in (state.dtype, bool_):
             raise Refusal(
                 f"{node.op.name} makes {var!r}: values of a compiled loop have the shape (N, width) and "
-                f"the dtype of the first state, {real}"
+                f"the dtype of the first state, {state.dtype}"
             )
 
 
@@ -193,7 +224,7 @@ def _over_columns(node: Node, axis: Any, keepdims: bool = True) -> None:
     x = node.inputs[0]
     every = range(len(x.shape))
     axes = every if axis is None else normal_axes(axis, len(x.shape), node.op.name)
-    if tuple(axes) != (1,) or not keepdims:
+    if tuple(axes) != (len(x.shape) - 1,) or not keepdims:
         raise Refusal(
             f"{node.op.name} over axis {axis} of {x!r}: only the last axis, with keepdims=True, is "
             "compiled"
@@ -211,10 +242,8 @@ def _mean(node: Node, x: Any, *, axis: Any, keepdims: bool) -> Any:
 
 
 def _by_formula(node: Node, *args: Any, **attributes: Any) -> Any:
-    if "axis" in attributes:
-        _over_columns(node, attributes["axis"])
-        attributes["axis"] = -1
-    return node.op.fn(ops, *args, **attributes)
+    _over_columns(node, attributes["axis"], attributes.get("keepdims", True))
+    return node.op.fn(ops, *args, **{**attributes, "axis": -1})
 
 
 def _split(node: Node, x: Any, *, sections: Any, axis: int) -> Any:
@@ -273,7 +302,10 @@ def _zeros(g: Any, width: int) -> Any:
 
 def _concat(node: Node, *xs: Any, axis: int) -> Any:
     _over_columns(node, axis)
-    return ops.concat(*xs, axis=-1)
+    parts = [x for x in xs if x.shape[1]]
+    if not parts:
+        raise Refusal("concat of values that have no columns")
+    return ops.concat(*parts, axis=-1) if len(parts) > 1 else parts[0]
 
 
 def _sum_to(node: Node, g: Any, *, shape: Any) -> Any:
@@ -287,6 +319,8 @@ def _transpose(node: Node, x: Any) -> Any:
 
 
 def _broadcast_to(node: Node, x: Any, *, shape: Any) -> Any:
+    if len(shape) != 2:
+        raise Refusal(f"broadcast_to makes {node.outputs[0]!r}, which is no row for each sequence")
     return ops.broadcast_to(x, shape=shape)
 
 
@@ -359,7 +393,7 @@ def _early_terms_first(
     So a bias is added once, to the product of the inputs, before the loop.
     """
     graph, outside = normal.graph, normal.outside
-    fixed = fixed_by(graph.nodes, parameters)
+    fixed = fixed_by(graph.nodes, parameters, next(iter(varying)).shape[0])
     left_alone = {*fixed, *outside}
     _, each = partition(graph.nodes, varying)
     late = {*varying, *(output for node in each for output in node.outputs)}

@@ -9,7 +9,7 @@ from typing import Any
 
 from minigrad.dtypes import bool_
 from minigrad.graph import Node, Var
-from minigrad.kernels.normalize import REDUCTIONS, Refusal, columns_of
+from minigrad.kernels.normalize import REDUCTIONS, Refusal, columns_of, refused_at
 from minigrad.kernels.plan import Buffer, LoopPlan, Phase, Place, PlacedSum, Product, RowSum, Sweep
 from minigrad.kernels.scalar import Tracer
 from minigrad.kernels.sharing import shared_columns
@@ -60,11 +60,8 @@ def plan_loop(
     """
     planner = _Planner(nodes, states, new_states, stored, fixed, histories, passing)
     for node in nodes:
-        try:
+        with refused_at(node.line):
             planner.place(node)
-        except Refusal as refusal:
-            refusal.line = node.line
-            raise
     return planner.finish(new_states, broken, given_away, spread, sums)
 
 

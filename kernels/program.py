@@ -102,7 +102,7 @@ def make_program(
     Parameters
     ----------
     graph : Graph
-        Traced with a number of rows that is the size of no other axis.
+        Traced with a number of rows that is a prime and divides the size of no other axis.
     inputs, states : int
         How many of the graph's inputs are inputs of the step, and states.
     wanted : sequence of int, optional
@@ -125,7 +125,8 @@ def make_program(
     extended = Graph(graph.inputs, graph.nodes, (*graph.outputs, *read))
     normal = normalize(extended, parameters, olds)
     news, read_as = normal.graph.outputs[:states], normal.graph.outputs[states:]
-    fixed = fixed_by(normal.graph.nodes, parameters)
+    rows = olds[0].shape[0]
+    fixed = fixed_by(normal.graph.nodes, parameters, rows)
     once = [node for node in normal.graph.nodes if node.outputs[0] in fixed]
     rest = [node for node in normal.graph.nodes if node.outputs[0] not in fixed]
     before = list(live_nodes(rest, normal.outside))
@@ -166,7 +167,6 @@ def make_program(
     if derived is not None and wanted is not None:
         names = dict(zip(read, read_as, strict=True))
         backward = _backward(derived, states, names, again, fixed, once, before, wanted, broken)
-    rows = olds[0].shape[0]
     return Program(xs, olds, parameters, news, once, before, forward, backward, rows, broken)
 
 
@@ -209,13 +209,14 @@ def _backward(
     parameters = [var for var in inputs if var in fixed]
     normal = normalize(Graph(inputs, nodes, outputs), parameters, varying, backward=True)
     new_states, others = normal.graph.outputs[:states], normal.graph.outputs[states:]
-    fixed = fixed_by(normal.graph.nodes, parameters)
+    fixed = fixed_by(normal.graph.nodes, parameters, carried.shape[0])
     once = [node for node in normal.graph.nodes if node.outputs[0] in fixed]
     rest = [node for node in normal.graph.nodes if node.outputs[0] not in fixed]
     outside = normal.outside
     for node in live_nodes(rest, new_states):
         if node.outputs[0] in outside:
-            raise Refusal(f"in its backward pass, {outside[node.outputs[0]]}")
+            why = outside[node.outputs[0]]
+            raise Refusal(f"in its backward pass, {why.args[0]}", why.line)
     behind = [node for node in live_nodes(rest, others) if node.outputs[0] in outside]
     sums, after = _row_sums(behind, others)
     summed = [i for s in sums for i in (s.left, s.right)]
@@ -255,7 +256,11 @@ def _renamed(value: Any, names: dict[Any, Any]) -> Any:
 
 def _row_sums(behind: Sequence[Node], others: Sequence[Any]) -> tuple[list[RowSum], list[Node]]:
     """Return the sums over rows among nodes, and the nodes that are left."""
-    turned = {n.outputs[0]: n.inputs[0] for n in behind if n.op.name == "matrix_transpose"}
+    turned = {
+        n.outputs[0]: n.inputs[0]
+        for n in behind
+        if n.op.name == "matrix_transpose" and len(n.inputs[0].shape) == 2
+    }
     made = {output for node in behind for output in node.outputs}
     sums: list[RowSum] = []
     left: list[Node] = []
@@ -263,7 +268,12 @@ def _row_sums(behind: Sequence[Node], others: Sequence[Any]) -> tuple[list[RowSu
         x, (result,) = node.inputs[0], node.outputs[:1]
         if node.op.name == "matmul" and x in turned and node.inputs[1] not in made:
             sums.append(RowSum(turned[x], node.inputs[1], result))
-        elif node.op.name == "sum_to" and x not in made and result.size == x.shape[-1]:
+        elif (
+            node.op.name == "sum_to"
+            and x not in made
+            and len(x.shape) == 2
+            and result.size == x.shape[1]
+        ):
             sums.append(RowSum(x, None, result))
         else:
             left.append(node)

@@ -110,7 +110,7 @@ class TracedStep:
 
 
 def form_of(graph: Graph, sequences: int) -> tuple[Any, ...]:
-    """Return what the graph of a step computes, without what differs between numbers of rows.
+    """Return what a graph computes: without the number of rows, unless an attribute holds it.
 
     Parameters
     ----------
@@ -125,11 +125,8 @@ def form_of(graph: Graph, sequences: int) -> tuple[Any, ...]:
     ]
     computed = []
     for node in graph.nodes:
-        attributes = {
-            name: value[1:] if name == "shape" else value for name, value in node.attributes.items()
-        }
         inputs = tuple(number[i] if isinstance(i, Var) else repr(i) for i in node.inputs)
-        computed.append((node.op, inputs, repr(attributes)))
+        computed.append((node.op, inputs, repr(dict(node.attributes))))
         for output in node.outputs:
             number[output] = len(number)
     outputs = tuple(number[o] if isinstance(o, Var) else repr(o) for o in graph.outputs)

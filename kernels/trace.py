@@ -11,7 +11,13 @@ from types import FrameType
 from typing import Any
 
 from minigrad.dispatch import interpreting
-from minigrad.errors import MinigradError, TraceError, is_user_frame, source_line
+from minigrad.errors import (
+    MinigradError,
+    TraceError,
+    is_user_code,
+    is_user_frame,
+    source_line,
+)
 from minigrad.graph import Graph, Line, Recorder, Var
 from minigrad.kernels.simplify import live_nodes
 from minigrad.op import Op
@@ -167,6 +173,15 @@ def definition(step: Callable[..., Any]) -> str:
     if code is None:
         return f"an object of type {type(step).__name__}"
     return source_line(code.co_filename, code.co_firstlineno)
+
+
+def definition_line(step: Callable[..., Any]) -> Line | None:
+    """Return file and number of the first line of a step function; None of a step of our own."""
+    function = inspect.unwrap(step)
+    code = getattr(function, "__code__", None)
+    if code is None or not is_user_code(function.__module__ or "", code.co_filename):
+        return None
+    return code.co_filename, code.co_firstlineno
 
 
 def _calling_line() -> Line | None:

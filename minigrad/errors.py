@@ -81,8 +81,12 @@ def check_choice(of: str, known: Iterable[str], **given: Any) -> None:
 
 def is_user_frame(frame: FrameType) -> bool:
     """Say whether ``frame`` runs code of a user: not this package, nor what calls for it."""
-    name = frame.f_globals.get("__name__", "").partition(".")[0]
-    return name not in _NOT_THE_USER and not frame.f_code.co_filename.startswith("<")
+    return is_user_code(frame.f_globals.get("__name__", ""), frame.f_code.co_filename)
+
+
+def is_user_code(module: str, filename: str) -> bool:
+    """Say whether a module is a user's, and has a file."""
+    return module.partition(".")[0] not in _NOT_THE_USER and not filename.startswith("<")
 
 
 def user_line() -> str:

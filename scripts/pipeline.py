@@ -34,7 +34,7 @@ PAGE = Path(__file__).resolve().parents[1] / "docs" / "architecture.md"
 BLOCK = re.compile(
     r"(<!-- scripts/pipeline\.py: (\w+) -->\n```[^\n]*\n)(.*?\n)??(```\n)", re.DOTALL
 )
-INPUTS, HIDDEN, ROWS, LANES = 3, 4, 2, 16
+INPUTS, HIDDEN, ROWS, LANES = 3, 4, 5, 16
 
 
 def traced() -> Graph:

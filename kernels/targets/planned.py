@@ -11,6 +11,7 @@ from minigrad.graph import Node, Var
 from minigrad.kernels.layout import Layout, layout_of
 from minigrad.kernels.plan import Buffer, LoopPlan
 from minigrad.kernels.program import Program
+from minigrad.kernels.resize import resized
 from minigrad.kernels.rows import Rows
 
 Arrays = Mapping[Var, Any]
@@ -275,7 +276,7 @@ def _before(m: Any, program: Program, values: Arrays, layout: Layout) -> dict[Va
         there = m.nonzero(layout.present)[0]
         size = len(there)
         given.update((v, values[v][there]) for v in program.inputs)
-    run(_for_rows(program.before, program.rows, size), given, m)
+    run(resized(program.before, program.rows, size), given, m)
     made = {output: given[output] for node in program.before for output in node.outputs}
     return made if there is None else _scattered(m, made, program.rows, layout, there)
 
@@ -291,7 +292,7 @@ def _behind(m: Any, program: Program, values: Arrays, layout: Layout) -> dict[Va
         there = m.nonzero(layout.present)[0]
         size = len(there)
         given = {v: a[there] if v.shape[:1] == (rows,) else a for v, a in given.items()}
-    run(_for_rows(nodes, rows, size), given, m)
+    run(resized(nodes, rows, size), given, m)
     made = {output: given[output] for node in nodes for output in node.outputs}
     return made if there is None else _scattered(m, made, rows, layout, there)
 
@@ -325,15 +326,3 @@ def _stored(plan: LoopPlan, found: Mapping[Buffer, Any]) -> dict[Var, Any]:
         for v, b in plan.stored.items()
         if b in found
     }
-
-
-def _for_rows(nodes: Sequence[Node], traced: int, rows: int) -> list[Node]:
-    """Return nodes whose attributes fit another number of rows."""
-    fitted = []
-    for node in nodes:
-        shape = node.attributes.get("shape")
-        if isinstance(shape, tuple) and shape and shape[0] == traced:
-            attributes = {**node.attributes, "shape": (rows, *shape[1:])}
-            node = Node(node.op, node.inputs, attributes, node.outputs)
-        fitted.append(node)
-    return fitted

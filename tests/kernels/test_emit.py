@@ -18,10 +18,10 @@ CELLS = {"lstm": nn.cells.lstm, "gru": nn.cells.gru}
 def sources(name):
     """Return the text of both loops of a cell with 3 inputs and 21 units, for 16 lanes of float32."""
     cell, kind = CELLS[name], np.dtype("float32")
-    states = [Var((7, 21), kind, state) for state in cell.states]
+    states = [Var((11, 21), kind, state) for state in cell.states]
     shapes = cell.initial_parameters(3, 21)
     parameters = {name: Var(tuple(shape), kind, name) for name, shape in shapes.items()}
-    graph = trace(cell, [Var((7, 3), kind, "x")], states, parameters)
+    graph = trace(cell, [Var((11, 3), kind, "x")], states, parameters)
     wanted = [0, *range(1 + len(states), len(graph.inputs))]
     program = make_program(graph, 1, len(states), wanted)
     return {

@@ -66,13 +66,13 @@ def results_of(step, inputs, number, compile, options):
 def check_random_step(step, broken, seed):
     rng = np.random.default_rng(seed)
     for steps, rows in SIZES:
-        shapes = [(steps, rows, w) for w in step.inputs] + [(rows, w) for w in step.states]
+        shapes = [(steps, rows, *s) for s in step.shapes] + [(rows, w) for w in step.states]
         shapes += step.parameters.values()
         inputs = [
             mg.tensor(rng.uniform(-0.7, 0.7, shape), dtype="float64", requires_grad=True)
             for shape in shapes
         ]
-        number = len(step.inputs), len(step.inputs) + len(step.states)
+        number = len(step.shapes), len(step.shapes) + len(step.states)
         options = options_for(steps, rows, broken, rng)
         found = [results_of(step, inputs, number, way, options) for way in ("require", "never")]
         for a, b in zip(*found, strict=True):
@@ -82,13 +82,13 @@ def check_random_step(step, broken, seed):
 
 # Two tests, and not one with a parameter: without chance, in CI, both would draw the same steps.
 @random_cases
-@given(random_steps(widths=WIDTHS), st.integers(0, 999))
+@given(random_steps(widths=WIDTHS) | random_steps(widths=WIDTHS, axes=True), st.integers(0, 999))
 def test_random_steps(step, seed):
     check_random_step(step, False, seed)
 
 
 @random_cases
-@given(random_steps(widths=WIDTHS), st.integers(0, 999))
+@given(random_steps(widths=WIDTHS) | random_steps(widths=WIDTHS, axes=True), st.integers(0, 999))
 def test_random_steps_with_lengths_masks_and_resets(step, seed):
     check_random_step(step, True, seed)
 

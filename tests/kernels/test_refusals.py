@@ -5,12 +5,14 @@ import inspect
 from pathlib import Path
 
 import numba
+import numpy as np
 import pytest
 
 import minigrad as mg
 from minigrad import nn
-from minigrad.errors import GradientError, KernelError
+from minigrad.errors import GradientError, KernelError, TraceError
 from minigrad.kernels import cell, compile, explain, scan
+from minigrad.kernels.normalize import INTERNAL
 from minigrad.kernels.targets import frames
 from minigrad.op import Domain, Op
 
@@ -192,6 +194,96 @@ def test_a_gradient_that_does_not_exist_is_named_with_its_line():
 def test_explain_names_it_too():
     step = cell(state="h", params=lambda width, hidden: {})(of_an_op)
     assert explain(step, 3, 3).endswith(f"because {REASONS[of_an_op]}, at {marked(of_an_op)}")
+
+
+def of_an_image(x, h, *, w):
+    """A convolutional cell, whose values have four axes."""
+    reset, new = mg.split(mg.conv2d(mg.concat([x, h], axis=1), w, padding=1), 2, axis=1)
+    return mg.tanh(mg.sigmoid(reset) * h + new)
+
+
+def of_a_reduction(x, h):
+    return mg.tanh(h + x) * mg.expand_dims(mg.logsumexp(h, axis=-1), 1)
+
+
+def of_no_columns(x, h):
+    return mg.tanh(h + x) + mg.sum(h[:, :0], axis=-1, keepdims=True)
+
+
+def of_rows_that_mix(x, h):
+    """One row mixes with no other."""
+    return mg.tanh(h + mg.mean(x, axis=0))
+
+
+def ran(step, x, h, params, compile):
+    """Return outputs and gradients."""
+    outputs, _ = scan(step, x, h, params, compile=compile)
+    arguments = [x, h, *params.values()]
+    return [outputs, *mg.grad(mg.sum(mg.sin(outputs)), arguments)]
+
+
+@pytest.mark.parametrize(
+    ("step", "x", "h", "w"),
+    [
+        (of_an_image, (3, 2, 1, 4, 4), (2, 2, 4, 4), (4, 3, 3, 3)),
+        (of_a_reduction, (3, 2, 5), (2, 5), None),
+        (of_no_columns, (3, 2, 5), (2, 5), None),
+        (of_rows_that_mix, (3, 1, 5), (1, 5), None),
+        (lambda x, h: mg.tanh(x + h), (3, 2, 0), (2, 0), None),
+    ],
+)
+def test_what_is_refused_is_interpreted(step, x, h, w, told_anew):
+    x, h, *given = (mg.randn(s, dtype="float64", requires_grad=True) for s in (x, h, w) if s)
+    params = dict(zip("w", given, strict=False))
+    with pytest.warns(match=r"(?s)cannot be compiled: .*, at test_refusals.py:\d+: .* interpreted"):
+        found = ran(step, x, h, params, "auto")
+    for a, b in zip(found, ran(step, x, h, params, "never"), strict=True):
+        np.testing.assert_allclose(a.detach().numpy(), b.detach().numpy(), rtol=1e-12, atol=1e-12)
+
+
+def test_rows_that_mix_are_refused_also_after_a_single_one(told_anew):
+    with pytest.warns(match="mixes rows"):
+        scan(of_rows_that_mix, mg.ones((3, 1, 5)), mg.ones((1, 5)))
+    with pytest.raises(TraceError, match="mixes rows"):
+        scan(of_rows_that_mix, mg.ones((3, 2, 5)), mg.ones((2, 5)))
+
+
+@pytest.mark.parametrize(
+    ("place", "name", "factor"),
+    [
+        ("normalize", "_written", 5),
+        ("planner", "_check_formula", 6),
+        ("compile", "numba_source", 7),
+    ],
+)
+def test_what_the_compiler_raises_is_a_refusal(place, name, factor, monkeypatch, told_anew):
+    """With the line of the step; only here, since each failure is a fault of ours."""
+
+    def fail(*_):
+        raise IndexError("a fault")
+
+    monkeypatch.setattr(importlib.import_module(f"minigrad.kernels.{place}"), name, fail)
+
+    def step(x, h):
+        return mg.tanh(h * factor + x)
+
+    pattern = rf"{INTERNAL} \(IndexError: a fault\), at test_refusals.py:\d+: .* interpreted"
+    with pytest.warns(match=pattern):
+        outputs, _ = scan(step, mg.ones((2, 2, 3)), mg.zeros((2, 3)))
+    np.testing.assert_allclose(outputs.numpy()[0], np.tanh(1), rtol=1e-6)
+    with pytest.raises(KernelError, match="a fault"):
+        scan(step, mg.ones((2, 2, 3)), mg.zeros((2, 3)), compile="require")
+
+
+def test_steps_that_differ_in_a_shape_alone_are_two():
+    """A number of copies that is read from outside is no number of rows."""
+    for copies in (2, 3):
+
+        def step(x, h, *, b):
+            return h + x * mg.sum(mg.broadcast_to(b, (copies, 3)), axis=0)  # noqa: B023
+
+        given = mg.ones((1, 2, 3)), mg.zeros((2, 3)), {"b": mg.ones(3)}
+        assert mg.all(scan(step, *given)[0] == copies)
 
 
 @pytest.fixture
