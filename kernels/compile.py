@@ -66,9 +66,9 @@ def _program(step: Step, traced: TracedStep, wanted: Sequence[int] | None, broke
     with refused_at(definition_line(step)):
         graph = _for_any_rows(step, traced, wanted)
         program = make_program(graph, len(traced.inputs), len(traced.states), wanted, broken)
-        for plan in (program.loop, program.backward and program.backward.loop):
-            if plan is not None:
-                numba_source(plan, _LANES)  # what has no text is found out now
+        numba_source(program.loop, _LANES)  # what has no text is found out now
+        if program.backward is not None:
+            numba_source(program.backward.loop, _LANES)
         return program
 
 

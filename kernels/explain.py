@@ -16,6 +16,7 @@ from minigrad.kernels.plan import LoopPlan
 from minigrad.kernels.program import Program
 from minigrad.kernels.step import TracedStep
 from minigrad.kernels.surroundings import why_unknown
+from minigrad.kernels.switch import switch
 from minigrad.kernels.trace import trace
 from minigrad.tensor import Tensor
 
@@ -39,7 +40,8 @@ def explain(cell: Any, *sizes: int, dtype: Any = None, **options: Any) -> str:
     Returns
     -------
     str
-        A few lines; T is the number of steps and N that of sequences.
+        A few lines for each loop of the layer, those of layers and directions that are alike only once;
+        T is the number of steps and N that of sequences.
 
     Raises
     ------
@@ -52,24 +54,38 @@ def explain(cell: Any, *sizes: int, dtype: Any = None, **options: Any) -> str:
     >>> explain(nn.cells.gru, 3, 4).splitlines()[0]
     'gru(x[N,3], h[N,4])   float32'
     """
-    if not isinstance(cell, Cell):
-        layer, cell = cell, getattr(cell, "cell", None)
-        if not isinstance(cell, Cell) or sizes or options:
+    if isinstance(cell, Cell):
+        if len(sizes) != 2:
             raise ArgumentError(
-                f"explain: a {type(layer).__name__} with sizes {sizes} is neither a recurrent layer nor "
-                "a cell; write explain(layer), or explain(cell, input_size, hidden_size)"
+                f"explain: the cell needs input_size and hidden_size, not {sizes or 'nothing'}"
             )
-        sizes, options = (layer.input_size, layer.hidden_size), layer.options
-        dtype = dtype or next((p.dtype for p in layer.parameters()), None)
-    if len(sizes) != 2:
+        return _loop(cell, *sizes, as_dtype(dtype or get_default_dtype()), options)
+    layer = cell
+    if not isinstance(getattr(layer, "cell", None), Cell) or sizes or options:
         raise ArgumentError(
-            f"explain: the cell needs input_size and hidden_size, not {sizes or 'nothing'}"
+            f"explain: a {type(layer).__name__} with sizes {sizes} is neither a recurrent layer nor "
+            "a cell; write explain(layer), or explain(cell, input_size, hidden_size)"
         )
-    kind = as_dtype(dtype or get_default_dtype())
-    traced = _traced(cell, *sizes, kind, options)
+    found = dtype or next((p.dtype for p in layer.parameters()), None)
+    kind = as_dtype(found or get_default_dtype())
+    loops = getattr(layer, "_loops", lambda: {"": (layer.cell, layer.input_size)})()
+    names: dict[str, list[str]] = {}  # by what is said of them: many loops are alike
+    for name, (one, width) in loops.items():
+        text = _loop(one, width, layer.hidden_size, kind, layer.options)
+        names.setdefault(text, []).append(name)
+    if len(loops) == 1:
+        return next(iter(names))
+    return "\n".join(f"{', '.join(of)}: {text}" for text, of in names.items())
+
+
+def _loop(cell: Cell, width: int, hidden: int, kind: Any, options: dict[str, Any]) -> str:
+    """Return how one loop is run."""
+    traced = _traced(cell, width, hidden, kind, options)
     arguments = [*traced.inputs, *traced.states]
     shown = ", ".join(f"{v.name}[N,{v.shape[1]}]" for v in arguments)
     head = f"{cell.__name__}({shown})   {kind}"
+    if switch.is_off:
+        return f"{head}\n  interpreted, because {switch.refusal}"
     if changing := why_unknown(cell):
         head += f"\n  {'traced':<16}at each call, because {changing}"
     wanted = [i for i in range(len(traced.graph.inputs)) if not 0 < i <= len(traced.states)]

@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 
 from minigrad import dispatch
 from minigrad.backends.base import by_type
-from minigrad.errors import check_choice
+from minigrad.errors import KernelError, check_choice
 from minigrad.kernels.calls import call_of
 from minigrad.kernels.cell import Step
 from minigrad.kernels.eager import eager_loop, replayed
@@ -136,6 +136,8 @@ def scan(
     call = call_of(step, arguments, len(inputs), len(states), tuple(parameters))
     if compile not in _CHOICES:
         check_choice(call.where, _CHOICES, compile=compile)
+    if compile == "require" and switch.is_off:
+        raise KernelError(f"{call.where} cannot be compiled: {switch.refusal}; use compile='auto'")
     steps, count = inputs[0].shape[:2]
     rows = None
     if lengths is not None or mask is not None or reset is not None:
@@ -165,7 +167,7 @@ def scan(
         tracked = getattr(interpreter, "tracking", False)
         wanted = tuple([i for i, t in enumerate(arguments) if tracked and t._tracked])
         program = None
-        if compile == "require" or not switch.is_off:
+        if not switch.is_off:
             nothing = 0 in (steps, count) or (rows is not None and rows.nobody)
             if not nothing:
                 program = call.program(step, wanted, rows is not None, compile == "require")

@@ -31,6 +31,11 @@ class Switch:
         """
         return self.reason is not None
 
+    @property
+    def refusal(self) -> str:
+        """Return why nothing is compiled, for messages; an empty string if the compiler is on."""
+        return f"the compiler is switched off ({self.reason})" if self.is_off else ""
+
     @cached_property
     def reason(self) -> str | None:
         """Return the variable that turns the compiler off, and its value; None if it is on."""

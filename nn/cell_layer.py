@@ -143,6 +143,13 @@ class CellLayer(Stateful):
         names = self._names[ending]
         return self.cell, {name: getattr(self, attribute) for name, attribute in names.items()}
 
+    def _loops(self) -> dict[str, tuple[Cell, int]]:
+        """Return the cell and the width of the input of each layer and direction, by name."""
+        return {
+            ending.removeprefix("_"): (self._run_of(ending)[0], width)
+            for ending, width in self._inputs.items()
+        }
+
     def _one_step(self, ending: str, x: Tensor, states: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """Take a step of the cell with this ending, and return its new states."""
         if self._kind is not None:

@@ -11,7 +11,7 @@ from minigrad.checks import check_integer
 from minigrad.errors import ArgumentError
 from minigrad.kernels.certificate.case import Case, random_cases
 from minigrad.kernels.certificate.compare import Violation
-from minigrad.kernels.certificate.property import PROPERTIES, Property, Skip
+from minigrad.kernels.certificate.property import PROPERTIES, THE_STEP, Property, Skip
 from minigrad.kernels.certificate.report import Certificate, Failure, Finding
 from minigrad.kernels.certificate.run import refusal_of
 from minigrad.kernels.certificate.subject import Subject, subject_of
@@ -33,8 +33,8 @@ def certify(
 ) -> Certificate:
     """Check on random values that the loop of a cell is right: forwards, backwards, compiled or not.
 
-    It is checked that gradients of inputs, initial states and parameters are those of differences and
-    of the complex step; that the loop computes what the step does on tensors, operation by operation;
+    It is checked that the loop computes what the step does on tensors, operation by operation; that
+    gradients of inputs, initial states and parameters are those of differences and of the complex step;
     that outputs depend on no later input; that chunks of time with the state carried make the whole;
     that a row depends on no other row and on no padding; and that float32 computes what float64 does.
     All with and without lengths, mask, reset and reverse.
@@ -91,7 +91,13 @@ def certify(
             raise ArgumentError(
                 f"certify: cases must be a number or a list of minigrad.kernels.Case, not {case!r}"
             )
-    return Certificate(subject, tuple(_find(p, subject, chosen) for p in PROPERTIES))
+    findings: list[Finding] = []
+    for checked in PROPERTIES:
+        if checked.of_rules and any(f.name == THE_STEP.name and f.failure for f in findings):
+            findings.append(Finding(checked.name, 0, 0.0, "the loop is not the step", None))
+        else:
+            findings.append(_find(checked, subject, chosen))
+    return Certificate(subject, tuple(findings))
 
 
 def _find(checked: Property, subject: Subject, cases: Sequence[Case]) -> Finding:

@@ -44,10 +44,14 @@ class Property:
         For the report.
     check : callable
         ``check(subject, case)``, see above.
+    of_rules : bool
+        Whether it is about the rules of operations. It says nothing about them in a loop that does not
+        compute what the step does.
     """
 
     name: str
     check: Callable[[Subject, Case], float]
+    of_rules: bool = False
 
 
 def _gradients(method: str) -> Callable[[Subject, Case], float]:
@@ -217,10 +221,11 @@ def _single_precision(subject: Subject, case: Case) -> float:
     return largest
 
 
+THE_STEP = Property("the loop is the step, run on tensors", _same_as_on_tensors)
 PROPERTIES = (
-    Property("gradients are those of differences", _gradients("differences")),
-    Property("gradients are those of the complex step", _gradients("complex")),
-    Property("the loop is the step, run on tensors", _same_as_on_tensors),
+    THE_STEP,
+    Property("gradients are those of differences", _gradients("differences"), of_rules=True),
+    Property("gradients are those of the complex step", _gradients("complex"), of_rules=True),
     Property("outputs depend on no later input", _causal),
     Property("chunks of time make the whole", _same_in_chunks),
     Property("rows and padding do not matter", _rows_apart),

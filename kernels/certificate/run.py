@@ -236,7 +236,7 @@ def refusal_of(subject: Subject) -> str:
             results_of(subject, values, compile="require")
         except KernelError as error:
             reason = str(error).partition(" cannot be compiled: ")[2]
-            return reason.removesuffix("; use compile='auto'")
+            return reason.removesuffix("; use compile='auto'") or str(error)
     return ""
 
 

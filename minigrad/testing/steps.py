@@ -289,10 +289,10 @@ class _Writer:
         if not shape:
             return self.write(f"expand_dims({a}, 1)", lambda v, p: expand_dims(v[a], 1), [a], (1,))
         axes = tuple(range(1, len(shape))) if shape[-1] else tuple(range(1, len(shape) + 1))
-        a = self.write(
-            f"sum({a}, {axes})", lambda v, p, a=a: sum(v[a], axis=axes), [a], shape[len(axes) :]
-        )  # type: ignore[misc]
-        return self.rows_of(a)
+        left = shape[len(axes) :]
+        return self.rows_of(
+            self.write(f"sum({a}, {axes})", lambda v, p: sum(v[a], axis=axes), [a], left)
+        )
 
     def finish(self) -> RandomStep:
         """Choose or make a value for each new state."""

@@ -12,10 +12,11 @@ from minigrad import nn
 from minigrad.errors import ArgumentError, TraceError
 from minigrad.kernels import Case, CertificateError, cell, certify, scan
 from minigrad.kernels.certificate import run
+from minigrad.kernels.switch import switch
 from minigrad.nn.cells import CELLS
 from minigrad.op import OPS, Domain, Op
 
-GRADIENTS, COMPLEX, TENSORS, CAUSAL, CHUNKS, ROWS, SINGLE = range(7)
+TENSORS, GRADIENTS, COMPLEX, CAUSAL, CHUNKS, ROWS, SINGLE = range(7)
 CASES = hypothesis.settings().max_examples // 5
 
 
@@ -167,7 +168,7 @@ def forgetful(call, outputs, final):
 
 ALWAYS = {"steps": 1, "rows": 1}
 WRONG = {
-    doubled: ({GRADIENTS, COMPLEX, TENSORS}, TENSORS, ALWAYS, "in the loop, .* on tensors"),
+    doubled: ({TENSORS}, TENSORS, ALWAYS, "in the loop, .* on tensors"),
     worse_without_gradients: ({TENSORS}, TENSORS, ALWAYS, "in the loop without gradients, "),
     from_the_future: ({GRADIENTS, COMPLEX, CAUSAL, CHUNKS}, CAUSAL, {"steps": 2, "rows": 1},
                       "outputs, element .* after a change of later inputs"),
@@ -181,7 +182,7 @@ WRONG = {
     leaking: ({ROWS}, ROWS, None, "outputs, element .*: nan with NaN in the padding"),
     rough: ({SINGLE}, SINGLE, ALWAYS, "in float32, .* in float64"),
     widened: ({SINGLE}, SINGLE, {"steps": 0, "rows": 0}, "outputs is of dtype float64 in a loop of"),
-    forgetful: ({GRADIENTS, COMPLEX, TENSORS}, TENSORS, {"steps": 1, "rows": 1, "reset": True},
+    forgetful: ({TENSORS}, TENSORS, {"steps": 1, "rows": 1, "reset": True},
                 "gradient of h, element"),
 }  # fmt: skip
 
@@ -202,6 +203,19 @@ def test_a_wrong_loop_is_found(monkeypatch, change):
         assert failure.case == Case(**smallest, seed=failure.case.seed)
     with pytest.raises(CertificateError, match=f"FAILS\n    .*{text}"):
         certificate.check()
+    # the rules of operations are not blamed for a loop that is not the step
+    blamed = [certificate.findings[i] for i in (GRADIENTS, COMPLEX)]
+    unchecked = all(f.skipped == "the loop is not the step" and not f.cases for f in blamed)
+    assert unchecked == (TENSORS in failing(certificate))
+
+
+def test_with_the_compiler_off_the_interpreted_loop_is_judged(monkeypatch):
+    monkeypatch.setattr(switch, "is_off", True)
+    monkeypatch.setattr(switch, "reason", "MINIGRAD_COMPILE=0")
+    certificate = certify(nn.cells.gru, 3, 4, cases=2)
+    assert certificate
+    line = str(certificate).splitlines()[0]
+    assert line.endswith("interpreted, because the compiler is switched off (MINIGRAD_COMPILE=0)")
 
 
 # what is not checked, and what may be given

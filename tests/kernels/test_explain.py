@@ -1,11 +1,14 @@
 """What explain says of a loop."""
 
+from functools import partial
+
 import pytest
 
 import minigrad as mg
 from minigrad import nn
 from minigrad.errors import ArgumentError
 from minigrad.kernels import cell, explain
+from minigrad.kernels.switch import switch
 
 LSTM = """\
 lstm(x[N,5], h[N,4], c[N,4])   float32
@@ -17,11 +20,37 @@ lstm(x[N,5], h[N,4], c[N,4])   float32
 
 
 def test_a_layer_and_its_cell_are_explained_alike():
-    assert explain(nn.LSTM(5, 4, num_layers=2, bidirectional=True)) == LSTM
+    assert explain(nn.LSTM(5, 4)) == explain(nn.LSTMCell(5, 4)) == LSTM
     assert explain(nn.cells.lstm, 5, 4) == LSTM
     assert explain(nn.cells.lstm, 5, 4, dtype="float64") == LSTM.replace("32", "64").replace(
         "96 bytes", "192 bytes"
     )
+
+
+class Projected(nn.Cell):
+    def __init__(self, input_size, hidden_size):
+        super().__init__(input_size, hidden_size)
+        self.projection = nn.Linear(input_size, hidden_size)
+
+    def step(self, x, h):
+        return h + self.projection(x)
+
+
+@pytest.mark.parametrize("made", [partial(nn.LSTM, 5, 4), partial(nn.Recurrent, Projected, 5, 4)])
+def test_all_layers_and_directions_are_explained(made):
+    layer = made(num_layers=3, bidirectional=True)
+    first, *others = (text for text in explain(layer).splitlines() if not text.startswith(" "))
+    assert first.startswith("l0, l0_reverse: ")
+    assert [other.partition(": ")[0] for other in others] == ["l1, l1_reverse, l2, l2_reverse"]
+    (alike,) = (t for t in explain(made(bidirectional=True)).splitlines() if not t.startswith(" "))
+    assert alike == first
+
+
+def test_with_the_compiler_off_no_plan_is_shown(monkeypatch):
+    monkeypatch.setattr(switch, "is_off", True)
+    monkeypatch.setattr(switch, "reason", "MINIGRAD_COMPILE=off")
+    reason = "interpreted, because the compiler is switched off (MINIGRAD_COMPILE=off)"
+    assert explain(nn.cells.lstm, 5, 4) == f"{LSTM.splitlines()[0]}\n  {reason}"
 
 
 def test_a_product_in_the_middle_and_options():

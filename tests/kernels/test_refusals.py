@@ -13,6 +13,7 @@ from minigrad import nn
 from minigrad.errors import GradientError, KernelError, TraceError
 from minigrad.kernels import cell, compile, explain, scan
 from minigrad.kernels.normalize import INTERNAL
+from minigrad.kernels.switch import switch
 from minigrad.kernels.targets import frames
 from minigrad.op import Domain, Op
 
@@ -273,6 +274,15 @@ def test_what_the_compiler_raises_is_a_refusal(place, name, factor, monkeypatch,
     np.testing.assert_allclose(outputs.numpy()[0], np.tanh(1), rtol=1e-6)
     with pytest.raises(KernelError, match="a fault"):
         scan(step, mg.ones((2, 2, 3)), mg.zeros((2, 3)), compile="require")
+
+
+def test_with_the_compiler_off_nothing_can_be_required(monkeypatch):
+    monkeypatch.setattr(switch, "is_off", True)
+    monkeypatch.setattr(switch, "reason", "MINIGRAD_COMPILE=0")
+    for steps in (0, 2):
+        reason = r"cannot be compiled: the compiler is switched off \(MINIGRAD_COMPILE=0\); use"
+        with pytest.raises(KernelError, match=reason):
+            scan(of_an_op, mg.ones((steps, 2, 3)), mg.ones((2, 3)), compile="require")
 
 
 def test_steps_that_differ_in_a_shape_alone_are_two():
