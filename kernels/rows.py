@@ -274,5 +274,5 @@ def _flags(where: str, name: str, steps: int, count: int, flags: Any) -> Any:
 
 def on_host(values: Any) -> Any:
     """Return an array on the CPU."""
-    given = values if isinstance(values, Tensor) else tensor(values)
+    given = values if isinstance(values, Tensor) else tensor(values, device="cpu")
     return given.detach().cpu().numpy()

@@ -780,6 +780,7 @@ def tensor(
             raise GradientError(
                 "tensor() of a tensor that requires a gradient would lose it; use clone(), or detach()"
             )
+        device = device or data.device
         data = data._array
     source = backend_of(data)
     if source is None:

@@ -246,8 +246,8 @@ def _kind(array: Any) -> Any:
 
 def _tensor(array: Any, dtype: str, requires_grad: bool = False) -> Tensor:
     if array.dtype.kind != "f":
-        return tensor(array)
-    return tensor(array.astype(dtype), requires_grad=requires_grad)
+        return tensor(array, device="cpu")
+    return tensor(array.astype(dtype), device="cpu", requires_grad=requires_grad)
 
 
 def _looped(
@@ -273,7 +273,7 @@ def _pulled_back(
 ) -> Arrays:
     leaves = {name: leaf for name, leaf in given.items() if leaf.requires_grad}
     pairs = [
-        (result, tensor(g, dtype=result.dtype))
+        (result, tensor(g, dtype=result.dtype, device=result.device))
         for result, g in zip(results, cotangents, strict=True)
         if result.requires_grad
     ]

@@ -412,6 +412,28 @@ def test_gradients_flow_on_and_between_devices():
     """)
 
 
+def test_a_tensor_stays_on_its_device_whatever_the_default_is():
+    on_stand_in("""
+        import numpy
+        import minigrad as mg
+        from minigrad import nn
+
+        for default, other in (("cupy", "cpu"), ("numpy", "cuda:1")):
+            mg.use_backend(default)
+            there, row = mg.ones((2, 3), device=other), numpy.ones(3, "float32")
+            copies = [mg.tensor(there), mg.asarray(there), mg.tensor(there, dtype="float64"),
+                      nn.Parameter(there), nn.Buffer(there), nn.Embedding.from_pretrained(there).weight,
+                      there + row, there * 2.0, mg.where(there > 0, there, row), there.at[0].set(row)]
+            assert [t.device for t in copies] == [other] * len(copies)
+            for make in (nn.Linear, nn.Embedding, nn.LSTM, nn.GRUCell):
+                layer = make(3, 4, device=other)
+                assert {p.device for p in layer.parameters()} == {other}
+                assert {p.device for p in make(3, 4).to(other).parameters()} == {other}
+            for make in (nn.LayerNorm, nn.PReLU):
+                assert make(3, device=other).weight.device == other
+    """)
+
+
 def test_a_silently_wrong_gradient_is_impossible_there_too():
     on_stand_in("""
         import cupy

@@ -205,11 +205,13 @@ def array(data, dtype=None, order="K"):
     return ndarray(numpy.array(_raw(data), dtype=dtype, order=order))
 
 
-def asarray(data, dtype=None):
-    """Return ``data`` itself if it is an array already."""
-    if isinstance(data, ndarray) and (dtype is None or data.dtype == dtype):
-        return data
-    return array(data, dtype)
+def asarray(a, dtype=None, order=None, *, copy=None, blocking=False):
+    """Return ``a`` itself if it is an array already, and no copy is asked for."""
+    if not copy and isinstance(a, ndarray) and dtype in (None, a.dtype):
+        return a
+    if copy is False:
+        raise ValueError("unable to avoid a copy")
+    return array(a, dtype, order or "K")
 
 
 def asnumpy(x):
