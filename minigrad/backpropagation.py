@@ -358,14 +358,13 @@ def _as_tracked(record: Record) -> tuple[list[Any], Any]:
 
 def _check_backward(record: Record, g: Any, part: Any) -> None:
     backend = by_type[record.kind]
-    part = part._array if isinstance(part, Tensor) else part
-    gs = g if isinstance(g, tuple) else (g,)
-    given = [x._array if isinstance(x, Tensor) else x for x in gs if x is not None]
-    if not is_finite(part, backend) and all(is_finite(x, backend) for x in given):
+    given = (g, tuple(record.saved), tuple(record.attrs.values()))
+    if not is_finite(part, backend) and is_finite(given, backend):
         line = getattr(record, "line", "a line that ran outside of anomaly()")
         raise AnomalyError(
-            f"the gradient of {record.op.name} is NaN or infinite although its cotangent is finite; "
-            f"the op was called at {line}\n  keep its argument away from the singular point"
+            f"the gradient of {record.op.name} is NaN or infinite although its cotangent and its "
+            f"arguments are finite; the op was called at {line}\n"
+            "  keep its argument away from the singular point"
         )
 
 

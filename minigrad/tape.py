@@ -7,6 +7,7 @@ were made, so the latest one is always ready to be differentiated, and no recurs
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -162,7 +163,7 @@ class Eager:
             if type(out) not in by_type:
                 out = backend.namespace.asarray(out)
         if self.checking:
-            check(op, args, (out,), backend)
+            check(op, args, attrs, (out,), backend)
         if not mask or not self.tracking or op.rules is None:
             return make(out, None)
         dtype = out.dtype
@@ -208,7 +209,7 @@ class Eager:
         backend = by_type[kind]
         outs = tuple([o if type(o) is kind else backend.namespace.asarray(o) for o in outs])
         if self.checking:
-            check(op, args, outs, backend)
+            check(op, args, attrs, outs, backend)
         if not which[0] or not self.tracking or op.rules is None or not outs:
             return tuple([make(o, None) for o in outs])
         droppable, keep_output = _plan(op, arrays, outs, True, attrs, which)
@@ -518,8 +519,13 @@ def anomaly(function: Callable[..., Any] | None = None) -> Any:
     return _block(_Anomaly(), function)
 
 
-def is_finite(array: Any, backend: Any) -> bool:
-    """Say whether ``array`` (or number) holds neither NaN nor infinity; integers never do."""
+def is_finite(value: Any, backend: Any) -> bool:
+    """Say whether an array, tensor, number or sequence of them holds neither NaN nor infinity."""
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if isinstance(value, (tuple, list)):
+        return all(is_finite(part, backend) for part in value)
+    array = value._array if isinstance(value, Tensor) else value
     if not hasattr(array, "dtype") or not is_floating(array.dtype):
         return True
     backend = by_type.get(type(array), backend)  # it may have moved
@@ -527,12 +533,13 @@ def is_finite(array: Any, backend: Any) -> bool:
         return bool(backend.namespace.all(backend.namespace.isfinite(array)))
 
 
-def check(op: Op, args: Sequence[Any], outs: Sequence[Any], backend: Any) -> None:
-    """Raise `AnomalyError` if ``op`` made non-finite numbers out of finite ones."""
-    if all(is_finite(out, backend) for out in outs):
+def check(
+    op: Op, args: Sequence[Any], attrs: Mapping[str, Any], outs: tuple[Any, ...], backend: Any
+) -> None:
+    """Raise `AnomalyError` if ``op`` made non-finite numbers out of finite arguments and options."""
+    if is_finite(outs, backend):
         return
-    given = [a._array if isinstance(a, Tensor) else a for a in args]
-    if all(is_finite(a, backend) for a in given):
+    if is_finite((*args, *attrs.values()), backend):
         shown = ", ".join(describe(a) for a in args)
         raise AnomalyError(
             f"{op.name}({shown}) produced NaN or infinity from finite arguments, at {user_line()}\n"

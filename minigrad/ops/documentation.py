@@ -36,8 +36,8 @@ PARAMETERS: Final[dict[str, Entry]] = {
     "max_val": ("float", "The upper bound."),
     "negative_slope": ("float", "The slope below 0."),
     "num_classes": ("int", "The size of the new axis."),
-    "ord": ("float", ("2 is Euclidean, ``inf`` the largest absolute value, ``-inf`` the smallest; else "
-                     "``sum(abs(x) ** ord) ** (1 / ord)``.")),
+    "ord": ("float", ("2 is Euclidean, ``inf`` the largest absolute value, ``-inf`` the smallest, 0 the "
+                     "number of elements that are not 0; else ``sum(abs(x) ** ord) ** (1 / ord)``.")),
     "p": ("float", "The probability that an element is dropped, from 0 to 1."),
     "pad_width": ("sequence of pairs of int", "For each axis the sizes of the border (before, after)."),
     "padding_idx": ("int", "A row of ``weight`` that gets no gradient."),
@@ -166,7 +166,7 @@ RAISES: Final[dict[str, dict[str, str]]] = {
     "split": {"ShapeError": "If there is no such axis, or the parts do not make up its size."},
     "stack": {"ShapeError": "If the shapes differ, or the result has no such axis."},
     "vector_norm": {
-        "ShapeError": "If there is no such axis, or it is named twice.",
-        "ArgumentError": "If ``ord`` is not positive, ``inf`` or ``-inf``.",
+        "ShapeError": "If there is no such axis, it is named twice, or has no element for ``ord``.",
+        "ArgumentError": "If ``ord`` is NaN.",
     },
 }

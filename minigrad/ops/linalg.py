@@ -8,7 +8,7 @@ from typing import Any
 
 from minigrad.checks import as_integer
 from minigrad.dispatch import apply
-from minigrad.errors import ShapeError
+from minigrad.errors import ArgumentError, ShapeError
 from minigrad.op import Arguments, Domain, Draw, EachArgument, composite, define_op
 from minigrad.ops import reduce
 from minigrad.ops.shape import normal_axes, normal_axis, permute_dims, reshape
@@ -530,6 +530,12 @@ def trace(x: Any, offset: int = 0) -> Any:
 def _vector_norm(
     m: Any, x: Any, /, *, axis: Any = None, keepdims: bool = False, ord: float = 2
 ) -> Any:
+    if math.isnan(ord):
+        raise ArgumentError(f"ord must be a number, inf or -inf, not {ord}")
+    if ord < 0 and reduce.count(x, axis) == 0:
+        raise ShapeError(f"nothing has no norm of order {ord}; orders from 0 on give 0")
+    if ord == 0:
+        return m.sum(m.astype(x != 0, x.dtype), axis=axis, keepdims=keepdims)
     size = m.abs(x)
     if ord == math.inf:
         return m.max(size, axis=axis, keepdims=keepdims)
@@ -539,29 +545,31 @@ def _vector_norm(
         return m.sqrt(m.sum(x * x, axis=axis, keepdims=keepdims))
     if ord == 1:
         return m.sum(size, axis=axis, keepdims=keepdims)
-    if ord <= 0:
-        raise ValueError(f"ord must be a positive number, inf or -inf, not {ord}")
     return m.sum(size**ord, axis=axis, keepdims=keepdims) ** (1 / ord)
 
 
 def _vector_norm_rule(m: Any, g: Any, y: Any, x: Any, axis: Any, keepdims: bool, ord: float) -> Any:
     norm = reduce.spread(m, y, x, axis, keepdims)
     slope = reduce.spread(m, g, x, axis, keepdims) * m.sign(x)
+    if ord == 0:
+        return m.zeros_like(slope * norm)  # reads both: what is saved depends on the op alone
     if math.isinf(ord):
         reached = m.abs(x) == norm
         ties = m.sum(m.astype(reached, dtype=x.dtype), axis=axis, keepdims=True)
         return m.where(reached, slope / ties, 0.0)
-    ratio = m.abs(x) / m.where(norm == 0, 1.0, norm)
-    return slope * ratio ** (ord - 1)
+    # a zero element has no slope below order 1, nor the others beside it below order 0
+    flat = m.logical_or(x == 0, norm == 0)
+    ratio = m.where(flat, 1.0, m.abs(x)) / m.where(flat, 1.0, norm)
+    return m.where(flat, 0.0, slope * ratio ** (ord - 1))
 
 
 def _norm_arguments(draw: Draw) -> Arguments:
     (x,), attrs = reduce.reduction_arguments(draw)
-    return (x,), {**attrs, "ord": draw.choice([1, 2, 3.5, math.inf, -math.inf])}
+    return (x,), {**attrs, "ord": draw.choice([1, 2, 3.5, 0.5, 0, -1, -2.5, math.inf, -math.inf])}
 
 
 vector_norm = define_op(
     "vector_norm", _vector_norm, _vector_norm_rule,
     domain=Domain(0.3, 2.0, arguments=_norm_arguments),
-    doc="The norm of the elements along axes, of order ``ord``. The gradient at zero is 0.",
+    doc="The norm of the elements along axes, of order ``ord``. The gradient of a zero element is 0.",
 )  # fmt: skip

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy
+
 from minigrad.checks import check_number
 from minigrad.dtypes import is_floating
 from minigrad.errors import (
@@ -31,6 +33,7 @@ from minigrad.ops.network import log_softmax
 from minigrad.ops.shape import astype, broadcast_to, reshape
 
 REDUCTIONS = ("none", "mean", "sum")
+_NONE_IGNORED = -100  # as in PyTorch: no class has this index
 
 
 def check_reduction(of: str, reduction: str) -> None:
@@ -228,7 +231,7 @@ def nll_loss(
     target: Any,
     weight: Any = None,
     *,
-    ignore_index: int = -100,
+    ignore_index: int = _NONE_IGNORED,
     reduction: str = "mean",
 ) -> Any:
     """Negative log likelihood of the target classes.
@@ -278,7 +281,7 @@ def cross_entropy(
     target: Any,
     weight: Any = None,
     *,
-    ignore_index: int = -100,
+    ignore_index: int = _NONE_IGNORED,
     reduction: str = "mean",
     label_smoothing: float = 0.0,
 ) -> Any:
@@ -296,7 +299,7 @@ def cross_entropy(
     weight : Tensor, optional
         A factor for each class, shape (C,).
     ignore_index : int
-        A class index whose places count for nothing. Has no effect on probabilities.
+        A class index whose places count for nothing. Must be left out with probabilities.
     reduction : {"mean", "sum", "none"}
         "none" keeps the shape (N, d1, ...). The mean over class indices is weighted: the sum is
         divided by the sum of the targets' weights, so it is NaN, with a gradient of zero, if all
@@ -311,7 +314,8 @@ def cross_entropy(
     IndexingError
         If a class index is out of range and not ``ignore_index``.
     ArgumentError
-        If ``reduction`` or ``label_smoothing`` has another value.
+        If ``reduction`` or ``label_smoothing`` has another value, or ``ignore_index`` is given for
+        probabilities.
     """
     check_reduction("cross_entropy", reduction)
     _check_classes("cross_entropy", input, target, weight)
@@ -323,6 +327,11 @@ def cross_entropy(
     scores = log_softmax(input, axis=axis)
     if not is_floating(target.dtype):
         return _likelihood_loss(scores, target, weight, ignore_index, reduction, label_smoothing)
+    if ignore_index != _NONE_IGNORED:
+        raise ArgumentError(
+            f"cross_entropy: ignore_index={ignore_index} names a class, but target holds probabilities "
+            f"({target.dtype}); leave ignore_index out, and set a row of probabilities to 0 to ignore it"
+        )
     if label_smoothing:
         target = target * (1 - label_smoothing) + label_smoothing / input.shape[axis]
     # a class without probability costs nothing, also where its score is minus infinity
@@ -451,9 +460,14 @@ def huber_loss(input: Any, target: Any, *, reduction: str = "mean", delta: float
     _check_pair("huber_loss", input, target, reduction)
     if not delta > 0:
         raise ArgumentError(f"huber_loss: delta must be positive, not {delta}")
-    d = subtract(input, target)
-    near = clip(d, -delta, delta)
-    return _reduced(near * (d - 0.5 * near), reduction)
+    near, rest = _bent(subtract(input, target), delta)
+    return _reduced(near * rest, reduction)
+
+
+def _bent(d: Any, width: float) -> tuple[Any, Any]:
+    """Return two factors whose product is quadratic in ``d`` up to ``width``, and linear beyond."""
+    near = clip(d, -width, width)
+    return near, d - 0.5 * near
 
 
 def _smooth_l1_arguments(draw: Draw) -> Arguments:
@@ -477,6 +491,8 @@ def smooth_l1_loss(input: Any, target: Any, *, reduction: str = "mean", beta: fl
     """
     _check_pair("smooth_l1_loss", input, target, reduction)
     beta = check_number("smooth_l1_loss", "beta", beta, low=0)
-    if beta == 0:
-        return l1_loss(input, target, reduction=reduction)
-    return huber_loss(input, target, reduction=reduction, delta=beta) / beta
+    d = subtract(input, target)
+    if beta < numpy.finfo(d.dtype).tiny:  # no difference is as small, and 1 / beta may be too large
+        return _reduced(abs(d), reduction)
+    near, rest = _bent(d, beta)
+    return _reduced(near / beta * rest, reduction)

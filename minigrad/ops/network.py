@@ -14,7 +14,7 @@ from minigrad.checks import sizes_of
 from minigrad.errors import ArgumentError, DtypeError, IndexingError, ShapeError
 from minigrad.op import Arguments, Domain, Draw, composite, define_op
 from minigrad.ops import reduce
-from minigrad.ops.elementwise import sqrt, square
+from minigrad.ops.elementwise import abs, exp2, floor, log2, sqrt, square, where
 from minigrad.ops.index import ARRAY
 from minigrad.ops.reduce import reduction_arguments
 from minigrad.ops.shape import normal_axis
@@ -95,6 +95,15 @@ def _layer_norm_arguments(draw: Draw) -> Arguments:
     return (x, normalized, weight, bias), {"eps": draw.choice([0.1, 1.0])}
 
 
+def _magnitude(x: Any, axes: tuple[int, ...]) -> Any:
+    """Return the power of two at or below the largest absolute value over axes; 1 where that is 0.
+
+    To divide by it is exact, and it has no slope.
+    """
+    largest = reduce.max(abs(x), axis=axes, keepdims=True)
+    return exp2(floor(log2(where(largest == 0, 1.0, largest))))
+
+
 @composite(domain=Domain(sharp="complex", arguments=_layer_norm_arguments))
 def layer_norm(
     x: Any,
@@ -116,7 +125,7 @@ def layer_norm(
     weight, bias : Tensor, optional
         Shape ``normalized_shape``.
     eps : float
-        Keeps the root away from 0.
+        Keeps the root away from 0. With 0 the result is 0 where the variance is.
 
     Returns
     -------
@@ -147,9 +156,17 @@ def layer_norm(
                 f"{sizes} of normalized_shape"
             )
     axes = tuple(range(-len(sizes), 0))
+    if eps == 0:
+        x = x / _magnitude(
+            x, axes
+        )  # which changes nothing but that no square is too small or large
     centred = x - reduce.mean(x, axis=axes, keepdims=True)
     variance = reduce.mean(square(centred), axis=axes, keepdims=True)
-    y = centred / sqrt(variance + eps)
+    if eps == 0:
+        constant = variance == 0
+        y = where(constant, 0.0, centred / sqrt(where(constant, 1.0, variance)))
+    else:
+        y = centred / sqrt(variance + eps)
     if weight is not None:
         y = y * weight
     return y if bias is None else y + bias

@@ -957,7 +957,7 @@ def test_anomaly_in_the_backward_pass_names_the_line_of_the_forward_call():
             y.backward()
     text = str(caught.value)
     assert text.startswith(
-        "the gradient of sqrt is NaN or infinite although its cotangent is finite"
+        "the gradient of sqrt is NaN or infinite although its cotangent and its arguments are finite"
     )
     assert "mg.sqrt(x).sum()  # finite, but its slope is not" in text
     assert x.grad is None
@@ -967,6 +967,36 @@ def test_anomaly_lets_infinities_pass_on_that_were_given():
     with mg.anomaly():
         assert mg.exp(mg.tensor([numpy.inf])).item() == numpy.inf
         assert numpy.isnan(mg.tensor([numpy.nan]).sum().item())
+
+
+GIVEN_INFINITY = {
+    "where": lambda x: mg.softmax(mg.where(x > 1.5, x, -numpy.inf)),
+    "maximum": lambda x: mg.minimum(mg.maximum(x, -numpy.inf), numpy.inf),
+    "clip": lambda x: mg.clip(x, -numpy.inf, numpy.inf),
+    "set": lambda x: mg.logsumexp(x.at[0].set(-numpy.inf)),
+    "add": lambda x: mg.exp(x.at[0].add(-numpy.inf)),
+    "pad": lambda x: mg.max(mg.pad(x, [(1, 1)], value=-numpy.inf)),
+    "multiply": lambda x: x * numpy.inf,
+    "full": lambda x: x + mg.full((2,), numpy.inf),
+    "norm": lambda x: mg.vector_norm(x, ord=numpy.inf),
+    "max_pool1d": lambda x: mg.max_pool1d(x.reshape(1, 1, 2), 2, padding=1),
+    "max_pool2d": lambda x: mg.max_pool2d(x.reshape(1, 1, 1, 2), (1, 2), padding=(0, 1)),
+}
+
+
+@pytest.mark.parametrize("create_graph", [False, True])
+@pytest.mark.parametrize("name", GIVEN_INFINITY)
+def test_infinities_that_a_call_was_given_are_no_anomaly(name, create_graph):
+    x = leaf(1.0, 2.0)
+    with mg.anomaly():
+        y = GIVEN_INFINITY[name](x)
+        mg.grad(y.sum(), x, create_graph=create_graph)
+
+
+@pytest.mark.parametrize("call", [lambda x: x / 0.0, lambda x: mg.pad(x, [(1, 1)]) ** -1.0])
+def test_finite_numbers_and_options_do_not_hide_an_anomaly(call):
+    with mg.anomaly(), pytest.raises(AnomalyError):
+        call(leaf(1.0, 2.0))
 
 
 def test_anomaly_and_no_grad_go_together():

@@ -193,6 +193,10 @@ def zeros(*shape):
          "shape (2,), not (1,)")),
         (lambda: nn.CrossEntropyLoss(zeros(2))(zeros(2, 3), mg.tensor([0, 1])), ShapeError,
          "cross_entropy: weight has shape (2,); it must hold one number for each of the 3 classes"),
+        *((lambda index=index: nn.CrossEntropyLoss(ignore_index=index)(zeros(2, 3), zeros(2, 3)),
+           ArgumentError,
+           f"cross_entropy: ignore_index={index} names a class, but target holds probabilities (float32)")
+          for index in (1, 0, -1)),
         (lambda: nn.NLLLoss()(zeros(2, 3), zeros(2, 3)), DtypeError,
          "nll_loss: target must hold class indices (integers), not float32"),
         *((lambda kind=kind: kind()(zeros(2, 3), zeros(3)), ShapeError,
@@ -204,3 +208,27 @@ def test_errors(call, kind, message):
     with pytest.raises(kind) as caught:
         call()
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("exponent", [-140, -100, -1, 0, 100])
+def test_layer_norm_without_eps_does_not_depend_on_the_scale(dtype, exponent):
+    rows = np.random.default_rng(3).integers(-9, 9, (4, 5)) + np.arange(5) / 8
+    expected = (rows - rows.mean(-1, keepdims=True)) / rows.std(-1, keepdims=True)
+    found = mg.layer_norm(mg.tensor(rows * 2.0**exponent, dtype=dtype), 5, eps=0.0)
+    np.testing.assert_allclose(found.numpy(), expected, rtol=2e-6, atol=2e-6)
+
+
+@pytest.mark.parametrize("beta", [5e-324, 1e-300, 1e-46, 1e-30, 1e-3, 1e30])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_smooth_l1_of_any_beta(dtype, beta):
+    d = np.array([-1.3, 0.0, 0.4, 2e20], dtype).astype(float)
+    x = mg.tensor(d, dtype=dtype, requires_grad=True)
+    loss = mg.smooth_l1_loss(x, mg.zeros(4, dtype=dtype), reduction="none", beta=beta)
+    (slope,) = mg.grad(loss.sum(), x)
+    near = np.abs(d) < beta
+    with np.errstate(over="ignore"):
+        expected = np.where(near, 0.5 * d * (d / beta), np.abs(d) - 0.5 * beta)
+        steepness = np.where(near, d / beta, np.sign(d))
+    np.testing.assert_allclose(loss.detach().numpy(), expected, rtol=1e-6, atol=1e-37)
+    np.testing.assert_allclose(slope.numpy(), steepness, rtol=1e-6, atol=1e-37)

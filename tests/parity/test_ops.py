@@ -952,9 +952,10 @@ PEERS = {
     ),
     "vector_norm": Peer(
         lambda x, axis=None, keepdims=False, ord=2: torch.linalg.vector_norm(x, ord, axis, keepdims),
-        [*reductions(empty=False, ord=(2, 1, 3.5)), *(
-            s for s in reductions(empty=False, ord=(INF, -INF)) if s.args[0].size
-        )],
+        [*reductions(empty=False, ord=(2, 1, 3.5, 0.5, 0)), *(
+            s for s in reductions(empty=False, ord=(INF, -INF, -1, -2.5)) if s.args[0].size
+        ), *(but(S(numpy.array(x), ord=0.5), second="PyTorch gives NaN for an element of 0; ours is 0")
+             for x in ([0.0, 4.0, 1.0], [0.0, 0.0]))],
     ),
     # network
     **{
