@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from minigrad.docstring import section
-from minigrad.errors import MinigradError
 
 if TYPE_CHECKING:
     from minigrad.kernels.cell import Cell
 
 # Primes stand for the sizes: one that divides the size of an axis tells what that is a multiple of.
-_INPUT, _HIDDEN = 1009, 1013
+_INPUT, _HIDDEN = 29, 31
 _RAISES = "ShapeError\n    By the ops of the step, if shapes do not fit."
 
 
@@ -35,18 +34,24 @@ def _parameters(cell: Cell) -> Iterator[str]:
     width = "input_size" if cell.params else "..."
     for name in cell.inputs:
         yield f"{name} : Tensor\n    The input of one time step, shape (N, {width})."
-    for name, size in zip(cell.states, cell.state_widths(_HIDDEN), strict=True):
+    widths = _found(lambda: cell.state_widths(_HIDDEN)) or ("...",) * len(cell.states)
+    for name, size in zip(cell.states, widths, strict=True):
         yield f"{name} : Tensor\n    A state, shape {_shape(['N', size])}."
-    try:
-        starts: dict[str, Any] = cell.initial_parameters(_INPUT, _HIDDEN) if cell.params else {}
-    except MinigradError:  # it cannot be made without options
-        starts = {}
+    starts = _found(lambda: cell.initial_parameters(_INPUT, _HIDDEN)) or {}
     for name in cell.parameters:
         start = starts.get(name)
         shape = getattr(start, "shape", start)
         told = f"shape {_shape(shape)}" if shape is not None else "of the shape that the step takes"
         kind = "Tensor" if name in cell.needed else "Tensor, optional"
         yield f"{name} : {kind}\n    A parameter, {told}."
+
+
+def _found(of_the_user: Callable[[], Any]) -> Any:
+    """Return what a function of the user returns; None if it wants options, or other sizes."""
+    try:
+        return of_the_user()
+    except Exception:
+        return None
 
 
 def _shape(sizes: Any) -> str:
