@@ -235,6 +235,7 @@ def refusal_of(subject: Subject) -> str:
         try:
             results_of(subject, values, compile="require")
         except KernelError as error:
+            results_of(subject, values, compile="auto")  # is there a loop, with no compiler at all?
             reason = str(error).partition(" cannot be compiled: ")[2]
             return reason.removesuffix("; use compile='auto'") or str(error)
     return ""
