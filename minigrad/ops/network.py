@@ -214,10 +214,7 @@ embedding = define_op(
     domain=Domain(
         sharp="linear", arguments=_embedding_arguments, strict="it picks by integer arrays"
     ),
-    doc="""Rows of ``weight`` (num_embeddings, embedding_dim) at ``indices``, integers of any shape.
-
-    The result has the shape of ``indices`` and one more axis. The row ``padding_idx`` gets no
-    gradient. Raises `IndexingError` if an index is negative or too large.""",
+    doc="The row of a table for each index.",
 )  # fmt: skip
 
 # dropout
@@ -247,6 +244,5 @@ dropout = define_op(
     domain=Domain(sharp="linear", arguments=_dropout_arguments),
     doc="""``x / (1 - p)`` where ``mask`` is true, else 0 (Srivastava 2014).
 
-    ``p`` is the probability that an element is dropped. The mask, a bool tensor that broadcasts
-    against ``x``, is drawn by the caller: an op has no hidden state. With ``p=1`` all is 0.""",
+    The mask is drawn by the caller: an op has no hidden state. With ``p=1`` all is 0.""",
 )  # fmt: skip

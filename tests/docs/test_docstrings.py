@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy
 import pytest
 
 import minigrad
@@ -281,6 +282,30 @@ def test_errors_are_raised(
     with pytest.raises(BaseException) as caught:  # noqa: PT011
         exec(code, names) if code else call_wrongly(THINGS[name], error)
     assert error in [kind.__name__ for kind in type(caught.value).__mro__], caught.value
+
+
+DTYPES = "bool int8 int64 uint8 uint64 float16 float32 float64".split()
+
+
+@pytest.mark.parametrize("name", [n for n, v in THINGS.items() if getattr(v, "elementwise", False)])
+def test_elementwise_ops_return_and_refuse_what_they_say(name: str) -> None:
+    op, told = THINGS[name], sections(doc_of(THINGS[name]))
+    refused = set()
+    for dtype in DTYPES:
+        arrays = [minigrad.ones(2, dtype=dtype), minigrad.ones((3, 1), dtype=dtype)]
+        try:
+            with numpy.errstate(all="ignore"):
+                y = op(*[arrays[i % 2] for i in range(op.arity)])
+        except errors.DtypeError:
+            refused.add(dtype)
+            continue
+        assert y.shape == ((2,) if op.arity == 1 else (3, 2))
+        if "and bool" in told["Returns"]:
+            assert y.dtype == "bool"
+        elif dtype.startswith("float"):
+            assert y.dtype == dtype
+    assert bool(refused) == ("\nDtypeError" in "\n" + told.get("Raises", ""))
+    assert (op.arity > 1) == ("ShapeError" in told.get("Raises", ""))
 
 
 def test_wrong_calls_are_of_errors_that_are_told() -> None:
