@@ -11,6 +11,7 @@ from minigrad.dtypes import is_floating
 from minigrad.errors import GradientError
 from minigrad.graph import Graph, Node, Recorder, Var, at_line, infer, ops
 from minigrad.kernels.simplify import live_nodes
+from minigrad.promotion import promoted
 
 
 def differentiate(graph: Graph, wanted: Sequence[Var]) -> Graph:
@@ -106,12 +107,13 @@ def _parts(node: Node, g: Any, active: set[Var]) -> list[tuple[int, Any]]:
     """Run the rules of ``node`` for its active arguments; return positions and cotangents."""
     y = node.outputs if _several(node) else node.outputs[0]
     positions = [p for p, i in enumerate(node.inputs) if isinstance(i, Var) and i in active]
-    if node.op.joint:
-        parts = jointly(ops, node.op, g, y, node.inputs, node.attributes)
+    op = promoted(node.op, node.inputs)
+    if op.joint:
+        parts = jointly(ops, op, g, y, node.inputs, node.attributes)
         return [(p, parts[p]) for p in positions if parts[p] is not None]
     found = []
     for position in positions:
-        rule = node.op.rules[position]
+        rule = op.rules[position]
         if rule is None:
             raise GradientError(
                 f"{node.op.name} in a step has no derivative with respect to its argument "

@@ -110,6 +110,11 @@ def is_floating(dtype: Any) -> bool:
     return bool(dtype.kind == "f" or dtype.name == "bfloat16")
 
 
+def is_half(dtype: Any) -> bool:
+    """Say whether ``dtype`` is float16 or bfloat16, which are for storage: ops compute in float32."""
+    return getattr(dtype, "itemsize", 0) == 2 and dtype.kind in "fV"
+
+
 def get_default_dtype() -> numpy.dtype[Any]:
     """Return the dtype that Python floats become.
 

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from minigrad.graph import Graph, Node, Var
+from minigrad.promotion import promoted
 
 
 def run(nodes: Sequence[Node], values: dict[Var, Any], m: Any) -> dict[Var, Any]:
     """Add the outputs of ``nodes`` to ``values``, which holds what they read, and return it."""
     for node in nodes:
         args = [values[i] if type(i) is Var else i for i in node.inputs]
-        result = node.op.fn(m, *args, **node.attributes)
+        result = promoted(node.op, args).fn(m, *args, **node.attributes)
         if isinstance(result, (tuple, list)):
             values.update(zip(node.outputs, result, strict=True))
         else:

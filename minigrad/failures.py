@@ -18,6 +18,8 @@ from minigrad.op import Op
 _ADVICE: tuple[tuple[tuple[str, ...], type[MinigradError], str], ...] = (
     (("out of memory", "OutOfMemory", "Unable to allocate"), BackendError,
      "use smaller batches, or free what is no longer needed"),
+    (("OverflowError",), DtypeError,
+     "the number does not fit the dtype; convert the tensor to a wider one first"),
     (("NoneType",), ArgumentError, "an argument is None; give a tensor or a number"),
     (("numpy boolean",), DtypeError, 'convert with .astype("int64")'),
     (("indexing arrays",), IndexingError,
@@ -43,6 +45,8 @@ def describe(value: Any) -> str:
     """Return a short text for an argument: dtype and shape of a tensor, else its repr."""
     if hasattr(value, "shape") and hasattr(value, "dtype"):
         return f"{value.dtype}{list(value.shape)}"
+    if isinstance(value, int) and value.bit_length() > 64:
+        return f"an integer of {value.bit_length()} bits"
     return repr(value)
 
 

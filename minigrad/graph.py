@@ -16,6 +16,7 @@ from minigrad.dtypes import as_dtype
 from minigrad.errors import GradientError, TraceError, source_line, user_line
 from minigrad.op import OPS, Op
 from minigrad.operators import Operators
+from minigrad.promotion import as_number, promoted
 
 Line = tuple[str, int]
 
@@ -150,7 +151,7 @@ def infer(
         for a in args
     ]
     with numpy.errstate(all="ignore"):
-        out = op.fn(backend_named("numpy").namespace, *stand_ins, **attrs)
+        out = promoted(op, stand_ins).fn(backend_named("numpy").namespace, *stand_ins, **attrs)
     outs = out if isinstance(out, (tuple, list)) else (out,)
     dtypes = [o.dtype if hasattr(o, "dtype") else numpy.asarray(o).dtype for o in outs]
     return tuple((numpy.shape(o), d) for o, d in zip(outs, dtypes, strict=True)), isinstance(
@@ -174,13 +175,17 @@ class Recorder:
 
     def apply(self, op: Op, args: tuple[Any, ...], attrs: Mapping[str, Any]) -> Any:
         """Append a node for ``op`` and return its output variables."""
+        given: list[Any] = []
         for arg in args:
-            if not isinstance(arg, (Var, bool, int, float, type(None))):
+            number = None if isinstance(arg, Var) else as_number(arg)
+            if number is None and not isinstance(arg, (Var, type(None))):
                 raise TraceError(
                     f"{op.name} in a traced step uses a {type(arg).__name__} that the step was not "
                     f"given, at {user_line()}\n  pass it to the step as an input or a parameter, so that "
                     "it is differentiated and never baked in; draw random numbers before the loop"
                 )
+            given.append(arg if number is None else number)
+        args = tuple(given)
         try:
             specs, several = infer(op, args, attrs)
         except Exception as error:
@@ -234,6 +239,7 @@ def needs(
     GradientError
         If a rule fails on variables.
     """
+    op = op.original  # it reads what it reads, whatever the conversions around it
     if op.saves != "touched":
         return (), op.saves == "all"
     xs = [_stand_in(a) if hasattr(a, "shape") else a for a in args]

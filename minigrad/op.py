@@ -31,6 +31,7 @@ Arguments = tuple[
     tuple[Any, ...], dict[str, Any]
 ]  # of one call: arrays in order, attributes by name
 Saves = Literal["touched", "inputs", "all"]
+Promotion = Literal["common", "float", "separate", "none"]
 
 
 class Draw(Protocol):
@@ -144,6 +145,8 @@ class Op:
         joint: bool = False,
         takes_none: bool = False,
         saves: Saves = "touched",
+        promotion: Promotion = "none",
+        moves: bool = False,
         doc: str = "",
     ) -> None:
         self.name = name
@@ -155,6 +158,13 @@ class Op:
         self.joint = joint
         self.takes_none = takes_none
         self.saves: Saves = saves
+        self.promotion: Promotion = promotion
+        self.moves = moves
+        self.promotions: dict[Any, Op] = {}
+        self.fixed = frozenset(
+            i for i, rule in enumerate(rules if isinstance(rules, Sequence) else ()) if rule is None
+        )
+        self.original = self
         self.saving: dict[Any, tuple[tuple[int, ...], bool]] = {}
         self._read_signature()
         self.doc = doc
@@ -192,6 +202,21 @@ class Op:
                 for p in public
             ]
         self.__signature__ = inspect.Signature(public)
+
+    def with_conversions(self, fn: Callable[..., Any], around: Callable[[Rule], Rule]) -> Op:
+        """Return this op with another formula, and with ``around(rule)`` in place of each rule."""
+        other = Op.__new__(Op)
+        other.__dict__.update(self.__dict__)
+        other.fn, rules = fn, self.rules
+        if isinstance(rules, EachArgument):
+            other.rules = EachArgument(
+                lambda position, *args, **attrs: around(rules[position])(*args, **attrs)
+            )
+        elif isinstance(rules, Sequence):
+            other.rules = [None if rule is None else around(rule) for rule in rules]
+        elif rules is not None:
+            other.rules = around(rules)
+        return other
 
     def __repr__(self) -> str:
         return f"<op {self.name}{self.__signature__}>"
@@ -263,8 +288,18 @@ class Op:
         return arrays, {name: _unchangeable(values[name]) for name in self.attributes}
 
 
+_PLAIN = frozenset({int, float, bool, str, type(None)})
+
+
 def _unchangeable(value: Any) -> Any:
-    """Return an attribute that its giver cannot change: the backward pass will read it again."""
+    """Return an attribute that its giver cannot change: the backward pass will read it again.
+
+    A number of NumPy becomes one of Python, which has no dtype that a formula would meet.
+    """
+    if type(value) in _PLAIN:
+        return value
+    if isinstance(value, numpy.generic):
+        return value.item()
     try:
         hash(value)  # soon done for a shape
     except TypeError:
@@ -315,6 +350,8 @@ def define_op(
     selects: bool = False,
     joint: bool = False,
     saves: Saves = "touched",
+    promotion: Promotion | None = None,
+    moves: bool = False,
 ) -> Op:
     """Add an op to the table and return it; the returned record is the public function.
 
@@ -340,6 +377,13 @@ def define_op(
         Whether ``vjp`` is one function that returns the cotangents of all arguments.
     saves : {"touched", "inputs", "all"}
         What to keep for the backward pass: what the rules touch, all arguments, or the outputs, too.
+    promotion : {"common", "float", "separate", "none"}, optional
+        In which dtypes the op computes: its arguments meet in one ("common"; "float" turns integers
+        into the default dtype, too), but for those that have no rule; or each keeps its own ("separate"),
+        as an index does. By default "common" for an elementwise op, else "separate". Half precision is
+        computed in float32 and the result rounded, unless it is "none".
+    moves : bool
+        Whether ``fn`` moves elements and computes none: then it takes half precision as it is.
 
     Returns
     -------
@@ -372,6 +416,8 @@ def define_op(
         selects=selects,
         joint=joint,
         saves=saves,
+        promotion=promotion or ("common" if elementwise else "separate"),
+        moves=moves,
         doc=doc,
     )
     if not joint and not op.variadic and rules is not None and len(rules) != op.arity:
@@ -391,6 +437,8 @@ def elementwise(
     domain: Domain | None = None,
     doc: str = "",
     selects: bool = False,
+    promotion: Promotion = "common",
+    moves: bool = False,
 ) -> Op:
     """Add an op that works on each element by itself, with broadcasting; see `define_op`."""
     return define_op(
@@ -401,6 +449,8 @@ def elementwise(
         doc=doc,
         elementwise=True,
         selects=selects,
+        promotion=promotion,
+        moves=moves,
     )
 
 

@@ -62,9 +62,10 @@ def _result(op: Op) -> str:
     shape = "The shape of ``x``" if one else "The broadcast shape"
     if not op.elementwise:
         shape += " without the reduced axes"
-    return (
-        f"{shape}, and {tables.DTYPES.get(op.name, 'its dtype' if one else 'the promoted dtype')}."
-    )
+    dtype = "its dtype" if one else "the dtype in which they meet"
+    if op.promotion == "float":
+        dtype += "; of integers the default dtype"
+    return f"{shape}, and {tables.DTYPES.get(op.name, dtype)}."
 
 
 def _errors(op: Op) -> dict[str, str]:

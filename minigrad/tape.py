@@ -23,6 +23,8 @@ from minigrad.errors import AnomalyError, BackendError, TraceError, user_line
 from minigrad.failures import describe, explain
 from minigrad.graph import Var, needs
 from minigrad.op import Op
+from minigrad.promotion import as_number, promoted
+from minigrad.silence import restore, silence
 from minigrad.tensor import Tensor, make, tensor
 
 tick = memory.tick
@@ -82,6 +84,7 @@ class Record:
 
 new_record = Record.__new__
 _WEAK = frozenset({bool, int, float})
+_MIXED = object()  # in place of a dtype, for several
 _NOTHING = tuple((None,) * n for n in range(8))  # what an op saves that saves no argument
 
 
@@ -126,6 +129,7 @@ class Eager:
         mask = others = 0  # bits: which arguments are tracked, and which are no tensors
         bit = 1
         kind: Any = None
+        dtype: Any = None
         for arg in args:
             parent = None
             if isinstance(arg, Tensor):
@@ -137,6 +141,9 @@ class Eager:
                     if kind is not None:
                         raise _mixed_devices(op, args)
                     kind = type(arg)
+                found = arg.dtype
+                if found is not dtype:
+                    dtype = found if dtype is None else _MIXED
             elif arg is not None and type(arg) not in _WEAK:
                 return self.apply(op, _as_tensors(op, args), attrs)
             else:
@@ -145,8 +152,11 @@ class Eager:
             parents.append(parent)
             bit <<= 1
         if kind is None:
-            return self.apply(op, _as_tensors(op, args, scalars=True), attrs)
+            return self.apply(op, _as_tensors(op, args), attrs)
+        if dtype is not float32 and dtype is not float64:
+            op = promoted(op, arrays)
         backend = by_type[kind]
+        state = silence()
         try:
             if backend.on_device is not None:
                 with backend.on_device(arrays):
@@ -157,6 +167,8 @@ class Eager:
                 out = op.fn(backend.namespace, *arrays)
         except Exception as error:
             raise explain(op, args, attrs, error) from error
+        finally:
+            restore(state)
         if type(out) is not kind:
             if isinstance(out, (tuple, list)):
                 return self._several(op, args, attrs, arrays, parents, (mask, others), kind, out)
@@ -254,7 +266,8 @@ def _spec(array: Any) -> Any:
     return Spec(array.shape, array.dtype) if hasattr(array, "shape") else array
 
 
-def _as_tensors(op: Op, args: tuple[Any, ...], scalars: bool = False) -> tuple[Any, ...]:
+def _as_tensors(op: Op, args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return arrays as tensors, and numbers as they are in Python; those too if there is no array."""
     converted: list[Any] = []
     like = next((a for a in args if isinstance(a, Tensor)), None)
     for position, arg in enumerate(args):
@@ -265,9 +278,9 @@ def _as_tensors(op: Op, args: tuple[Any, ...], scalars: bool = False) -> tuple[A
                 f"{op.name} got {arg!r}, a value of a traced step, outside of that step, at "
                 f"{user_line()}\n  a step must return its results, not store them"
             )
-        elif isinstance(arg, (bool, int, float)) and not isinstance(arg, numpy.generic):
-            converted.append(tensor(arg) if scalars else arg)
-        elif isinstance(arg, (numpy.ndarray, numpy.generic)) or backend_of(arg) is not None:
+        elif (number := as_number(arg)) is not None:
+            converted.append(number)
+        elif isinstance(arg, numpy.ndarray) or backend_of(arg) is not None:
             converted.append(tensor(arg, device=None if like is None else like.device))
         else:
             name = op.arrays[position] if position < len(op.arrays) else f"argument {position + 1}"
@@ -276,6 +289,8 @@ def _as_tensors(op: Op, args: tuple[Any, ...], scalars: bool = False) -> tuple[A
                 f"{type(arg).__name__}; convert it with minigrad.tensor(...)"
             )
     if not any(isinstance(a, Tensor) for a in converted):
+        converted = [a if a is None else tensor(a) for a in converted]
+    if all(a is None for a in converted):
         raise TypeError(f"{op.name}{op.__signature__} needs at least one tensor")
     return tuple(converted)
 

@@ -12,6 +12,7 @@ import numpy
 
 from minigrad.backends.base import Backend, backend_named
 from minigrad.reuse import reused_array
+from minigrad.silence import restore, silence
 
 
 def _scatter_add(target: Any, key: Any, values: Any) -> Any:
@@ -87,6 +88,14 @@ def use_threads(matmul: Callable[[Any, Any], Any], joined_rows: Callable[[Any], 
     _joined_rows = joined_rows
 
 
+def _asarray(data: Any, dtype: Any, index: int) -> Any:
+    state = silence()
+    try:
+        return numpy.array(data, dtype=dtype, order="C")
+    finally:
+        restore(state)
+
+
 def load() -> Backend:
     """Return the backend record."""
     # those that are there: to ask for the others would import submodules, which takes a while
@@ -104,7 +113,7 @@ def load() -> Backend:
         name="numpy",
         array_type=numpy.ndarray,
         namespace=namespace,
-        asarray=lambda data, dtype, index: numpy.array(data, dtype=dtype, order="C"),
+        asarray=_asarray,
         to_numpy=lambda array: array,
         device_of=lambda array: "cpu",
     )

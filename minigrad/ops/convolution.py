@@ -18,6 +18,7 @@ from minigrad.errors import ArgumentError, ShapeError, suggestion
 from minigrad.op import Arguments, Domain, Draw, composite, define_op
 from minigrad.ops import reduce
 from minigrad.ops.shape import expand_dims, pad, reshape, squeeze
+from minigrad.promotion import rounded_once
 
 Sizes = tuple[int, ...]
 
@@ -90,6 +91,7 @@ windows = define_op(
     "windows", _windows,
     lambda m, g, y, x, **attrs: m.put_windows(g, size=tuple(x.shape[2:]), **attrs),
     domain=Domain(sharp="linear", arguments=_window_arguments),
+    moves=True,
     doc="The elements of each window of (N, C, d1, ...), as (N, C, places in the window, windows).",
 )  # fmt: skip
 put_windows = define_op(
@@ -215,6 +217,7 @@ convolution = define_op(
         lambda m, g, y, x, weight, **attrs: _to_weight(m, x, g, weight, **attrs),
     ),
     domain=Domain(sharp="linear", arguments=_convolution_arguments),
+    promotion="common",
     doc="Products of windows of (N, C, d1, ...) with a weight (O, C / groups, k1, ...), summed.",
 )  # fmt: skip
 convolution_input = define_op(
@@ -224,6 +227,7 @@ convolution_input = define_op(
         lambda m, v, y, g, weight, size, **attrs: _to_weight(m, v, g, weight, **attrs),
     ),
     domain=Domain(sharp="linear", arguments=_convolution_input_arguments),
+    promotion="common",
     doc="The cotangent of the input of a `convolution`, from the result's and the weight.",
 )  # fmt: skip
 convolution_weight = define_op(
@@ -233,6 +237,7 @@ convolution_weight = define_op(
         lambda m, v, y, x, g, kernel, **attrs: m.convolution(x, v, **attrs),
     ),
     domain=Domain(sharp="linear", arguments=_convolution_weight_arguments),
+    promotion="common",
     doc="The cotangent of the weight of a `convolution`, from the input and the result's.",
 )  # fmt: skip
 
@@ -359,6 +364,7 @@ def _conv_arguments(rank: int) -> Any:
 
 
 @composite(domain=Domain(sharp="linear", arguments=_conv_arguments(1)))
+@rounded_once()
 def conv1d(
     x: Any,
     weight: Any,
@@ -409,6 +415,7 @@ def conv1d(
 
 
 @composite(domain=Domain(sharp="linear", arguments=_conv_arguments(2)))
+@rounded_once()
 def conv2d(
     x: Any,
     weight: Any,

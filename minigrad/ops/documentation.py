@@ -10,7 +10,7 @@ from typing import Final
 
 Entry = tuple[str, str]  # a type, and what it means
 
-PROMOTION: Final = "Dtypes promote as in NumPy 2."
+PROMOTION: Final = "Dtypes meet in the highest kind, and there in the widest of a tensor."
 ANY: Final[Entry] = ("Tensor", "Any shape.")
 _MATRICES: Final[Entry] = ("Tensor", "Shape (..., n, m).")
 _REDUCED: Final[Entry] = ("int or tuple of int", "The axes to reduce over; by default all.")
@@ -97,7 +97,7 @@ RETURNS: Final[dict[str, str]] = {
     "astype": "The shape of ``x``, and the new dtype.",
     "argsort": "Positions along the axis, int64, in the shape of ``x``.",
     "broadcast_to": "The new shape, and the dtype of ``x``.",
-    "concat": "The shapes joined: the axis is as long as all together. The promoted dtype.",
+    "concat": "The shapes joined: the axis is as long as all together. The dtype in which they meet.",
     "cumulative_sum": "The shape of ``x``, one longer along the axis with ``include_initial``.",
     "diagonal": "Shape (..., length of the diagonal).",
     "dropout": "The broadcast shape, and the dtype of ``x``.",
@@ -112,7 +112,7 @@ RETURNS: Final[dict[str, str]] = {
     "reshape": "The new shape, and the dtype of ``x``.",
     "softmax": "The shape of ``x``.",
     "split": "Each of the shape of ``x`` but for the axis.",
-    "stack": "The common shape and one axis more; the promoted dtype.",
+    "stack": "The common shape and one axis more; the dtype in which they meet.",
     "tril": "The shape of ``x``, and its dtype.",
     "triu": "The shape of ``x``, and its dtype.",
     "unstack": "Each of the shape of ``x`` without the axis.",

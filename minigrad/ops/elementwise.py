@@ -47,7 +47,7 @@ multiply = elementwise(
 divide = elementwise(
     "divide", lambda m, a, b: a / b,
     (lambda m, g, y, a, b: g / b, lambda m, g, y, a, b: -g * y / b),
-    domain=POSITIVE, doc="Quotient of two tensors.",
+    domain=POSITIVE, promotion="float", doc="Quotient of two tensors.",
 )  # fmt: skip
 
 
@@ -83,7 +83,7 @@ square = elementwise(
 )  # fmt: skip
 reciprocal = elementwise(
     "reciprocal", lambda m, x: 1 / x, lambda m, g, y, x: -g * y * y, domain=POSITIVE,
-    doc="``1 / x``.",
+    promotion="float", doc="``1 / x``.",
 )  # fmt: skip
 remainder = elementwise(
     "remainder", lambda m, a, b: m.remainder(a, b),
@@ -125,56 +125,59 @@ trunc = elementwise(
 # exponentials, logarithms, roots
 
 exp = elementwise(
-    "exp", lambda m, x: m.exp(x), lambda m, g, y, x: g * y, domain=ANALYTIC, doc="``e ** x``.",
+    "exp", lambda m, x: m.exp(x), lambda m, g, y, x: g * y, domain=ANALYTIC, promotion="float",
+    doc="``e ** x``.",
 )  # fmt: skip
 expm1 = elementwise(
     "expm1", lambda m, x: m.expm1(x), lambda m, g, y, x: g * (y + 1), domain=ANALYTIC,
-    doc="``e ** x - 1``, accurate near 0.",
+    promotion="float", doc="``e ** x - 1``, accurate near 0.",
 )  # fmt: skip
 exp2 = elementwise(
     "exp2", lambda m, x: 2.0**x, lambda m, g, y, x: g * y * math.log(2), domain=ANALYTIC,
-    doc="``2 ** x``.",
+    promotion="float", doc="``2 ** x``.",
 )  # fmt: skip
 log = elementwise(
     "log", lambda m, x: m.log(x), lambda m, g, y, x: g / x, domain=POSITIVE,
-    doc="Natural logarithm.",
+    promotion="float", doc="Natural logarithm.",
 )  # fmt: skip
 log1p = elementwise(
     "log1p", lambda m, x: m.log1p(x), lambda m, g, y, x: g / (1 + x), domain=POSITIVE,
-    doc="``log(1 + x)``, accurate near 0.",
+    promotion="float", doc="``log(1 + x)``, accurate near 0.",
 )  # fmt: skip
 log2 = elementwise(
     "log2", lambda m, x: m.log2(x), lambda m, g, y, x: g / (x * math.log(2)), domain=POSITIVE,
-    doc="Logarithm to base 2.",
+    promotion="float", doc="Logarithm to base 2.",
 )  # fmt: skip
 sqrt = elementwise(
     "sqrt", lambda m, x: m.sqrt(x), lambda m, g, y, x: g * 0.5 / y, domain=POSITIVE,
-    doc="Square root. The gradient at 0 is infinite.",
+    promotion="float", doc="Square root. The gradient at 0 is infinite.",
 )  # fmt: skip
 
 # trigonometric and hyperbolic functions
 
 sin = elementwise(
-    "sin", lambda m, x: m.sin(x), lambda m, g, y, x: g * m.cos(x), domain=ANALYTIC, doc="Sine.",
+    "sin", lambda m, x: m.sin(x), lambda m, g, y, x: g * m.cos(x), domain=ANALYTIC, promotion="float",
+    doc="Sine.",
 )  # fmt: skip
 cos = elementwise(
-    "cos", lambda m, x: m.cos(x), lambda m, g, y, x: -g * m.sin(x), domain=ANALYTIC, doc="Cosine.",
+    "cos", lambda m, x: m.cos(x), lambda m, g, y, x: -g * m.sin(x), domain=ANALYTIC, promotion="float",
+    doc="Cosine.",
 )  # fmt: skip
 tan = elementwise(
     "tan", lambda m, x: m.tan(x), lambda m, g, y, x: g * (1 + y * y),
-    domain=Domain(-1.2, 1.2, sharp="complex"), doc="Tangent.",
+    domain=Domain(-1.2, 1.2, sharp="complex"), promotion="float", doc="Tangent.",
 )  # fmt: skip
 asin = elementwise(
     "asin", lambda m, x: m.asin(x), lambda m, g, y, x: g / m.sqrt((1 - x) * (1 + x)),
-    domain=Domain(-0.8, 0.8, sharp="complex"), doc="Inverse sine.",
+    domain=Domain(-0.8, 0.8, sharp="complex"), promotion="float", doc="Inverse sine.",
 )  # fmt: skip
 acos = elementwise(
     "acos", lambda m, x: m.acos(x), lambda m, g, y, x: -g / m.sqrt((1 - x) * (1 + x)),
-    domain=Domain(-0.8, 0.8, sharp="complex"), doc="Inverse cosine.",
+    domain=Domain(-0.8, 0.8, sharp="complex"), promotion="float", doc="Inverse cosine.",
 )  # fmt: skip
 atan = elementwise(
     "atan", lambda m, x: m.atan(x), lambda m, g, y, x: g / (1 + x * x), domain=ANALYTIC,
-    doc="Inverse tangent.",
+    promotion="float", doc="Inverse tangent.",
 )  # fmt: skip
 
 
@@ -192,31 +195,32 @@ atan2 = elementwise(
         lambda m, g, y, a, b: -g * _angle_slope(m, a, m.hypot(a, b)),
     ),
     domain=Domain(0.3, 3.0),
+    promotion="float",
     doc="Angle of the point (b, a) in radians, between -pi and pi. The gradient at (0, 0) is 0.",
 )  # fmt: skip
 sinh = elementwise(
     "sinh", lambda m, x: m.sinh(x), lambda m, g, y, x: g * m.cosh(x), domain=ANALYTIC,
-    doc="Hyperbolic sine.",
+    promotion="float", doc="Hyperbolic sine.",
 )  # fmt: skip
 cosh = elementwise(
     "cosh", lambda m, x: m.cosh(x), lambda m, g, y, x: g * m.sinh(x), domain=ANALYTIC,
-    doc="Hyperbolic cosine.",
+    promotion="float", doc="Hyperbolic cosine.",
 )  # fmt: skip
 tanh = elementwise(
     "tanh", lambda m, x: m.tanh(x), lambda m, g, y, x: g * (1 - y * y), domain=ANALYTIC,
-    doc="Hyperbolic tangent.",
+    promotion="float", doc="Hyperbolic tangent.",
 )  # fmt: skip
 asinh = elementwise(
     "asinh", lambda m, x: m.asinh(x), lambda m, g, y, x: g / m.sqrt(x * x + 1), domain=ANALYTIC,
-    doc="Inverse hyperbolic sine.",
+    promotion="float", doc="Inverse hyperbolic sine.",
 )  # fmt: skip
 acosh = elementwise(
     "acosh", lambda m, x: m.acosh(x), lambda m, g, y, x: g / m.sqrt((x - 1) * (x + 1)),
-    domain=Domain(1.3, 3.0, sharp="complex"), doc="Inverse hyperbolic cosine.",
+    domain=Domain(1.3, 3.0, sharp="complex"), promotion="float", doc="Inverse hyperbolic cosine.",
 )  # fmt: skip
 atanh = elementwise(
     "atanh", lambda m, x: m.atanh(x), lambda m, g, y, x: g / ((1 - x) * (1 + x)),
-    domain=Domain(-0.8, 0.8, sharp="complex"), doc="Inverse hyperbolic tangent.",
+    domain=Domain(-0.8, 0.8, sharp="complex"), promotion="float", doc="Inverse hyperbolic tangent.",
 )  # fmt: skip
 hypot = elementwise(
     "hypot", lambda m, a, b: m.hypot(a, b),
@@ -224,7 +228,8 @@ hypot = elementwise(
         lambda m, g, y, a, b: g * _safe_ratio(m, a, y),
         lambda m, g, y, a, b: g * _safe_ratio(m, b, y),
     ),
-    domain=Domain(0.3, 3.0), doc="``sqrt(a * a + b * b)`` without overflow. The gradient at 0 is 0.",
+    domain=Domain(0.3, 3.0), promotion="float",
+    doc="``sqrt(a * a + b * b)`` without overflow. The gradient at 0 is 0.",
 )  # fmt: skip
 
 
@@ -240,7 +245,7 @@ logaddexp = elementwise(
         lambda m, g, y, a, b: _logaddexp_share(m, g, a, b),
         lambda m, g, y, a, b: _logaddexp_share(m, g, b, a),
     ),
-    doc="``log(exp(a) + exp(b))`` without overflow.",
+    promotion="float", doc="``log(exp(a) + exp(b))`` without overflow.",
 )  # fmt: skip
 
 # the error function: near 0 by the rational approximation of FDLIBM (Sun Microsystems, 1993), elsewhere
@@ -294,7 +299,7 @@ def _erf(m: Any, x: Any) -> Any:
 
 erf = elementwise(
     "erf", _erf, lambda m, g, y, x: g * (2 / math.sqrt(math.pi)) * m.exp(-x * x),
-    doc="Error function (Cody 1969; FDLIBM).",
+    promotion="float", doc="Error function (Cody 1969; FDLIBM).",
 )  # fmt: skip
 
 # activations
@@ -307,7 +312,7 @@ def _sigmoid(m: Any, x: Any) -> Any:
 
 sigmoid = elementwise(
     "sigmoid", _sigmoid, lambda m, g, y, x: g * (y * (1 - y)), domain=ANALYTIC,
-    doc="Logistic function ``1 / (1 + exp(-x))``.",
+    promotion="float", doc="Logistic function ``1 / (1 + exp(-x))``.",
 )  # fmt: skip
 relu = elementwise(
     "relu", lambda m, x: m.maximum(x, 0), lambda m, g, y, x: m.where(y > 0, g, 0.0), selects=True,
@@ -318,14 +323,14 @@ leaky_relu = elementwise(
     lambda m, x, /, negative_slope=0.01: m.where(x > 0, x, negative_slope * x),
     lambda m, g, y, x, negative_slope: m.where(x > 0, g, negative_slope * g),
     domain=Domain(arguments=_with(negative_slope=(0.01, 0.2))),
-    doc="``x`` where positive, else ``negative_slope * x`` (Maas 2013).",
+    promotion="float", doc="``x`` where positive, else ``negative_slope * x`` (Maas 2013).",
 )  # fmt: skip
 elu = elementwise(
     "elu",
     lambda m, x, /, alpha=1.0: m.where(x > 0, x, alpha * m.expm1(m.minimum(x, 0))),
     lambda m, g, y, x, alpha: g * m.where(x > 0, 1.0, alpha * m.exp(m.minimum(x, 0))),
     domain=Domain(arguments=_with(alpha=(1.0, 0.5))),
-    doc="``x`` where positive, else ``alpha * (exp(x) - 1)`` (Clevert 2016).",
+    promotion="float", doc="``x`` where positive, else ``alpha * (exp(x) - 1)`` (Clevert 2016).",
 )  # fmt: skip
 
 _CUBIC = 0.044715
@@ -351,6 +356,7 @@ def _gelu_rule(m: Any, g: Any, y: Any, x: Any, approximate: str) -> Any:
 
 gelu = elementwise(
     "gelu", _gelu, _gelu_rule, domain=Domain(arguments=_with(approximate=("none", "tanh"))),
+    promotion="float",
     doc="Gaussian error linear unit (Hendrycks 2016), exact or by PyTorch's tanh formula.",
 )  # fmt: skip
 
@@ -362,16 +368,17 @@ def _silu_rule(m: Any, g: Any, y: Any, x: Any) -> Any:
 
 silu = elementwise(
     "silu", lambda m, x: x * _sigmoid(m, x), _silu_rule, domain=ANALYTIC,
-    doc="``x * sigmoid(x)``, also called swish.",
+    promotion="float", doc="``x * sigmoid(x)``, also called swish.",
 )  # fmt: skip
 softplus = elementwise(
     "softplus", lambda m, x: m.maximum(x, 0) + m.log1p(m.exp(-m.abs(x))),
-    lambda m, g, y, x: g * m.sigmoid(x), doc="``log(1 + exp(x))`` without overflow.",
+    lambda m, g, y, x: g * m.sigmoid(x), promotion="float",
+    doc="``log(1 + exp(x))`` without overflow.",
 )  # fmt: skip
 hard_sigmoid = elementwise(
     "hard_sigmoid", lambda m, x: m.clip(x / 6 + 0.5, 0, 1),
     lambda m, g, y, x: m.where(m.abs(x) < 3, g / 6, 0.0), domain=Domain(-4, 4), selects=True,
-    doc="``clip(x / 6 + 1 / 2, 0, 1)``, as PyTorch.",
+    promotion="float", doc="``clip(x / 6 + 1 / 2, 0, 1)``, as PyTorch.",
 )  # fmt: skip
 hard_tanh = elementwise(
     "hard_tanh",
@@ -380,11 +387,11 @@ hard_tanh = elementwise(
         x > min_val, m.where(x < max_val, g, 0.0), 0.0
     ),
     domain=Domain(arguments=_with(min_val=(-1.0, -0.5), max_val=(0.25, 1.0))), selects=True,
-    doc="``clip(x, min_val, max_val)``. The gradient at the bounds is 0.",
+    promotion="float", doc="``clip(x, min_val, max_val)``. The gradient at the bounds is 0.",
 )  # fmt: skip
 softsign = elementwise(
     "softsign", lambda m, x: x / (1 + m.abs(x)),
-    lambda m, g, y, x: g / m.square(1 + m.abs(x)), doc="``x / (1 + abs(x))``.",
+    lambda m, g, y, x: g / m.square(1 + m.abs(x)), promotion="float", doc="``x / (1 + abs(x))``.",
 )  # fmt: skip
 
 # choosing
@@ -459,7 +466,7 @@ where = elementwise(
         lambda m, g, y, condition, a, b: m.where(condition, g, 0.0),
         lambda m, g, y, condition, a, b: m.where(condition, 0.0, g),
     ),
-    domain=Domain(sharp="linear", arguments=_where_arguments), selects=True,
+    domain=Domain(sharp="linear", arguments=_where_arguments), selects=True, moves=True,
     doc="``a`` where the condition holds, else ``b``; the side not taken gets a gradient of 0.",
 )  # fmt: skip
 

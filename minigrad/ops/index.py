@@ -19,6 +19,7 @@ from minigrad.dispatch import apply
 from minigrad.errors import DtypeError, IndexingError, TraceError
 from minigrad.op import Arguments, Domain, Draw, EachArgument, composite, define_op
 from minigrad.ops.shape import broadcast_to, normal_axis
+from minigrad.promotion import rounded_once
 
 _STRICT = "the standard has no assignment through integer arrays"
 
@@ -84,7 +85,7 @@ def _getitem_arguments(draw: Draw) -> Arguments:
 getitem = define_op(
     "getitem", _getitem, EachArgument(_getitem_rule),
     domain=Domain(sharp="linear", arguments=_getitem_arguments, strict=_STRICT), selects=True,
-    doc="Elements by position; written ``x[key]``.",
+    moves=True, doc="Elements by position; written ``x[key]``.",
 )  # fmt: skip
 
 
@@ -157,7 +158,7 @@ def _index_set_rule(position: int, m: Any, g: Any, y: Any, *xs: Any, key: Any) -
 index_set = define_op(
     "index_set", _index_set, EachArgument(_index_set_rule),
     domain=Domain(sharp="linear", arguments=_update_arguments, strict=_STRICT), selects=True,
-    doc="Put values at the places of a key; written ``x.at[key].set(values)``.",
+    moves=True, doc="Put values at the places of a key; written ``x.at[key].set(values)``.",
 )  # fmt: skip
 
 
@@ -172,6 +173,7 @@ def _written_last(m: Any, *xs: Any, key: tuple[Any, ...]) -> Any:
 written_last = define_op(
     "written_last", _written_last,
     domain=Domain(arguments=_getitem_arguments, strict=_STRICT),
+    promotion="none",
     doc="For each place of a key, whether a write through the key leaves this value there.",
 )  # fmt: skip
 
@@ -379,6 +381,7 @@ gather = define_op(
         None,
     ),
     domain=Domain(sharp="linear", arguments=_along_arguments, strict=_STRICT), selects=True,
+    moves=True,
     doc="Pick along an axis by an index for each place of the result, as PyTorch's gather.",
 )  # fmt: skip
 
@@ -410,6 +413,7 @@ def _scatter_add_arguments(draw: Draw) -> Arguments:
 
 
 @composite(domain=Domain(sharp="linear", arguments=_scatter_add_arguments, strict=_STRICT))
+@rounded_once(fixed=("indices",))
 def scatter_add(x: Any, indices: Any, values: Any, axis: int = -1) -> Any:
     """Add each value at the place along an axis that its index names, as PyTorch's scatter_add.
 
@@ -500,8 +504,8 @@ def _one_hot(m: Any, indices: Any, /, num_classes: int) -> Any:
             f"the indices run from {int(m.min(indices))} to {int(m.max(indices))}; "
             f"with {num_classes} classes they must lie between 0 and {num_classes - 1}"
         )
-    classes = m.arange(num_classes, dtype=indices.dtype)
-    return m.astype(m.expand_dims(indices, axis=-1) == classes, m.float32)
+    indices = m.expand_dims(m.astype(indices, m.int64), axis=-1)  # uint8 holds no class 300
+    return m.astype(indices == m.arange(num_classes, dtype=m.int64), m.float32)
 
 
 one_hot = define_op(
@@ -509,5 +513,5 @@ one_hot = define_op(
     domain=Domain(
         arguments=lambda draw: ((draw.integers(*draw.shape(), low=0, high=2),), {"num_classes": 3})
     ),
-    doc="A new last axis with 1 at the index and 0 elsewhere, in float32.",
+    promotion="none", doc="A new last axis with 1 at the index and 0 elsewhere, in float32.",
 )  # fmt: skip

@@ -12,6 +12,7 @@ from minigrad.errors import ArgumentError, ShapeError
 from minigrad.op import Arguments, Domain, Draw, EachArgument, composite, define_op
 from minigrad.ops import reduce
 from minigrad.ops.shape import normal_axes, normal_axis, permute_dims, reshape
+from minigrad.promotion import rounded_once
 
 
 def _bilinear(arguments: Any) -> Domain:
@@ -80,6 +81,7 @@ def _matmul_arguments(draw: Draw) -> Arguments:
 
 matmul = define_op(
     "matmul", _matmul, (_matmul_left, _matmul_right), domain=_bilinear(_matmul_arguments),
+    promotion="common",
     doc="Matrix product; vectors and batches as in the array API standard. Written ``a @ b``.",
 )  # fmt: skip
 
@@ -91,7 +93,7 @@ def _matrix_arguments(draw: Draw) -> Arguments:
 matrix_transpose = define_op(
     "matrix_transpose", lambda m, x: m.matrix_transpose(x),
     lambda m, g, y, x: m.matrix_transpose(g), domain=_bilinear(_matrix_arguments),
-    doc="Swap the last two axes.",
+    moves=True, doc="Swap the last two axes.",
 )  # fmt: skip
 
 
@@ -111,6 +113,7 @@ matmul_transposed = define_op(
         lambda m, g, y, a, b: m.matmul(m.matrix_transpose(_rows(m, g)), _rows(m, a)),
     ),
     domain=_bilinear(_transposed_arguments),
+    promotion="common",
     doc="``a @ b.mT`` for one matrix ``b``, whose gradient then lies in memory as ``b`` does.",
 )  # fmt: skip
 
@@ -122,6 +125,7 @@ def _linear_arguments(draw: Draw) -> Arguments:
 
 
 @composite(domain=_bilinear(_linear_arguments))
+@rounded_once()
 def linear(x: Any, weight: Any, bias: Any = None) -> Any:
     """Return ``x @ weight.T + bias``.
 
@@ -165,6 +169,7 @@ def _same_shapes(draw: Draw) -> Arguments:
 
 
 @composite(domain=_bilinear(_same_shapes))
+@rounded_once()
 def vecdot(x1: Any, x2: Any, axis: int = -1) -> Any:
     """Sum of products along an axis; the other axes broadcast.
 
@@ -343,6 +348,7 @@ contract = define_op(
     lambda m, *xs, subscripts: m.einsum(subscripts, *xs, optimize=len(xs) > 1),
     EachArgument(_contract_rule),
     domain=Domain(arguments=_contract_arguments, strict="the standard has no einsum"),
+    promotion="common",
     doc="Sum of products with explicit subscripts; what `einsum` comes down to.",
 )  # fmt: skip
 
@@ -485,17 +491,20 @@ diagonal = define_op(
     "diagonal", _diagonal,
     lambda m, g, y, x, offset: m.put_diagonal(g, shape=x.shape[-2:], offset=offset),
     domain=_bilinear(_diagonal_arguments),
+    moves=True,
     doc="The diagonal of matrices (the last two axes), ``offset`` places above the main one.",
 )  # fmt: skip
 put_diagonal = define_op(
     "put_diagonal", _put_diagonal,
     lambda m, g, y, x, shape, offset: m.diagonal(g, offset=offset),
     domain=_bilinear(_put_diagonal_arguments),
+    moves=True,
     doc="Matrices of a shape with this diagonal and zeros elsewhere: the adjoint of `diagonal`.",
 )  # fmt: skip
 
 
 @composite(domain=_bilinear(_diagonal_arguments))
+@rounded_once()
 def trace(x: Any, offset: int = 0) -> Any:
     """Sum of the diagonal of matrices (the last two axes).
 
@@ -571,5 +580,6 @@ def _norm_arguments(draw: Draw) -> Arguments:
 vector_norm = define_op(
     "vector_norm", _vector_norm, _vector_norm_rule,
     domain=Domain(0.3, 2.0, arguments=_norm_arguments),
+    promotion="float",
     doc="The norm of the elements along axes, of order ``ord``. The gradient of a zero element is 0.",
 )  # fmt: skip

@@ -31,6 +31,7 @@ from minigrad.ops.elementwise import (
 from minigrad.ops.index import put_along_axis
 from minigrad.ops.network import log_softmax
 from minigrad.ops.shape import astype, broadcast_to, reshape
+from minigrad.promotion import rounded_once
 
 REDUCTIONS = ("none", "mean", "sum")
 _NONE_IGNORED = -100  # as in PyTorch: no class has this index
@@ -138,6 +139,7 @@ pick_class = define_op(
     domain=Domain(
         sharp="linear", arguments=_pick_class_arguments, strict="its adjoint writes by integer arrays"
     ),
+    moves=True,
     doc="The element of the class that ``target`` names, and 0 where it is ``ignore_index``.",
 )  # fmt: skip
 put_class = define_op(
@@ -145,7 +147,7 @@ put_class = define_op(
     domain=Domain(
         sharp="linear", arguments=_put_class_arguments, strict="it writes by integer arrays"
     ),
-    doc="Zeros, with values put at their class: the adjoint of `pick_class`.",
+    moves=True, doc="Zeros, with values put at their class: the adjoint of `pick_class`.",
 )  # fmt: skip
 
 
@@ -226,6 +228,7 @@ def _nll_arguments(draw: Draw) -> Arguments:
         sharp="complex", arguments=_nll_arguments, strict="its adjoint writes by integer arrays"
     )
 )
+@rounded_once(promotion="float", fixed=("target",))
 def nll_loss(
     input: Any,
     target: Any,
@@ -276,6 +279,7 @@ def _cross_entropy_arguments(draw: Draw) -> Arguments:
         strict="its adjoint writes by integer arrays",
     )
 )
+@rounded_once(promotion="float", fixed=("target",))
 def cross_entropy(
     input: Any,
     target: Any,
@@ -363,6 +367,7 @@ def _check_pair(of: str, input: Any, target: Any, reduction: str) -> None:
 
 
 @composite(domain=Domain(arguments=_binary_arguments))
+@rounded_once(promotion="float")
 def binary_cross_entropy_with_logits(
     input: Any,
     target: Any,
@@ -410,6 +415,7 @@ def _pair_arguments(draw: Draw) -> Arguments:
 
 
 @composite(domain=Domain(sharp="complex", arguments=_pair_arguments))
+@rounded_once(promotion="float")
 def mse_loss(input: Any, target: Any, *, reduction: str = "mean") -> Any:
     """Mean of the squared differences of two tensors of one shape.
 
@@ -425,6 +431,7 @@ def mse_loss(input: Any, target: Any, *, reduction: str = "mean") -> Any:
 
 
 @composite(domain=Domain(arguments=_pair_arguments))
+@rounded_once(promotion="float")
 def l1_loss(input: Any, target: Any, *, reduction: str = "mean") -> Any:
     """Mean of the absolute differences of two tensors of one shape; the gradient at 0 is 0.
 
@@ -445,6 +452,7 @@ def _huber_arguments(draw: Draw) -> Arguments:
 
 
 @composite(domain=Domain(arguments=_huber_arguments))
+@rounded_once(promotion="float")
 def huber_loss(input: Any, target: Any, *, reduction: str = "mean", delta: float = 1.0) -> Any:
     """Mean of the differences, squared if small, absolute if large (Huber 1964).
 
@@ -476,6 +484,7 @@ def _smooth_l1_arguments(draw: Draw) -> Arguments:
 
 
 @composite(domain=Domain(arguments=_smooth_l1_arguments))
+@rounded_once(promotion="float")
 def smooth_l1_loss(input: Any, target: Any, *, reduction: str = "mean", beta: float = 1.0) -> Any:
     """Mean of the absolute differences, made smooth at 0 (Girshick 2015): `huber_loss` over ``beta``.
 

@@ -18,6 +18,7 @@ from minigrad.ops.elementwise import abs, exp2, floor, log2, sqrt, square, where
 from minigrad.ops.index import ARRAY
 from minigrad.ops.reduce import reduction_arguments
 from minigrad.ops.shape import normal_axis
+from minigrad.promotion import rounded_once
 
 # softmax
 
@@ -53,6 +54,7 @@ def _softmax_rule(m: Any, g: Any, y: Any, x: Any, axis: Any) -> Any:
 softmax = define_op(
     "softmax", _softmax, _softmax_rule,
     domain=Domain(sharp="complex", arguments=_softmax_arguments),
+    promotion="float",
     doc="""``exp(x) / sum(exp(x))`` along an axis, several axes, or all (None), without overflow.
 
     Where every element is minus infinity the result and the gradient are 0.""",
@@ -79,6 +81,7 @@ def _log_softmax_rule(m: Any, g: Any, y: Any, x: Any, axis: Any) -> Any:
 log_softmax = define_op(
     "log_softmax", _log_softmax, _log_softmax_rule,
     domain=Domain(sharp="complex", arguments=_softmax_arguments),
+    promotion="float",
     doc="""The logarithm of `softmax`, without overflow and accurate where the softmax is tiny.
 
     Where every element is minus infinity so is the result, and the gradient is 0.""",
@@ -105,6 +108,7 @@ def _magnitude(x: Any, axes: tuple[int, ...]) -> Any:
 
 
 @composite(domain=Domain(sharp="complex", arguments=_layer_norm_arguments))
+@rounded_once(promotion="float")
 def layer_norm(
     x: Any,
     normalized_shape: int | Sequence[int],
@@ -214,6 +218,7 @@ embedding = define_op(
     domain=Domain(
         sharp="linear", arguments=_embedding_arguments, strict="it picks by integer arrays"
     ),
+    moves=True,
     doc="The row of a table for each index.",
 )  # fmt: skip
 
@@ -242,7 +247,7 @@ def _dropout_arguments(draw: Draw) -> Arguments:
 dropout = define_op(
     "dropout", _dropout, (lambda m, g, y, x, mask, p: m.dropout(g, mask, p=p), None),
     domain=Domain(sharp="linear", arguments=_dropout_arguments),
-    doc="""``x / (1 - p)`` where ``mask`` is true, else 0 (Srivastava 2014).
+    promotion="common", doc="""``x / (1 - p)`` where ``mask`` is true, else 0 (Srivastava 2014).
 
     The mask is drawn by the caller: an op has no hidden state. With ``p=1`` all is 0.""",
 )  # fmt: skip

@@ -10,7 +10,8 @@ from minigrad.checks import check_integer
 from minigrad.errors import ShapeError
 from minigrad.op import Arguments, Domain, Draw, composite, define_op
 from minigrad.ops.index import gather
-from minigrad.ops.shape import concat, normal_axes, normal_axis, permute_dims, reshape
+from minigrad.ops.shape import astype, concat, normal_axes, normal_axis, permute_dims, reshape
+from minigrad.promotion import rounded_once
 
 
 def reduced_axes(axis: int | Sequence[int] | None, ndim: int) -> tuple[int, ...]:
@@ -58,7 +59,7 @@ sum = define_op(
 mean = define_op(
     "mean", lambda m, x, /, *, axis=None, keepdims=False: m.mean(x, axis=axis, keepdims=keepdims),
     lambda m, g, y, x, axis, keepdims: spread(m, g / (count(x, axis) or 1), x, axis, keepdims),
-    domain=_LINEAR, doc="Mean over axes; by default over all.",
+    domain=_LINEAR, promotion="float", doc="Mean over axes; by default over all.",
 )  # fmt: skip
 
 
@@ -83,6 +84,7 @@ var = define_op(
         m, 2 * g, x, axis, correction, keepdims
     ),
     domain=Domain(arguments=_moment_arguments),
+    promotion="float",
     doc="Variance over axes; the sum of squares is divided by the count less ``correction``.",
 )  # fmt: skip
 std = define_op(
@@ -94,13 +96,15 @@ std = define_op(
         m, m.where(y == 0, 0.0, g / m.where(y == 0, 1.0, y)), x, axis, correction, keepdims
     ),
     domain=Domain(arguments=_moment_arguments),
+    promotion="float",
     doc="Standard deviation over axes, as the root of `var`. The gradient is 0 where it is 0.",
 )  # fmt: skip
 
 
 @composite(domain=_ANY)
+@rounded_once()
 def prod(x: Any, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Any:
-    """Product over axes; by default over all.
+    """Product over axes; by default over all. One of integers has the dtype of their `sum`.
 
     It multiplies halves, so that every derivative is exact also where elements are zero.
 
@@ -128,6 +132,8 @@ def prod(x: Any, *, axis: int | Sequence[int] | None = None, keepdims: bool = Fa
     >>> mg.prod(mg.tensor([[1.0, 2.0], [3.0, 4.0]]), axis=0)
     tensor([3., 8.])
     """
+    if x.dtype.kind in "biu":
+        x = astype(x, dtype="uint64" if x.dtype.kind == "u" else "int64")
     axes = reduced_axes(axis, x.ndim)
     rest = tuple(i for i in range(x.ndim) if i not in axes)
     n = count(x, axis)
@@ -185,7 +191,7 @@ def _logsumexp(m: Any, x: Any, /, *, axis: Any = None, keepdims: bool = False) -
 logsumexp = define_op(
     "logsumexp", _logsumexp,
     lambda m, g, y, x, axis, keepdims: spread(m, g, x, axis, keepdims) * m.softmax(x, axis=axis),
-    domain=_ANY, doc="``log(sum(exp(x)))`` over axes, without overflow.",
+    domain=_ANY, promotion="float", doc="``log(sum(exp(x)))`` over axes, without overflow.",
 )  # fmt: skip
 
 # running sums

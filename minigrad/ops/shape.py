@@ -79,7 +79,8 @@ def _broadcast_arguments(draw: Draw) -> Arguments:
 broadcast_to = define_op(
     "broadcast_to", lambda m, x, /, shape: m.broadcast_to(x, sizes_of(shape)),
     lambda m, g, y, x, shape: m.sum_to(g, shape=x.shape),
-    domain=_linear(_broadcast_arguments), doc="Stretch axes of size 1, and add axes in front.",
+    domain=_linear(_broadcast_arguments), moves=True,
+    doc="Stretch axes of size 1, and add axes in front.",
 )  # fmt: skip
 
 
@@ -88,9 +89,9 @@ def _to_dtype(draw: Draw) -> Arguments:
 
 
 astype = define_op(
-    "astype", lambda m, x, /, dtype: m.astype(x, m.native(dtype)),
+    "astype", lambda m, x, /, dtype: m.astype(m.asarray(x), m.native(dtype)),
     lambda m, g, y, x, dtype: m.astype(g, dtype=x.dtype),
-    domain=_linear(_to_dtype), doc="Convert the elements to another dtype.",
+    domain=_linear(_to_dtype), promotion="none", doc="Convert the elements to another dtype.",
 )  # fmt: skip
 
 
@@ -112,7 +113,7 @@ def _transfer_back(m: Any, g: Any, y: Any, x: Any, device: str, source: str) -> 
 transfer = define_op(
     "transfer", _transfer, _transfer_back,
     domain=_linear(_to_cpu, strict="it names a device of NumPy or CuPy"),
-    doc="Copy to another device; ``source`` is where the tensor is.",
+    promotion="none", doc="Copy to another device; ``source`` is where the tensor is.",
 )  # fmt: skip
 
 # one new order or shape
@@ -130,7 +131,7 @@ def _reshape_arguments(draw: Draw) -> Arguments:
 reshape = define_op(
     "reshape", _reshape, lambda m, g, y, x, shape: m.reshape(g, shape=x.shape),
     domain=_linear(_reshape_arguments),
-    doc="The same elements in another shape; one size may be -1 and is worked out.",
+    moves=True, doc="The same elements in another shape; one size may be -1 and is worked out.",
 )  # fmt: skip
 
 
@@ -150,7 +151,7 @@ def _permute_arguments(draw: Draw) -> Arguments:
 
 permute_dims = define_op(
     "permute_dims", _permute, _permute_rule, domain=_linear(_permute_arguments),
-    doc="Put the axes in another order.",
+    moves=True, doc="Put the axes in another order.",
 )  # fmt: skip
 
 
@@ -382,6 +383,7 @@ def _concat_arguments(draw: Draw) -> Arguments:
 
 concat = define_op(
     "concat", _concat, EachArgument(_concat_rule), domain=_linear(_concat_arguments),
+    promotion="common", moves=True,
     doc="Join tensors along an axis they have; ``axis=None`` flattens them first.",
 )  # fmt: skip
 
@@ -399,7 +401,8 @@ def _stack_arguments(draw: Draw) -> Arguments:
 
 stack = define_op(
     "stack", lambda m, *xs, axis=0: m.stack(xs, axis=axis), EachArgument(_stack_rule),
-    domain=_linear(_stack_arguments), doc="Join tensors along a new axis.",
+    domain=_linear(_stack_arguments), promotion="common", moves=True,
+    doc="Join tensors along a new axis.",
 )  # fmt: skip
 
 
@@ -440,6 +443,7 @@ def _split_arguments(draw: Draw) -> Arguments:
 split = define_op(
     "split", _split, lambda m, gs, ys, x, sections, axis: m.concat(*gs, axis=axis),
     domain=_linear(_split_arguments),
+    moves=True,
     doc="Cut an axis, by default the last, into a number of equal parts or parts of given sizes.",
 )  # fmt: skip
 
@@ -457,7 +461,7 @@ def _unstack_arguments(draw: Draw) -> Arguments:
 
 unstack = define_op(
     "unstack", _unstack, lambda m, gs, ys, x, axis: m.stack(*gs, axis=axis),
-    domain=_linear(_unstack_arguments), doc="The slices along an axis, as a tuple.",
+    domain=_linear(_unstack_arguments), moves=True, doc="The slices along an axis, as a tuple.",
 )  # fmt: skip
 
 # repeating and padding
@@ -668,6 +672,7 @@ pad = define_op(
     "pad", _pad,
     lambda m, g, y, x, pad_width, value: m.getitem(g, key=_inner(x.shape, pad_width)),
     domain=Domain(arguments=_pad_arguments),
+    moves=True,
     doc="Add a border of a constant; ``pad_width`` holds a pair (before, after) for each axis.",
 )  # fmt: skip
 
@@ -679,12 +684,12 @@ def _triangle_arguments(draw: Draw) -> Arguments:
 tril = define_op(
     "tril", lambda m, x, /, *, k=0: m.tril(x, k=k), lambda m, g, y, x, k: m.tril(g, k=k),
     domain=_linear(_triangle_arguments), selects=True,
-    doc="The lower triangle of matrices, up to diagonal ``k``; zero elsewhere.",
+    moves=True, doc="The lower triangle of matrices, up to diagonal ``k``; zero elsewhere.",
 )  # fmt: skip
 triu = define_op(
     "triu", lambda m, x, /, *, k=0: m.triu(x, k=k), lambda m, g, y, x, k: m.triu(g, k=k),
     domain=_linear(_triangle_arguments), selects=True,
-    doc="The upper triangle of matrices, from diagonal ``k``; zero elsewhere.",
+    moves=True, doc="The upper triangle of matrices, from diagonal ``k``; zero elsewhere.",
 )  # fmt: skip
 
 

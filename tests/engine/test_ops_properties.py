@@ -14,6 +14,7 @@ from minigrad.dispatch import interpreting
 from minigrad.evaluate import evaluate
 from minigrad.graph import Graph, Recorder, Var, infer, needs, ops
 from minigrad.op import Composite, Domain, Op
+from minigrad.promotion import promoted
 from minigrad.testing import (
     GradcheckError,
     KinkError,
@@ -97,7 +98,7 @@ class Run:
         self.op = op
         self.args, self.attrs = bound(op, args, attrs)
         with numpy.errstate(all="ignore"):
-            outs = op.fn(NUMPY.namespace, *self.args, **self.attrs)
+            outs = promoted(op, self.args).fn(NUMPY.namespace, *self.args, **self.attrs)
         self.several = isinstance(outs, (tuple, list))
         self.ys = tuple(map(numpy.asarray, listed(outs)))
         rng = numpy.random.default_rng(0)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import operator
 import zlib
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -1457,42 +1458,97 @@ def test_numbers_at_the_edge(name):
         assert not wrong.size, f"{name}: {what} at {shown}"
 
 
-# dtypes: we promote as NumPy 2, where a Python number never widens a dtype of its kind
+# dtypes: as PyTorch, but for a tensor of shape (), which is a tensor like any other here, as in NumPy
 
 PROMOTIONS = [
-    # name, arguments, our dtype, theirs
-    ("divide", (whole(3), whole(3, low=1)), "float64", "float32"),
-    ("power", (whole(3, low=0), 0.5), "float64", "float32"),
-    ("multiply", (whole(3), 0.5), "float64", "float32"),
-    ("multiply", (whole(3), real(3).astype("float32")), "float64", "float32"),
-    ("add", (real(3).astype("float32"), real()), "float64", "float32"),
-    ("add", (real(3).astype("float32"), real(1)), "float64", "float64"),
-    ("add", (real(3).astype("float32"), 1.0), "float32", "float32"),
-    ("add", (whole(3).astype("int32"), 1), "int32", "int32"),
-    ("add", (whole(3).astype("int8"), whole(3).astype("int32")), "int32", "int32"),
-    ("add", (truth(3), truth(3)), "bool", "bool"),
-    ("sum", (whole(3).astype("int32"),), "int64", "int64"),
-    ("sum", (truth(3),), "int64", "int64"),
-    ("mean", (real(3).astype("float32"),), "float32", "float32"),
-    ("cumulative_sum", (whole(3).astype("int32"),), "int64", "int64"),
-    ("prod", (whole(3).astype("int32"),), "int32", "int64"),
-    ("maximum", (whole(3).astype("int32"), whole(3)), "int64", "int64"),
-    ("concat", ([whole(2), real(3).astype("float32")],), "float64", "float32"),
-    ("where", (truth(3), real(3).astype("float32"), real(3)), "float64", "float64"),
-    ("argmax", (real(3),), "int64", "int64"),
-    ("floor", (whole(3),), "int64", "int64"),
-    ("erf", (whole(3),), "float64", "float32"),
-    *((name, (whole(3),), "float64", "float32") for name in ("exp", "sin", "tanh", "sigmoid")),
-    *((name, (whole(3, low=1),), "float64", "float32") for name in ("log", "sqrt", "reciprocal")),
+    ("divide", (whole(3), whole(3, low=1)), "float32"),
+    ("power", (whole(3, low=0), 0.5), "float32"),
+    ("sum", (whole(3).astype("int32"),), "int64"),
+    ("sum", (truth(3),), "int64"),
+    ("mean", (real(3).astype("float32"),), "float32"),
+    ("cumulative_sum", (whole(3).astype("int32"),), "int64"),
+    ("prod", (whole(3).astype("int32"),), "int64"),
+    ("prod", (numpy.full(2, 100, "int8"),), "int64"),
+    ("concat", ([whole(2), real(3).astype("float32")],), "float32"),
+    ("where", (truth(3), real(3).astype("float32"), real(3)), "float64"),
+    ("where", (truth(3), real(3).astype("float32"), whole(3)), "float32"),
+    ("argmax", (real(3),), "int64"),
+    ("floor", (whole(3),), "int64"),
+    ("clip", (whole(3), 0.5, 1.5), "float32"),
+    *((name, (whole(3),), "float32") for name in ("exp", "sin", "tanh", "sigmoid", "erf")),
+    *((name, (whole(3, low=1),), "float32") for name in ("log", "sqrt", "reciprocal")),
+    *((name, (truth(3),), "float32") for name in ("exp", "sigmoid")),
+    *((name, (numpy.array([4, 100], "uint8"),), "float32") for name in ("sigmoid", "atan", "exp2")),
 ]
 
 
-@pytest.mark.parametrize(("name", "args", "dtype", "their_dtype"), PROMOTIONS)
-def test_promotion(name, args, dtype, their_dtype):
+@pytest.mark.parametrize(("name", "args", "dtype"), PROMOTIONS)
+def test_promotion(name, args, dtype):
     ours = Ours(name, PEERS[name]).call(*mapped(mg.tensor, args)).numpy()
     theirs = PEERS[name].theirs(*mapped(torch.tensor, args)).numpy()
-    assert (str(ours.dtype), str(theirs.dtype)) == (dtype, their_dtype)
+    assert str(ours.dtype) == str(theirs.dtype) == dtype
     numpy.testing.assert_allclose(ours, theirs, rtol=2e-6)
+
+
+@pytest.mark.parametrize("left", DTYPES := (
+    "bool", "uint8", "int8", "int16", "int32", "int64", "bfloat16", "float16", "float32", "float64",
+))  # fmt: skip
+def test_tensors_and_numbers_meet_as_in_pytorch(left):
+    a, theirs = mg.ones(2, dtype=left), torch.ones(2, dtype=getattr(torch, left))
+    for right in DTYPES:
+        b, other = mg.ones(2, dtype=right), torch.ones(2, dtype=getattr(torch, right))
+        assert f"torch.{(a * b).dtype}" == str((theirs * other).dtype), right
+        assert f"torch.{(a / b).dtype}" == str((theirs / other).dtype), right
+        assert f"torch.{mg.concat([a, b]).dtype}" == str(torch.cat([theirs, other]).dtype), right
+    for number in (True, 2, 2.0):
+        for function in (operator.mul, operator.truediv, operator.add):
+            expected = str(function(theirs, number).dtype)
+            assert f"torch.{function(a, number).dtype}" == expected, number
+            assert f"torch.{function(number, a).dtype}" == str(function(number, theirs).dtype), (
+                number
+            )
+
+
+HALF = ("float16", "bfloat16")
+HALF_CASES = {  # what PyTorch computes in one kernel, from numbers that overflow or vanish on the way
+    "mean": (lambda m, x: m.mean(x), (70000,), 1.0),
+    "var": (lambda m, x: m.var(x, correction=0), (1000,), 100.0),
+    "vector_norm": (
+        lambda m, x: m.linalg.vector_norm(x) if m is torch else m.vector_norm(x), (200,), 100.0),
+    "softmax": (lambda m, x: m.softmax(x, 0), (5000,), 1.0),
+    "logsumexp": (lambda m, x: m.logsumexp(x, 0), (5000,), 1.0),
+    "cumulative_sum": (
+        lambda m, x: m.cumsum(x, 0) if m is torch else m.cumulative_sum(x, axis=0), (300,), 1.0),
+    "layer_norm": (
+        lambda m, x: (functional if m is torch else m).layer_norm(x, (8,)), (4, 8), 1000.0),
+    "mse_loss": (lambda m, x: (functional if m is torch else m).mse_loss(x, 0 * x), (3000,), 50.0),
+    "cross_entropy": (
+        lambda m, x: (functional if m is torch else m).cross_entropy(x, m.zeros(2000, dtype=m.int64)),
+        (2000, 3), 10.0),
+    "prod": (lambda m, x: m.prod(x), (20,), 1.2),
+    "gelu": (lambda m, x: (functional if m is torch else m).gelu(x), (100,), 2.0),
+    "silu": (lambda m, x: (functional if m is torch else m).silu(x), (100,), 2.0),
+    "softplus": (lambda m, x: (functional if m is torch else m).softplus(x), (100,), 2.0),
+    "matmul": (lambda m, x: x @ x, (64, 64), 1.0),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", HALF)
+@pytest.mark.parametrize("name", HALF_CASES)
+def test_half_precision_is_rounded_as_in_pytorch(name, dtype):
+    run, shape, scale = HALF_CASES[name]
+    values = numpy.random.default_rng(0).standard_normal(shape) * scale
+    x = mg.tensor(values, dtype=dtype, requires_grad=True)
+    theirs = torch.tensor(values, dtype=getattr(torch, dtype), requires_grad=True)
+    y, expected = run(mg, x), run(torch, theirs)
+    y.sum().backward()
+    expected.sum().backward()
+    step = 2.0**-10 if dtype == "float16" else 2.0**-7
+    for found, wanted in ((y.detach(), expected.detach()), (x.grad, theirs.grad)):
+        assert f"torch.{found.dtype}" == str(wanted.dtype)
+        numpy.testing.assert_allclose(
+            found.astype("float64").numpy(), wanted.double().numpy(), rtol=2 * step, atol=step
+        )
 
 
 def test_the_last_of_several_writes_stays_in_every_layout():
