@@ -41,10 +41,25 @@ def as_dtype(dtype: Any) -> numpy.dtype[Any]:
 
     Python's ``float`` means the default dtype.
 
+    Parameters
+    ----------
+    dtype : dtype, str or type
+        A dtype of NumPy or of another library, its name, or a type of Python.
+
+    Returns
+    -------
+    numpy.dtype
+        One of minigrad's.
+
     Raises
     ------
     DtypeError
         For complex, string and other types that minigrad does not store.
+
+    Examples
+    --------
+    >>> mg.dtypes.as_dtype(float)
+    dtype('float32')
     """
     if isinstance(dtype, numpy.dtype) and dtype in _OURS:  # the names of dtypes are slow
         return dtype
@@ -68,10 +83,20 @@ def as_dtype(dtype: Any) -> numpy.dtype[Any]:
 def bfloat16() -> numpy.dtype[Any]:
     """Return bfloat16, which NumPy and CuPy take from the package ``ml_dtypes``.
 
+    Returns
+    -------
+    numpy.dtype
+        The dtype.
+
     Raises
     ------
     DtypeError
         If the package is not installed.
+
+    Examples
+    --------
+    >>> mg.dtypes.bfloat16().name
+    'bfloat16'
     """
     try:
         import ml_dtypes  # type: ignore[import-not-found, import-untyped, unused-ignore]

@@ -36,16 +36,6 @@ class Case:
     seed : int
         Where the values come from.
 
-    Attributes
-    ----------
-    steps, rows : int
-        T and N.
-    lengths, mask, reset : bool
-        Whether the loop gets these, with random values.
-    reverse : bool
-    seed : int
-        Where the values come from.
-
     Examples
     --------
     >>> from minigrad.kernels import Case

@@ -75,13 +75,6 @@ class Certificate:
     findings : tuple of Finding
         One for each property.
 
-    Attributes
-    ----------
-    subject : Subject
-        What was checked.
-    findings : tuple of Finding
-        One for each property.
-
     Examples
     --------
     >>> from minigrad.kernels import Case, certify

@@ -39,18 +39,26 @@ _ALONG: dict[str, Callable[..., Any]] = {
 class RandomStep:
     """A step of straight-line code over values of shape (N, width), and some with more axes.
 
-    Attributes
+    Parameters
     ----------
     inputs, states : list of int
-        Widths.
-    wide : list of tuple
-        The shapes, without N, of inputs with more axes. They come behind the other inputs.
+        Their widths.
     parameters : dict
         From names to shapes.
     lines : list
         Pairs of a description and a function from all values so far, and the parameters, to new ones.
     results : list of int
         Which value each new state is made of.
+    wide : list of tuple
+        The shapes, without N, of inputs with more axes. They come behind the other inputs.
+
+    Examples
+    --------
+    >>> from minigrad.testing.steps import RandomStep
+    >>> step = RandomStep(inputs=[2], states=[2], results=[0])
+    >>> (h,) = step(mg.ones((3, 2)), mg.zeros((3, 2)))
+    >>> h.shape
+    (3, 2)
     """
 
     inputs: list[int]
@@ -333,6 +341,19 @@ def random_steps(
         of them.
     anything : bool
         Whether such operations also read the states, so that most of the loops cannot be compiled.
+
+    Returns
+    -------
+    strategy
+        Of `RandomStep`.
+
+    Examples
+    --------
+    >>> from hypothesis import find
+    >>> from minigrad.testing.steps import random_steps
+    >>> step = find(random_steps(max_lines=2), lambda step: True)
+    >>> 1 <= len(step.states) <= 3
+    True
     """
     some = st.sampled_from(widths)
     step = RandomStep(

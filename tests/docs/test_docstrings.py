@@ -30,6 +30,7 @@ from minigrad.op import Op
 PACKAGES = (
     "minigrad",
     "minigrad.random",
+    "minigrad.dtypes",
     "minigrad.errors",
     "minigrad.nn",
     "minigrad.nn.cells",
@@ -41,6 +42,8 @@ PACKAGES = (
     "minigrad.kernels",
     "minigrad.kernels.certificate",
     "minigrad.testing",
+    "minigrad.testing.steps",
+    "minigrad.testing.strategies",
 )
 UNFINISHED = frozenset(
     (Path(__file__).parent / "unfinished_docstrings.txt").read_text(encoding="utf-8").split()
@@ -218,11 +221,12 @@ WRONG_CALLS = dict(
     )
 )
 PREPARED = """
-import math, sys, types, numpy
+import math, sys, types, hypothesis, numpy
 from pathlib import Path
 from minigrad import kernels, testing
 from minigrad.kernels import scan
 from minigrad.kernels.certificate import report
+from minigrad.testing.strategies import arguments
 T, lr = mg.tensor, nn.optim.lr_scheduler
 x, v, i = mg.ones((2, 2)), T([1.0, 2.0]), T([[0, 1], [1, 0]])
 p, d = nn.Parameter([1.0, 2.0]), T([1.0, 2.0], dtype="float64", requires_grad=True)
