@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy
 
-from minigrad import dtypes, random
+from minigrad import dtypes, foreign, random
 from minigrad.backends import backend_named, parse_device
 from minigrad.checks import Shape, check_integer, check_number, sizes_of
-from minigrad.errors import ArgumentError
-from minigrad.tensor import Tensor, leaf, make, tensor
+from minigrad.errors import ArgumentError, ShapeError
+from minigrad.tensor import Tensor, leaf, make, new_tensor, tensor
 
 
 def full(
@@ -47,6 +47,8 @@ def full(
     ------
     ShapeError
         If ``shape`` holds something other than integers from 0 on.
+    DtypeError
+        If ``dtype`` cannot hold ``fill_value``.
 
     Examples
     --------
@@ -55,10 +57,15 @@ def full(
             [7., 7.]])
     """
     sizes = sizes_of(shape)
-    scalar = tensor(fill_value, dtype=dtype, device=device, requires_grad=requires_grad)
+    scalar = new_tensor("full", fill_value, dtype, device, requires_grad)
+    if scalar.ndim:
+        raise ShapeError(
+            f"full: fill_value has shape {scalar.shape}; give one number, or use broadcast_to"
+        )
     name, number = parse_device(scalar.device)
     backend = backend_named(name)
-    content = numpy.broadcast_to(numpy.asarray(fill_value), sizes)
+    with backend.place(scalar._array):
+        content = backend.namespace.broadcast_to(scalar._array, sizes)
     return leaf(backend.asarray(content, scalar.dtype, number), requires_grad)
 
 
@@ -261,7 +268,7 @@ def arange(
         raise ArgumentError("arange: a step of 0 never arrives; use full()")
     whole = all(isinstance(n, int) for n in (start, stop, step))
     kind = dtype or (dtypes.int64 if whole else dtypes.get_default_dtype())
-    return tensor(numpy.arange(start, stop, step), kind, device)
+    return new_tensor("arange", numpy.arange(start, stop, step), kind, device)
 
 
 def linspace(
@@ -308,7 +315,7 @@ def linspace(
     num = check_integer("linspace", "num", num, low=0)
     start, stop = check_number("linspace", "start", start), check_number("linspace", "stop", stop)
     values = numpy.linspace(start, stop, num, endpoint=endpoint)
-    return tensor(values, dtype or dtypes.get_default_dtype(), device)
+    return new_tensor("linspace", values, dtype or dtypes.get_default_dtype(), device)
 
 
 def eye(
@@ -531,4 +538,4 @@ def from_dlpack(source: Any) -> Tensor:
     if kind == 2:  # kDLCUDA
         cupy = backend_named("cupy")
         return make(cupy.copy(cupy.namespace.from_dlpack(source)), None)
-    return tensor(numpy.from_dlpack(source))
+    return tensor(foreign.from_dlpack(source))

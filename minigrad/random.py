@@ -18,7 +18,7 @@ from minigrad import dtypes
 from minigrad.checks import Shape, check_integer, check_number, sizes_of
 from minigrad.errors import ArgumentError, DtypeError
 from minigrad.lock import lock
-from minigrad.tensor import Tensor, tensor
+from minigrad.tensor import Tensor, new_tensor
 
 _noting: ContextVar[tuple[dict[Generator, Any], ...]] = ContextVar("minigrad_draws", default=())
 
@@ -247,9 +247,7 @@ class Generator:
         ShapeError
             If ``shape`` holds something other than integers from 0 on.
         """
-        kind = dtypes.as_dtype(dtype or dtypes.get_default_dtype())
-        if not dtypes.is_floating(kind):
-            raise DtypeError(f"uniform() draws floating-point numbers, not {kind}; use integers()")
+        kind = _floating("uniform", dtype)
         low, high = check_number("uniform", "low", low), check_number("uniform", "high", high)
         values = (self._drawn().random(sizes_of(shape)) * (high - low) + low).astype(kind)
         top = kind.type(high)
@@ -289,11 +287,14 @@ class Generator:
         ------
         ArgumentError
             If ``mean`` or ``std`` is no number, or ``std`` is negative.
+        DtypeError
+            If ``dtype`` is not a floating-point one.
         ShapeError
             If ``shape`` holds something other than integers from 0 on.
         """
         mean = check_number("normal", "mean", mean)
         std = check_number("normal", "std", std, low=0)
+        dtype = _floating("normal", dtype)
         return _made(self._drawn().standard_normal(sizes_of(shape)) * std + mean, dtype, device)
 
     def integers(
@@ -413,8 +414,22 @@ class Generator:
         return _made((edges <= drawn).sum(-1), dtypes.int64, device or probabilities.device)
 
 
+def _floating(of: str, dtype: Any) -> Any:
+    """Return a floating-point dtype, by default the default one.
+
+    Raises
+    ------
+    DtypeError
+        If it is another one.
+    """
+    kind = dtypes.as_dtype(dtype or dtypes.get_default_dtype())
+    if not dtypes.is_floating(kind):
+        raise DtypeError(f"{of}() draws floating-point numbers, not {kind}; use integers()")
+    return kind
+
+
 def _made(values: Any, dtype: Any, device: str | None) -> Tensor:
-    return tensor(values, dtype=dtype or dtypes.get_default_dtype(), device=device)
+    return new_tensor("Generator", values, dtype or dtypes.get_default_dtype(), device)
 
 
 default_generator = Generator(0)

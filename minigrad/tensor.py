@@ -14,6 +14,8 @@ import numpy as np
 from minigrad import dispatch, dtypes, memory
 from minigrad.backends import backend_named, backend_of, parse_device
 from minigrad.backends.base import by_type
+from minigrad.checks import as_number
+from minigrad.conversion import check_fits
 from minigrad.dispatch import apply
 from minigrad.errors import (
     ArgumentError,
@@ -25,6 +27,7 @@ from minigrad.errors import (
     TraceError,
     user_line,
 )
+from minigrad.foreign import as_numpy, to_dlpack
 from minigrad.lock import lock
 from minigrad.operators import Operators
 from minigrad.ops import elementwise, index, shape
@@ -230,7 +233,7 @@ class Tensor(Operators):
         if options.get("copy") is False:
             raise ArgumentError(_NEVER_SHARED)
         options.pop("copy", None)
-        return _copied(self._array).__dlpack__(**options)
+        return to_dlpack(_copied(self._array), options)
 
     def __dlpack_device__(self) -> tuple[int, int]:
         device: tuple[int, int] = self._array.__dlpack_device__()
@@ -302,6 +305,9 @@ class Tensor(Operators):
 
     def astype(self, dtype: Any) -> Tensor:
         """Return this tensor with another dtype; to integers and bool no gradient flows.
+
+        To integers it converts as C does: fractions are cut off, and what does not fit wraps. `tensor`
+        and writes refuse what does not fit.
 
         Parameters
         ----------
@@ -401,17 +407,25 @@ class Tensor(Operators):
         ------
         ShapeError
             If ``value`` does not have this shape or one that broadcasts to it.
+        DtypeError
+            If this tensor holds integers, and ``value`` others or floating-point numbers.
         GradientError
             If this tensor was computed from others, or a gradient flows through ``value``.
         """
         content = self._as_content(value, "copy_")
-        self._fill_in((...,), content)
+        self._fill_in("copy_", (...,), content)
         return self
 
-    def _fill_in(self, key: Any, content: Any) -> None:
+    def _fill_in(self, doing: str, key: Any, content: Any) -> None:
         backend = by_type[type(self._array)]
+        with backend.place(self._array):
+            check_fits(doing, content, self.dtype, writing=True)
         try:
-            with backend.place(self._array), self._writing() as array:
+            with (
+                backend.place(self._array),
+                np.errstate(all="ignore"),  # too large for a float is infinity
+                self._writing() as array,
+            ):
                 backend.namespace.scatter_set(array, key, content)
         except IndexError as error:
             raise IndexingError(f"writing to a tensor of shape {self.shape}: {error}") from None
@@ -428,9 +442,12 @@ class Tensor(Operators):
         return memory.writing(self._array)
 
     def _as_content(self, value: Any, doing: str) -> Any:
-        if isinstance(value, (bool, int, float)):
-            return value
-        given = value if isinstance(value, Tensor) else tensor(value)
+        if not isinstance(value, Tensor):
+            if isinstance(value, bool) or (number := as_number(value)) is None:
+                value = tensor(value)
+            else:
+                return number
+        given = value
         if given.requires_grad and getattr(dispatch.current(), "tracking", False):
             raise GradientError(
                 f"{doing}: the value carries a gradient, which a write in place would lose; build a "
@@ -447,7 +464,7 @@ class Tensor(Operators):
         content = self._as_content(value, "x[i] = v")
         parts, arrays = index.parse_key(self, key)
         places = [a if isinstance(a, Tensor) else tensor(a, device=self.device) for a in arrays]
-        self._fill_in(index.filled(parts, [p._array for p in places]), content)
+        self._fill_in("x[i] = v", index.filled(parts, [p._array for p in places]), content)
 
     # gradients
 
@@ -747,9 +764,10 @@ def tensor(
     ----------
     data : array_like
         A number, nested lists, a NumPy or CuPy array, or a tensor. Python floats become the default
-        dtype, arrays keep theirs.
+        dtype, arrays and NumPy's scalars keep theirs, also those in lists.
     dtype : dtype or str, optional
-        By default that of ``data``.
+        By default that of ``data``. To integers fractions are cut off. A number that is too large for
+        a floating-point dtype becomes infinity.
     device : str, optional
         "cpu", "cuda" or "cuda:N"; by default where ``data`` is, else the default backend's device.
     requires_grad : bool
@@ -763,7 +781,8 @@ def tensor(
     Raises
     ------
     DtypeError
-        If ``data`` holds something other than numbers, or a gradient is wanted for integers.
+        If ``data`` holds something other than numbers, or what an integer ``dtype`` cannot hold, or a
+        gradient is wanted for integers.
     ShapeError
         If nested lists are ragged.
 
@@ -775,26 +794,35 @@ def tensor(
     >>> mg.tensor([1, 2], dtype="uint8")
     tensor([1, 2], dtype=uint8)
     """
+    return new_tensor("tensor()", data, dtype, device, requires_grad)
+
+
+def new_tensor(
+    of: str, data: Any, dtype: Any, device: str | None = None, requires_grad: bool = False
+) -> Tensor:
+    """Return what `tensor` does; ``of`` is what messages begin with."""
     if isinstance(data, Tensor):
         if data.requires_grad:
             raise GradientError(
-                "tensor() of a tensor that requires a gradient would lose it; use clone(), or detach()"
+                f"{of} of a tensor that requires a gradient would lose it; use clone(), or detach()"
             )
         device = device or data.device
         data = data._array
     source = backend_of(data)
     if source is None:
-        data, dtype = _from_python(data, dtype)
+        data, dtype = _from_python(of, data, dtype)
     dtype = dtypes.as_dtype(data.dtype if dtype is None else dtype)
     if requires_grad:
         _check_floating(dtype)
+    check_fits(of, data, dtype)
     if device is None and source is not None and not isinstance(data, np.ndarray):
         device = source.device_of(data)
     name, number = parse_device(device)
     backend = backend_named(name)
     if source is not None and source is not backend:
         data = source.to_numpy(data)
-    return leaf(backend.asarray(data, dtype, number), requires_grad)
+    with np.errstate(all="ignore"):  # too large for a float is infinity
+        return leaf(backend.asarray(data, dtype, number), requires_grad)
 
 
 _NOT_NUMBERS = {
@@ -803,37 +831,49 @@ _NOT_NUMBERS = {
 }  # fmt: skip
 
 
-def _from_python(data: Any, dtype: Any) -> tuple[np.ndarray[Any, Any], Any]:
+def _from_python(of: str, data: Any, dtype: Any) -> tuple[np.ndarray[Any, Any], Any]:
+    found: set[Any] = set()
     if isinstance(data, (list, tuple)):
-        data = _lists(data)
-    elif hasattr(data, "__dlpack__") and not hasattr(data, "__array__"):
-        data = np.from_dlpack(data)
+        data = _lists(of, data, found)
+    elif hasattr(data, "__dlpack__"):
+        data = as_numpy(data)
     try:
         array = np.asarray(data)
     except ValueError as error:
         if "inhomogeneous" not in str(error):
             raise
         raise ShapeError(
-            "tensor(): nested lists have different lengths; pad them to one length"
+            f"{of}: nested lists have different lengths; pad them to one length"
         ) from None
+    if array.dtype.kind == "O":
+        wanted = dtypes.int64 if dtype is None else dtypes.as_dtype(dtype)
+        for value in array.flat:
+            if type(value) is int:
+                check_fits(of, value, wanted)
+        if all(isinstance(value, (bool, int, float)) for value in array.flat):
+            array = array.astype(np.float64)
     if array.dtype.kind not in "fiub" and array.dtype.name != "bfloat16":
-        found = _NOT_NUMBERS.get(array.dtype.kind, array.dtype.name)
-        raise DtypeError(f"tensor(): cannot make a tensor of {found}; give real numbers")
+        kind = _NOT_NUMBERS.get(array.dtype.kind, array.dtype.name)
+        raise DtypeError(f"{of}: cannot make a tensor of {kind}; give real numbers")
     if dtype is None and array.dtype == np.float64 and not hasattr(data, "dtype"):
-        dtype = dtypes.get_default_dtype()
+        given = [d for d in found if dtypes.is_floating(d)]
+        dtype = np.result_type(*given) if given else dtypes.get_default_dtype()
     return array, dtype
 
 
-def _lists(data: Any) -> Any:
-    """Replace tensors in nested lists by their arrays, which must not carry gradients."""
+def _lists(of: str, data: Any, found: set[Any]) -> Any:
+    """Replace tensors in nested lists by their arrays, and note the dtypes of what has one."""
     if isinstance(data, (list, tuple)):
-        return [_lists(item) for item in data]
+        return [_lists(of, item, found) for item in data]
     if isinstance(data, Tensor):
         if data.requires_grad:
             raise GradientError(
-                "tensor() of a list of tensors would lose their gradients; use minigrad.stack"
+                f"{of} of a list of tensors would lose their gradients; join them with "
+                "minigrad.stack, inner lists first"
             )
-        return by_type[type(data._array)].to_numpy(data._array)
+        data = by_type[type(data._array)].to_numpy(data._array)
+    if hasattr(data, "dtype"):
+        found.add(dtypes.as_dtype(data.dtype))
     return data
 
 

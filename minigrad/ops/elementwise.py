@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from minigrad.conversion import check_fits
 from minigrad.op import Arguments, Domain, Draw, elementwise
 
 ANALYTIC = Domain(sharp="complex")
@@ -459,8 +460,15 @@ def _where_arguments(draw: Draw) -> Arguments:
     return (draw.booleans(*shape), draw.array(*shape), draw.array(*shape[-1:])), {}
 
 
+def _where(m: Any, condition: Any, a: Any, b: Any) -> Any:
+    for value, other in ((a, b), (b, a)):
+        if type(value) is int and getattr(getattr(other, "dtype", None), "kind", "f") in "iu":
+            check_fits("", value, other.dtype)  # NumPy's where would wrap it
+    return m.where(condition, a, b)
+
+
 where = elementwise(
-    "where", lambda m, condition, a, b: m.where(condition, a, b),
+    "where", _where,
     (
         None,
         lambda m, g, y, condition, a, b: m.where(condition, g, 0.0),

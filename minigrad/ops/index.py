@@ -15,6 +15,7 @@ import numpy
 
 from minigrad.backends import backend_of
 from minigrad.checks import check_integer
+from minigrad.conversion import check_fits
 from minigrad.dispatch import apply
 from minigrad.errors import DtypeError, IndexingError, TraceError
 from minigrad.op import Arguments, Domain, Draw, EachArgument, composite, define_op
@@ -116,6 +117,7 @@ def _copied(m: Any, x: Any) -> Any:
 
 
 def _index_add(m: Any, *xs: Any, key: tuple[Any, ...]) -> Any:
+    check_fits("", xs[1], xs[0].dtype, writing=True)
     return m.scatter_add(_copied(m, xs[0]), filled(key, xs[2:]), xs[1])
 
 
@@ -143,6 +145,7 @@ index_add = define_op(
 
 
 def _index_set(m: Any, *xs: Any, key: tuple[Any, ...]) -> Any:
+    check_fits("", xs[1], xs[0].dtype, writing=True)
     return m.scatter_set(_copied(m, xs[0]), filled(key, xs[2:]), xs[1])
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from minigrad.backends import backend_named, backend_of, parse_device
 from minigrad.checks import as_integer, check_integer, check_integers, listed, sizes_of
+from minigrad.conversion import check_fits
 from minigrad.dispatch import apply
 from minigrad.errors import ShapeError
 from minigrad.op import Arguments, Domain, Draw, EachArgument, composite, define_op
@@ -658,6 +659,7 @@ def _pad(m: Any, x: Any, /, pad_width: Sequence[Sequence[int]], *, value: float 
             f"pad_width must hold a pair (before, after) of sizes for each of the {x.ndim} axes, "
             f"not {pad_width!r}"
         )
+    check_fits("value", value, x.dtype, writing=True)
     shape = tuple(n + sum(pair) for n, pair in zip(x.shape, widths, strict=True))
     return m.scatter_set(m.full(shape, value, dtype=x.dtype), _inner(x.shape, widths), x)
 

@@ -58,7 +58,7 @@ CASES = {
         (
             "mg.tensor([x, x])",
             "GradientError",
-            "tensor() of a list of tensors would lose their gradients; use minigrad.stack",
+            "tensor() of a list of tensors would lose their gradients; join them with minigrad.stack, inner lists first",
         ),
         (
             'mg.tensor([1.0], dtype="complex64")',
@@ -105,7 +105,7 @@ CASES = {
         (
             'mg.full((2,), "a")',
             "DtypeError",
-            "tensor(): cannot make a tensor of text; give real numbers",
+            "full: cannot make a tensor of text; give real numbers",
         ),
         (
             'mg.asarray([1, "a"])',

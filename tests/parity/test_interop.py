@@ -5,6 +5,7 @@ import pytest
 import torch
 
 import minigrad as mg
+import minigrad.nn
 from minigrad.errors import GradientError
 
 WAYS_OUT = {
@@ -31,7 +32,8 @@ def test_pytorch_gets_a_copy(name):
 
 @pytest.mark.parametrize("make", [mg.from_dlpack, mg.tensor, mg.asarray], ids=lambda f: f.__name__)
 @pytest.mark.parametrize(
-    "dtype", [torch.float32, torch.float64, torch.int64, torch.bool, torch.float16]
+    "dtype",
+    [torch.float32, torch.float64, torch.int64, torch.bool, torch.float16, torch.bfloat16],
 )
 def test_we_get_a_copy(make, dtype):
     theirs = torch.tensor([[1, 0], [2, 3]]).to(dtype)
@@ -55,8 +57,21 @@ def test_a_gradient_is_not_lost_on_the_way():
     assert mg.tensor(theirs.detach()).tolist() == [1, 1]
 
 
-def test_bfloat16_crosses_over():
-    pytest.importorskip("ml_dtypes")
-    theirs = torch.tensor([1.0, 2.5]).bfloat16()
-    ours = mg.tensor(theirs.float().numpy(), dtype="bfloat16")
-    assert ours.astype("float32").tolist() == theirs.float().tolist()
+def test_bfloat16_goes_to_pytorch_and_back():
+    ours = mg.tensor([[1.0, 2.5], [-0.0, float("inf")]], dtype="bfloat16")
+    for source in (ours, ours.T, ours[0], ours[:0]):
+        there = torch.from_dlpack(source)
+        assert (there.dtype, tuple(there.shape)) == (torch.bfloat16, source.shape)
+        assert there.tolist() == source.tolist()
+        there += 100.0
+    assert ours.tolist() == [[1, 2.5], [0, float("inf")]]
+
+
+def test_a_module_of_bfloat16_takes_and_gives_the_state_of_pytorchs():
+    theirs, ours = torch.nn.Linear(3, 2).bfloat16(), mg.nn.Linear(3, 2, dtype="bfloat16")
+    ours.load_state_dict(theirs.state_dict())
+    assert ours.weight.tolist() == theirs.weight.tolist()
+    again = torch.nn.Linear(3, 2).bfloat16()
+    again.load_state_dict(ours.state_dict(arrays=torch.from_dlpack))
+    assert again.weight.dtype == torch.bfloat16
+    assert again.weight.tolist() == theirs.weight.tolist()
