@@ -6,12 +6,19 @@ from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 from minigrad.creation import zeros
-from minigrad.errors import ArgumentError, ShapeError
+from minigrad.errors import ArgumentError, ShapeError, check_choice
 from minigrad.nn import init
 from minigrad.nn.checks import check_counts, check_flags, checked_input
 from minigrad.nn.module import Module
 from minigrad.nn.parameter import Parameter
-from minigrad.ops.convolution import axis_sizes, conv1d, conv2d, margins
+from minigrad.ops.convolution import (
+    PADDING_MODES,
+    axis_sizes,
+    bordered,
+    conv1d,
+    conv2d,
+    margins,
+)
 
 Sizes = int | Sequence[int]
 
@@ -31,6 +38,7 @@ class _Convolution(Module):
         dilation: Sizes = 1,
         groups: int = 1,
         bias: bool = True,
+        padding_mode: str = "zeros",
         *,
         device: str | None = None,
         dtype: Any = None,
@@ -40,6 +48,7 @@ class _Convolution(Module):
             name, in_channels=in_channels, out_channels=out_channels, groups=groups
         )
         check_flags(name, bias=bias)
+        check_choice(name, PADDING_MODES, padding_mode=padding_mode)
         if in_channels % groups or out_channels % groups:
             raise ArgumentError(
                 f"{name}: groups={groups} must divide in_channels={in_channels} and "
@@ -51,6 +60,7 @@ class _Convolution(Module):
         self.dilation = axis_sizes(name, "dilation", dilation, self.rank, 1)
         borders = margins(name, padding, self.kernel_size, self.stride, self.dilation)
         self.padding = padding if isinstance(padding, str) else tuple(n for n, _ in borders)
+        self.padding_mode = padding_mode
         shape = (out_channels, in_channels // groups, *self.kernel_size)
         self.weight = Parameter(zeros(shape, dtype=dtype, device=device))
         self.bias = Parameter(zeros(out_channels, dtype=dtype, device=device)) if bias else None
@@ -76,7 +86,8 @@ class _Convolution(Module):
         Raises
         ------
         ShapeError
-            If ``input`` has another shape, or is smaller than the kernel.
+            If ``input`` has another shape, or is smaller than the kernel or than what the padding is
+            made of.
         DtypeError
             If ``input`` does not hold floating-point numbers.
         """
@@ -88,8 +99,12 @@ class _Convolution(Module):
                 f"{name}: the input has shape {shape}; it must be {self.layout} without a batch, "
                 f"with in_channels={self.in_channels}"
             )
+        padding: Any = self.padding
+        if self.padding_mode != "zeros":
+            widths = margins(name, padding, self.kernel_size, self.stride, self.dilation)
+            input, padding = bordered(name, input, widths, self.padding_mode), 0
         return type(self).function(
-            input, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups
+            input, self.weight, self.bias, self.stride, padding, self.dilation, self.groups
         )
 
     def extra_repr(self) -> str:
@@ -100,7 +115,9 @@ class _Convolution(Module):
         parts += [
             f"{name}={value}" for name, usual in options if (value := getattr(self, name)) != usual
         ]
-        return ", ".join(parts if self.bias is not None else [*parts, "bias=False"])
+        parts += ["bias=False"] * (self.bias is None)
+        parts += [f"padding_mode={self.padding_mode}"] * (self.padding_mode != "zeros")
+        return ", ".join(parts)
 
 
 class Conv1d(_Convolution):
@@ -125,6 +142,9 @@ class Conv1d(_Convolution):
         The channels are cut into so many groups, which are convolved apart from each other.
     bias : bool
         Whether there is a bias.
+    padding_mode : {"zeros", "reflect", "replicate", "circular"}
+        What the padding is made of: zeros, or the input as ``c b | a b c | b a``, ``a a | a b c | c c``
+        or ``b c | a b c | a b`` goes on.
     device : str, optional
         Where the parameters are, "cpu" or "cuda:N".
     dtype : dtype or str, optional
@@ -141,8 +161,8 @@ class Conv1d(_Convolution):
     Raises
     ------
     ArgumentError
-        If a number is too small, ``groups`` does not divide the channels, ``padding`` is unknown, or
-        ``bias`` no bool.
+        If a number is too small, ``groups`` does not divide the channels, ``padding`` or
+        ``padding_mode`` is unknown, or ``bias`` no bool.
 
     Examples
     --------
@@ -178,6 +198,9 @@ class Conv2d(_Convolution):
         The channels are cut into so many groups, which are convolved apart from each other.
     bias : bool
         Whether there is a bias.
+    padding_mode : {"zeros", "reflect", "replicate", "circular"}
+        What the padding is made of: zeros, or the input as ``c b | a b c | b a``, ``a a | a b c | c c``
+        or ``b c | a b c | a b`` goes on.
     device : str, optional
         Where the parameters are, "cpu" or "cuda:N".
     dtype : dtype or str, optional
@@ -194,8 +217,8 @@ class Conv2d(_Convolution):
     Raises
     ------
     ArgumentError
-        If a number is too small, ``groups`` does not divide the channels, ``padding`` is unknown, or
-        ``bias`` no bool.
+        If a number is too small, ``groups`` does not divide the channels, ``padding`` or
+        ``padding_mode`` is unknown, or ``bias`` no bool.
 
     Examples
     --------

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from minigrad.checks import as_integer
+from minigrad.checks import as_integer, check_number
 from minigrad.creation import zeros
-from minigrad.errors import ArgumentError, ShapeError
+from minigrad.errors import ArgumentError, ShapeError, TraceError, user_line
+from minigrad.graph import Var
 from minigrad.nn import init
 from minigrad.nn.checks import check_counts, check_flags, checked_input, checked_tensor
 from minigrad.nn.module import Module
 from minigrad.nn.parameter import Parameter
-from minigrad.ops.linalg import linear
+from minigrad.ops.elementwise import where
+from minigrad.ops.linalg import linear, vector_norm
 from minigrad.ops.network import embedding
+from minigrad.ops.shape import reshape
+from minigrad.tape import no_grad
 from minigrad.tensor import Tensor, tensor
 
 
@@ -119,6 +123,12 @@ class Embedding(Module):
     padding_idx : int, optional
         A row that is never trained: zeros at first, and without a gradient. May be negative, to count
         from the end.
+    max_norm : float, optional
+        Rows that are looked up and whose norm is larger are first scaled down to it, in the weight.
+    norm_type : float
+        The order of that norm.
+    scale_grad_by_freq : bool
+        Whether the gradient of a row is divided by how often it was looked up in the call.
     device : str, optional
         Where the parameters are, "cpu" or "cuda:N".
     dtype : dtype or str, optional
@@ -132,7 +142,8 @@ class Embedding(Module):
     Raises
     ------
     ArgumentError
-        If a size is not a positive integer, or there is no row ``padding_idx``.
+        If a size is not a positive integer, there is no row ``padding_idx``, or an option is no number
+        or no flag.
 
     Examples
     --------
@@ -146,6 +157,9 @@ class Embedding(Module):
         num_embeddings: int,
         embedding_dim: int,
         padding_idx: int | None = None,
+        max_norm: float | None = None,
+        norm_type: float = 2.0,
+        scale_grad_by_freq: bool = False,
         *,
         _weight: Tensor | None = None,
         device: str | None = None,
@@ -164,6 +178,12 @@ class Embedding(Module):
             padding_idx = row % num_embeddings
         self.num_embeddings, self.embedding_dim = num_embeddings, embedding_dim
         self.padding_idx = padding_idx
+        if max_norm is not None:
+            max_norm = check_number("Embedding", "max_norm", max_norm, low=0)
+        self.max_norm = max_norm
+        self.norm_type = check_number("Embedding", "norm_type", norm_type)
+        check_flags("Embedding", scale_grad_by_freq=scale_grad_by_freq)
+        self.scale_grad_by_freq = bool(scale_grad_by_freq)
         if _weight is None:
             sizes = (num_embeddings, embedding_dim)
             self.weight = Parameter(zeros(sizes, dtype=dtype, device=device))
@@ -173,7 +193,13 @@ class Embedding(Module):
 
     @classmethod
     def from_pretrained(
-        cls, embeddings: Any, freeze: bool = True, padding_idx: int | None = None
+        cls,
+        embeddings: Any,
+        freeze: bool = True,
+        padding_idx: int | None = None,
+        max_norm: float | None = None,
+        norm_type: float = 2.0,
+        scale_grad_by_freq: bool = False,
     ) -> Embedding:
         """Return a layer with a copy of ``embeddings`` as its weight.
 
@@ -185,6 +211,12 @@ class Embedding(Module):
             Whether the weight is not to be trained.
         padding_idx : int, optional
             A row that gets no gradient; its values are kept.
+        max_norm : float, optional
+            Rows that are looked up and whose norm is larger are first scaled down to it, in the weight.
+        norm_type : float
+            The order of that norm.
+        scale_grad_by_freq : bool
+            Whether the gradient of a row is divided by how often it was looked up in the call.
 
         Returns
         -------
@@ -203,7 +235,8 @@ class Embedding(Module):
                 "it must be (num_embeddings, embedding_dim)"
             )
         rows, width = table.shape
-        layer = cls(rows, width, padding_idx, _weight=table)
+        options = (max_norm, norm_type, scale_grad_by_freq)
+        layer = cls(rows, width, padding_idx, *options, _weight=table)
         layer.weight.requires_grad_(not freeze)
         return layer
 
@@ -232,10 +265,42 @@ class Embedding(Module):
             If ``input`` are not integers.
         IndexingError
             If an index is negative or too large.
+        TraceError
+            In the step of a loop, with ``max_norm``: the weight cannot be changed there.
         """
         input = checked_tensor("Embedding", input, self.weight)
-        return embedding(input, self.weight, padding_idx=self.padding_idx)
+        if self.max_norm is not None:
+            self._scale_down(input, self.max_norm)
+        return embedding(
+            input,
+            self.weight,
+            padding_idx=self.padding_idx,
+            scale_grad_by_freq=self.scale_grad_by_freq,
+        )
+
+    def _scale_down(self, indices: Any, max_norm: float) -> None:
+        """Change the rows of the weight that are looked up to a norm of ``max_norm`` at most."""
+        if isinstance(indices, Var):
+            raise TraceError(
+                "Embedding with max_norm changes its weight, which a traced step cannot, at "
+                f"{user_line()}\n  look up the rows before the loop"
+            )
+        with no_grad():
+            indices = reshape(indices, -1)
+            rows = embedding(indices, self.weight)
+            norms = vector_norm(rows, ord=self.norm_type, axis=-1, keepdims=True)
+            large = norms > max_norm
+            if large.any():
+                scaled = where(large, rows * (max_norm / (norms + 1e-7)), rows)
+                self.weight.data[indices] = scaled
 
     def extra_repr(self) -> str:
-        padding = "" if self.padding_idx is None else f", padding_idx={self.padding_idx}"
-        return f"{self.num_embeddings}, {self.embedding_dim}{padding}"
+        usual = {
+            "padding_idx": None,
+            "max_norm": None,
+            "norm_type": 2.0,
+            "scale_grad_by_freq": False,
+        }
+        options = {name: getattr(self, name) for name in usual}
+        parts = [f"{name}={value}" for name, value in options.items() if value != usual[name]]
+        return ", ".join([str(self.num_embeddings), str(self.embedding_dim), *parts])

@@ -5,9 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
-from minigrad.nn.checks import checked_input
+from minigrad.nn.checks import check_flags, checked_input
 from minigrad.nn.module import Module
-from minigrad.ops.convolution import avg_pool1d, avg_pool2d, max_pool1d, max_pool2d, pool_sizes
+from minigrad.ops.convolution import (
+    avg_pool1d,
+    avg_pool2d,
+    check_divisor,
+    max_pool1d,
+    max_pool2d,
+    pool_sizes,
+)
 
 Sizes = int | Sequence[int]
 
@@ -65,14 +72,35 @@ class _MaxPool(_Pool):
         ceil_mode: bool = False,
     ) -> None:
         super().__init__(kernel_size, stride, padding, dilation)
+        check_flags(type(self).__name__, ceil_mode=ceil_mode)
         self.dilation, self.ceil_mode = dilation, ceil_mode
 
 
 class _AvgPool(_Pool):
-    options = ("kernel_size", "stride", "padding")
+    options: ClassVar[tuple[str, ...]] = (
+        "kernel_size",
+        "stride",
+        "padding",
+        "ceil_mode",
+        "count_include_pad",
+    )
 
-    def __init__(self, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0) -> None:
+    def __init__(
+        self,
+        kernel_size: Sizes,
+        stride: Sizes | None = None,
+        padding: Sizes = 0,
+        ceil_mode: bool = False,
+        count_include_pad: bool = True,
+    ) -> None:
         super().__init__(kernel_size, stride, padding)
+        check_flags(type(self).__name__, ceil_mode=ceil_mode, count_include_pad=count_include_pad)
+        self.ceil_mode, self.count_include_pad = ceil_mode, count_include_pad
+
+    def extra_repr(self) -> str:
+        usual = {"ceil_mode": False, "count_include_pad": True, "divisor_override": None}
+        shown = {name: getattr(self, name) for name in self.options}
+        return ", ".join(f"{k}={v}" for k, v in shown.items() if v != usual.get(k, ...))
 
 
 class MaxPool1d(_MaxPool):
@@ -148,11 +176,16 @@ class AvgPool1d(_AvgPool):
         How far each window is from the next; by default ``kernel_size``.
     padding : int
         How many zeros to put on either side; at most half of ``kernel_size``.
+    ceil_mode : bool
+        Whether the last window may reach over the border; what is beyond it never counts.
+    count_include_pad : bool
+        Whether the zeros of the padding count.
 
     Raises
     ------
     ArgumentError
-        If a number is too small, or ``padding`` more than half of ``kernel_size``.
+        If a number is too small, ``padding`` more than half of ``kernel_size``, or an option has another
+        impossible value.
 
     Examples
     --------
@@ -175,11 +208,18 @@ class AvgPool2d(_AvgPool):
         How far each window is from the next; by default ``kernel_size``.
     padding : int or pair of int
         How many zeros to put on either side; at most half of ``kernel_size``.
+    ceil_mode : bool
+        Whether the last window may reach over the border; what is beyond it never counts.
+    count_include_pad : bool
+        Whether the zeros of the padding count.
+    divisor_override : int, optional
+        What sums are divided by, instead of the number of elements that count.
 
     Raises
     ------
     ArgumentError
-        If a number is too small, or ``padding`` more than half of ``kernel_size``.
+        If a number is too small, ``padding`` more than half of ``kernel_size``, or an option has another
+        impossible value.
 
     Examples
     --------
@@ -189,3 +229,17 @@ class AvgPool2d(_AvgPool):
 
     rank = 2
     function = avg_pool2d
+    options = (*_AvgPool.options, "divisor_override")
+
+    def __init__(
+        self,
+        kernel_size: Sizes,
+        stride: Sizes | None = None,
+        padding: Sizes = 0,
+        ceil_mode: bool = False,
+        count_include_pad: bool = True,
+        divisor_override: int | None = None,
+    ) -> None:
+        super().__init__(kernel_size, stride, padding, ceil_mode, count_include_pad)
+        check_divisor("AvgPool2d", divisor_override)
+        self.divisor_override = divisor_override

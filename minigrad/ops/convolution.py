@@ -13,11 +13,11 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from minigrad.checks import as_integer
+from minigrad.checks import as_integer, check_flag
 from minigrad.errors import ArgumentError, ShapeError, suggestion
 from minigrad.op import Arguments, Domain, Draw, composite, define_op
 from minigrad.ops import reduce
-from minigrad.ops.shape import expand_dims, pad, reshape, squeeze
+from minigrad.ops.shape import broadcast_to, concat, expand_dims, flip, pad, reshape, squeeze
 from minigrad.promotion import rounded_once
 
 Sizes = tuple[int, ...]
@@ -308,6 +308,61 @@ def margins(
     return [(total // 2, total - total // 2) for total in totals]
 
 
+PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
+
+
+def bordered(of: str, x: Any, widths: Sequence[tuple[int, int]], mode: str) -> Any:
+    """Return ``x`` with a border around its last axes that is made of its own elements.
+
+    Parameters
+    ----------
+    of : str
+        The layer.
+    x : Tensor
+        Shape (..., d1, ...).
+    widths : sequence of pair of int
+        How wide the border is before and after each of the last axes.
+    mode : {"reflect", "replicate", "circular"}
+        Whether ``a b c`` goes on as ``b a``, ``c c`` or ``a b``.
+
+    Raises
+    ------
+    ShapeError
+        If the border is wider than what it is made of.
+    """
+    first = len(x.shape) - len(widths)
+    for axis, (before, after) in enumerate(widths, first):
+        if before or after:
+            x = _bordered_axis(of, x, axis, before, after, mode)
+    return x
+
+
+def _bordered_axis(of: str, x: Any, axis: int, before: int, after: int, mode: str) -> Any:
+    size = x.shape[axis]
+    widest = {"reflect": size - 1, "circular": size, "replicate": math.inf if size else 0}[mode]
+    if max(before, after) > widest:
+        raise ShapeError(
+            f"{of}: a {mode} border of {max(before, after)} is too wide for an axis of size {size}; "
+            f"it may be {max(widest, 0)}, use less padding"
+        )
+
+    def part(start: int, stop: int) -> Any:
+        return x[(slice(None),) * axis + (slice(start, stop),)]
+
+    def edge(start: int, count: int) -> Any:
+        shape = (*x.shape[:axis], count, *x.shape[axis + 1 :])
+        return broadcast_to(part(start, start + 1), shape)
+
+    if mode == "circular":
+        left, right = part(size - before, size), part(0, after)
+    elif mode == "reflect":
+        left = flip(part(1, before + 1), axis=axis)
+        right = flip(part(size - 1 - after, size - 1), axis=axis)
+    else:
+        left, right = edge(0, before), edge(size - 1, after)
+    return concat([left, x, right], axis=axis)
+
+
 def _convolve(
     of: str,
     rank: int,
@@ -489,6 +544,7 @@ def _pool_windows(
     of: str, rank: int, x: Any, *sizes: Any, border: float, ceil_mode: bool = False
 ) -> Any:
     kernel, steps, widths, dilation = pool_sizes(of, rank, *sizes)
+    check_flag(of, "ceil_mode", ceil_mode)
     batch = _batched(of, x, rank)
     borders = [(n, n) for n in widths]
     if ceil_mode:
@@ -511,9 +567,54 @@ def _max_pool(of: str, rank: int, x: Any, *sizes: Any, ceil_mode: bool) -> Any:
     return _as_given(reduce.max(views, axis=2), x)
 
 
-def _avg_pool(of: str, rank: int, x: Any, *sizes: Any) -> Any:
-    views = _pool_windows(of, rank, x, *sizes, border=0.0)
-    return _as_given(reduce.mean(views, axis=2), x)
+def _avg_pool(
+    of: str,
+    rank: int,
+    x: Any,
+    *sizes: Any,
+    ceil_mode: bool,
+    count_include_pad: bool,
+    divisor_override: int | None = None,
+) -> Any:
+    check_flag(of, "count_include_pad", count_include_pad)
+    check_divisor(of, divisor_override)
+    views = _pool_windows(of, rank, x, *sizes, border=0.0, ceil_mode=ceil_mode)
+    y = reduce.mean(views, axis=2)
+    if divisor_override is not None:
+        return _as_given(y * (views.shape[2] / divisor_override), x)
+    kernel, steps, widths, _ = pool_sizes(of, rank, *sizes)
+    axes = zip(x.shape[-rank:], kernel, steps, widths, strict=True)
+    for axis, (size, k, step, width) in enumerate(axes, 2):
+        low, high = (-width, size + width) if count_include_pad else (0, size)
+        starts = range(-width, y.shape[axis] * step - width, step)
+        counted = [min(start + k, high) - max(start, low) for start in starts]
+        y = _scaled(y, axis, [k / max(n, 1) for n in counted])
+    return _as_given(y, x)
+
+
+def _scaled(y: Any, axis: int, factors: Sequence[float]) -> Any:
+    """Return ``y`` times one number for each place on an axis; in a traced step they are constants."""
+    if all(factor == 1 for factor in factors):
+        return y
+    parts, start = [], 0
+    for factor, same in itertools.groupby(factors):
+        stop = start + len(list(same))
+        parts.append(y[(slice(None),) * axis + (slice(start, stop),)] * factor)
+        start = stop
+    return concat(parts, axis=axis)
+
+
+def check_divisor(of: str, divisor: Any) -> None:
+    """Refuse a ``divisor_override`` that is neither None nor an integer other than 0.
+
+    Raises
+    ------
+    ArgumentError
+    """
+    if divisor is not None and not as_integer(divisor):
+        raise ArgumentError(
+            f"{of}: divisor_override must be an integer other than 0, or None, not {divisor!r}"
+        )
 
 
 def _pool_arguments(rank: int) -> Any:
@@ -525,6 +626,15 @@ def _pool_arguments(rank: int) -> Any:
         padding = draw.choice([0, tuple(k // 2 for k in kernel)])
         stride = draw.choice([None, attrs["stride"]])
         return (x, kernel), {"stride": stride, "padding": padding}
+
+    return arguments
+
+
+def _avg_pool_arguments(rank: int) -> Any:
+    def arguments(draw: Draw) -> Arguments:
+        args, attrs = _pool_arguments(rank)(draw)
+        attrs |= {"ceil_mode": draw.boolean(), "count_include_pad": draw.boolean()}
+        return args, attrs if rank == 1 else {**attrs, "divisor_override": draw.choice([None, 3])}
 
     return arguments
 
@@ -634,14 +744,17 @@ def max_pool2d(
     return _max_pool("max_pool2d", 2, x, *sizes, ceil_mode=ceil_mode)
 
 
-@composite(domain=Domain(sharp="linear", arguments=_pool_arguments(1)))
+@composite(domain=Domain(sharp="linear", arguments=_avg_pool_arguments(1)))
+@rounded_once()
 def avg_pool1d(
     x: Any,
     kernel_size: int | Sequence[int],
     stride: int | Sequence[int] | None = None,
     padding: int | Sequence[int] = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
 ) -> Any:
-    """Return the mean of each window; the zeros of the padding count, as in PyTorch.
+    """Return the mean of each window.
 
     Parameters
     ----------
@@ -653,6 +766,11 @@ def avg_pool1d(
         How far each window is from the next; by default ``kernel_size``.
     padding : int
         How many zeros to put on either side; at most half of ``kernel_size``.
+    ceil_mode : bool
+        Whether a last window may stick out of the padded input, if it begins before its end. What is
+        beyond never counts.
+    count_include_pad : bool
+        Whether the zeros of the padding count.
 
     Returns
     -------
@@ -664,24 +782,29 @@ def avg_pool1d(
     ShapeError
         If ``x`` has another number of axes, or no window fits it.
     ArgumentError
-        If a number is too small or ``padding`` too large.
+        If a number is too small or ``padding`` too large, or an option has an impossible value.
 
     Examples
     --------
     >>> mg.avg_pool1d(mg.tensor([[1.0, 3.0, 2.0, 0.0]]), 2)
     tensor([[2., 1.]])
     """
-    return _avg_pool("avg_pool1d", 1, x, kernel_size, stride, padding)
+    options = {"ceil_mode": ceil_mode, "count_include_pad": count_include_pad}
+    return _avg_pool("avg_pool1d", 1, x, kernel_size, stride, padding, **options)
 
 
-@composite(domain=Domain(sharp="linear", arguments=_pool_arguments(2)))
+@composite(domain=Domain(sharp="linear", arguments=_avg_pool_arguments(2)))
+@rounded_once()
 def avg_pool2d(
     x: Any,
     kernel_size: int | Sequence[int],
     stride: int | Sequence[int] | None = None,
     padding: int | Sequence[int] = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: int | None = None,
 ) -> Any:
-    """Return the mean of each window; the zeros of the padding count, as in PyTorch.
+    """Return the mean of each window.
 
     Parameters
     ----------
@@ -693,6 +816,13 @@ def avg_pool2d(
         How far each window is from the next; by default ``kernel_size``.
     padding : int or pair of int
         How many zeros to put on either side; at most half of ``kernel_size``.
+    ceil_mode : bool
+        Whether a last window may stick out of the padded input, if it begins before its end. What is
+        beyond never counts.
+    count_include_pad : bool
+        Whether the zeros of the padding count.
+    divisor_override : int, optional
+        What sums are divided by, instead of the number of elements that count.
 
     Returns
     -------
@@ -704,11 +834,13 @@ def avg_pool2d(
     ShapeError
         If ``x`` has another number of axes, or no window fits it.
     ArgumentError
-        If a number is too small or ``padding`` too large.
+        If a number is too small or ``padding`` too large, or an option has an impossible value.
 
     Examples
     --------
     >>> mg.avg_pool2d(mg.tensor([[[1.0, 2.0], [3.0, 4.0]]]), 2)
     tensor([[[2.5]]])
     """
-    return _avg_pool("avg_pool2d", 2, x, kernel_size, stride, padding)
+    options: dict[str, Any] = {"ceil_mode": ceil_mode, "count_include_pad": count_include_pad}
+    options["divisor_override"] = divisor_override
+    return _avg_pool("avg_pool2d", 2, x, kernel_size, stride, padding, **options)

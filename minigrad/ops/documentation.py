@@ -41,6 +41,9 @@ PARAMETERS: Final[dict[str, Entry]] = {
     "p": ("float", "The probability that an element is dropped, from 0 to 1."),
     "pad_width": ("sequence of pairs of int", "For each axis the sizes of the border (before, after)."),
     "padding_idx": ("int", "A row of ``weight`` that gets no gradient."),
+    "scale_grad_by_freq": (
+        "bool", "Whether the gradient of a row is divided by how often it was picked."
+    ),
     "sections": ("int or sequence of int", "How many equal parts, or the size of each part."),
     "value": ("float", "What the border is filled with."),
     "dtype": ("dtype or str", "The new dtype. To integers and bool no gradient flows."),

@@ -179,7 +179,14 @@ def layer_norm(
 # lookup
 
 
-def _embedding(m: Any, indices: Any, weight: Any, /, padding_idx: int | None = None) -> Any:
+def _embedding(
+    m: Any,
+    indices: Any,
+    weight: Any,
+    /,
+    padding_idx: int | None = None,
+    scale_grad_by_freq: bool = False,
+) -> Any:
     if weight.ndim != 2:
         raise ShapeError(
             f"weight must have two axes (num_embeddings, embedding_dim), not shape {weight.shape}"
@@ -197,7 +204,14 @@ def _embedding(m: Any, indices: Any, weight: Any, /, padding_idx: int | None = N
     return weight[indices, ...]
 
 
-def _embedding_rule(m: Any, g: Any, y: Any, indices: Any, weight: Any, padding_idx: Any) -> Any:
+def _embedding_rule(
+    m: Any, g: Any, y: Any, indices: Any, weight: Any, padding_idx: Any, scale_grad_by_freq: bool
+) -> Any:
+    if scale_grad_by_freq:
+        once = m.astype(indices >= 0, dtype="float64")
+        count = m.put_zeros(once, indices, key=(ARRAY,), shape=(weight.shape[0],))
+        count = m.astype(m.getitem(count, indices, key=(ARRAY,)), dtype=g.dtype)
+        g = g / m.reshape(count, shape=(*count.shape, 1))
     if padding_idx is not None:
         padded = indices == normal_axis(padding_idx, weight.shape[0], "padding_idx")
         g = m.where(m.reshape(padded, shape=(*padded.shape, 1)), 0.0, g)

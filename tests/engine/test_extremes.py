@@ -613,6 +613,19 @@ def pool(reduce, border):
     return pooled
 
 
+def average_pool(x, kernel, stride, padding, ceil_mode, count_include_pad, divisor_override=None):
+    total = pool(numpy.sum, 0.0)(x, kernel, stride, padding, ceil_mode=ceil_mode)
+    if divisor_override is not None:
+        return total / divisor_override
+    rank, counted = len(kernel), numpy.ones(x.shape)
+    if count_include_pad:
+        widths = [(width, width) for width in each_axis(padding, rank)]
+        wide = bordered(counted, rank, widths, 1.0)
+        counted, padding = wide if x.ndim == rank + 2 else wide[0], 0
+    count = pool(numpy.sum, 0.0)(counted, kernel, stride, padding, ceil_mode=ceil_mode)
+    return total / count[tuple(map(slice, total.shape))]
+
+
 def by_rows(function):
     """Turn a function of a vector into one along an axis, several axes, or all (None)."""
 
@@ -728,8 +741,8 @@ OF_NUMPY = {
 }
 # it does not: the formula, written out above
 WRITTEN_OUT = {
-    "avg_pool1d": pool(numpy.mean, 0.0),
-    "avg_pool2d": pool(numpy.mean, 0.0),
+    "avg_pool1d": average_pool,
+    "avg_pool2d": average_pool,
     "binary_cross_entropy_with_logits": binary_cross_entropy,
     "conv1d": conv,
     "conv2d": conv,

@@ -1,6 +1,7 @@
 """What every layer takes: when it is called, and when it is made."""
 
 import inspect
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import pytest
 import minigrad as mg
 from minigrad import nn
 from minigrad.errors import DtypeError
+from minigrad.nn.constructors import NOT_OFFERED
 
 CONTAINERS = {
     "Cell", "Identity", "Module", "ModuleDict", "ModuleList", "ParameterDict", "ParameterList",
@@ -203,3 +205,12 @@ def test_signatures_are_those_of_the_layers():
         "out_features",
         "bias",
     ]
+
+
+def test_the_page_about_pytorch_lists_what_is_not_offered():
+    page = Path(__file__).resolve().parents[2] / "docs" / "pytorch.md"
+    rows = [
+        line.split("|")[1] for line in page.read_text(encoding="utf-8").splitlines() if "|" in line
+    ]
+    listed = {option for row in rows for option in row.strip().replace("`", "").split(", ")}
+    assert set(NOT_OFFERED) <= listed

@@ -58,7 +58,8 @@ def windows(x, kernel, stride, dilation, left, right, border):
     """Yield where each window goes, and its elements with the kernel's axes last."""
     rank = len(kernel)
     pairs = list(zip(left, right, strict=True))
-    x = np.pad(x, [(0, 0)] * (x.ndim - rank) + pairs, constant_values=border)
+    filled = {"mode": border} if isinstance(border, str) else {"constant_values": border}
+    x = np.pad(x, [(0, 0)] * (x.ndim - rank) + pairs, **filled)
     steps = zip(x.shape[-rank:], kernel, stride, dilation, strict=True)
     counts = [(n - d * (k - 1) - 1) // s + 1 for n, k, s, d in steps]
     for place in itertools.product(*map(range, counts)):
@@ -74,10 +75,13 @@ def convolution(layer, x):
         left, right = [n // 2 for n in spans], [n - n // 2 for n in spans]
     elif layer.padding != "valid":
         left = right = layer.padding
+    border = {"zeros": 0, "replicate": "edge", "circular": "wrap"}.get(
+        layer.padding_mode, "reflect"
+    )
     share, made = layer.in_channels // layer.groups, layer.out_channels // layer.groups
     result = {}
     for place, window in windows(
-        x, layer.kernel_size, layer.stride, layer.dilation, left, right, 0
+        x, layer.kernel_size, layer.stride, layer.dilation, left, right, border
     ):
         for channel in range(layer.out_channels):
             start = channel // made * share
@@ -108,6 +112,29 @@ def pool(reduce, border):
         return y.reshape(*y.shape[:-1], *counts)
 
     return pooled
+
+
+def average(layer, x):
+    """Take means of windows in which NaN stands for what does not count."""
+
+    def each(value):
+        return value if isinstance(value, tuple) else (value,) * layer.rank
+
+    kernel, width, stride = each(layer.kernel_size), each(layer.padding), each(layer.stride)
+    sizes = x.shape[-layer.rank :]
+    around = [(0, 0)] * (x.ndim - layer.rank)
+    border = 0.0 if layer.count_include_pad else np.nan
+    x = np.pad(x, around + [(n, n) for n in width], constant_values=border)
+    beyond = [s - 1 if layer.ceil_mode else 0 for s in stride]
+    result = {}
+    for place, window in windows(x, kernel, stride, each(1), each(0), beyond, np.nan):
+        if all(p * s < n + w for p, s, n, w in zip(place, stride, sizes, width, strict=True)):
+            axes = tuple(range(-layer.rank, 0))
+            divisor = getattr(layer, "divisor_override", None) or (~np.isnan(window)).sum(axes)
+            result[place] = np.nansum(window, axes) / divisor
+    counts = [max(axis) + 1 for axis in zip(*result, strict=True)]
+    y = np.stack([result[key] for key in np.ndindex(*counts)], -1)
+    return y.reshape(*y.shape[:-1], *counts)
 
 
 def each(function):
@@ -146,6 +173,13 @@ LAYERS = [
     (partial(nn.MaxPool2d, (2, 3), dilation=(2, 1)), pool(np.max, -math.inf), (3, 7, 8)),
     (partial(nn.AvgPool1d, 3, 2, 1), pool(np.mean, 0.0), (2, 3, 9)),
     (partial(nn.AvgPool2d, (2, 3)), pool(np.mean, 0.0), (3, 7, 8)),
+    (partial(nn.Conv1d, 4, 6, 3, padding=2, padding_mode="reflect"), convolution, (2, 4, 5)),
+    (partial(nn.Conv1d, 4, 6, 4, padding="same", padding_mode="circular"), convolution, (4, 5)),
+    (partial(nn.Conv2d, 2, 3, 3, 2, (2, 1), padding_mode="replicate"), convolution, (2, 2, 4, 1)),
+    (partial(nn.AvgPool1d, 3, 2, 1, True, False), average, (2, 3, 8)),
+    (partial(nn.AvgPool1d, 2, 5, 0, True), average, (3, 11)),
+    (partial(nn.AvgPool2d, (3, 2), 2, 1, True, True), average, (2, 1, 6, 5)),
+    (partial(nn.AvgPool2d, 3, 2, 1, True, False, divisor_override=4), average, (1, 6, 5)),
     (partial(nn.Identity, 1, a=2), lambda layer, x: x, (2, 3)),
     (partial(nn.Flatten), lambda layer, x: x.reshape(2, 12), (2, 3, 4)),
     (partial(nn.Flatten, 0, 1), lambda layer, x: x.reshape(6, 4), (2, 3, 4)),
@@ -326,6 +360,31 @@ def test_a_pretrained_embedding_copies_its_table_and_draws_nothing():
     assert trained.weight.grad.numpy()[0].tolist() == [1.0] * 3
 
 
+def test_rows_are_scaled_down_where_they_are_looked_up_and_gradients_by_how_often():
+    table = np.array([[3.0, 4.0], [0.3, 0.4], [6.0, 8.0]])
+    layer = nn.Embedding.from_pretrained(table, freeze=False, max_norm=1.0, scale_grad_by_freq=True)
+    found = layer(mg.tensor([[0, 1], [0, 0]]))
+    np.testing.assert_allclose(found[:, 0].detach().numpy(), [[0.6, 0.8]] * 2, rtol=1e-7)
+    np.testing.assert_array_equal(found[0, 1].detach().numpy(), table[1])
+    np.testing.assert_array_equal(layer.weight[2].detach().numpy(), table[2])  # was not looked up
+    found.sum().backward()
+    assert layer.weight.grad.tolist() == [[1.0, 1.0], [1.0, 1.0], [0.0, 0.0]]
+    again = layer(mg.tensor([0]))  # is not above the norm any more
+    np.testing.assert_array_equal(again.detach().numpy(), found[0, :1].detach().numpy())
+
+
+def test_rows_cannot_be_scaled_down_in_the_step_of_a_loop():
+    layer = nn.Embedding(3, 2, max_norm=1.0)
+
+    def step(x, h):
+        return (layer(x) + h,)
+
+    with pytest.raises(
+        TraceError, match="Embedding with max_norm changes its weight, which a traced"
+    ):
+        kernels.scan(step, mg.zeros((3, 2), dtype="int64"), (mg.zeros((2, 2)),))
+
+
 # dropout
 
 
@@ -463,6 +522,31 @@ ERRORS = [
      "MaxPool2d: dilation must be an integer or a tuple of 2 integers >= 1, not 0"),
     (lambda: nn.AvgPool2d(0), ArgumentError,
      "AvgPool2d: kernel_size must be an integer or a tuple of 2 integers >= 1, not 0"),
+    (lambda: nn.AvgPool1d(2, 2, 0, 1), ArgumentError,
+     "AvgPool1d: ceil_mode must be True or False, not 1"),
+    (lambda: nn.AvgPool2d(2, count_include_pad=None), ArgumentError,
+     "AvgPool2d: count_include_pad must be True or False, not None"),
+    (lambda: nn.MaxPool1d(2, ceil_mode=0), ArgumentError,
+     "MaxPool1d: ceil_mode must be True or False, not 0"),
+    *((lambda divisor=divisor: nn.AvgPool2d(2, divisor_override=divisor), ArgumentError,
+       f"AvgPool2d: divisor_override must be an integer other than 0, or None, not {divisor}")
+      for divisor in (0, True, 2.0)),
+    (lambda: nn.Conv1d(1, 1, 3, padding_mode="relect"), ArgumentError,
+     "Conv1d: padding_mode must be 'zeros', 'reflect', 'replicate' or 'circular', not 'relect'; did"),
+    (lambda: nn.Conv1d(1, 1, 3, padding=3, padding_mode="reflect")(tensor(1, 3)), ShapeError,
+     "Conv1d: a reflect border of 3 is too wide for an axis of size 3; it may be 2, use less padding"),
+    (lambda: nn.Conv2d(1, 1, 3, padding=4, padding_mode="circular")(tensor(1, 4, 3)), ShapeError,
+     "Conv2d: a circular border of 4 is too wide for an axis of size 3; it may be 3, use less padding"),
+    (lambda: nn.Conv1d(1, 1, 1, padding=1, padding_mode="replicate")(tensor(1, 0)), ShapeError,
+     "Conv1d: a replicate border of 1 is too wide for an axis of size 0; it may be 0, use less padding"),
+    (lambda: nn.Embedding(3, 2, max_norm=-1.0), ArgumentError,
+     "Embedding: max_norm must be a number, 0 or more, not -1.0"),
+    (lambda: nn.Embedding(3, 2, norm_type="2"), ArgumentError,
+     "Embedding: norm_type must be a number, not '2'"),
+    (lambda: nn.Embedding(3, 2, scale_grad_by_freq=1.0), ArgumentError,
+     "Embedding: scale_grad_by_freq must be True or False, not 1.0"),
+    (lambda: nn.Embedding(3, 2, max_norm=1.0)(mg.tensor([0, 3])), IndexingError,
+     "the indices run from 0 to 3"),
     (lambda: nn.PReLU(0), ArgumentError, "PReLU: num_parameters must be a positive integer, not 0"),
     (lambda: nn.Dropout(1.5), ArgumentError,
      "Dropout: p is the probability to drop an element and must lie between 0 and 1, not 1.5"),

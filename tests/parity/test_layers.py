@@ -1,6 +1,7 @@
 """Feed-forward layers and losses equal PyTorch's: constructors, weights, text, results, gradients."""
 
 import inspect
+import operator
 from itertools import product
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 
 import minigrad as mg
 from minigrad import nn
+from minigrad.nn.constructors import NOT_OFFERED
 
 TOLERANCE = {"rtol": 1e-10, "atol": 1e-12}
 pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel:UserWarning")
@@ -55,6 +57,11 @@ LAYERS = {
         (made(4, 6, 4, padding="same"), (2, 4, 9)),
         (made(4, 6, 3, 2, padding="valid"), (2, 4, 9)),
         (made(4, 4, 3, groups=4), (2, 4, 9)),
+        *(
+            (made(4, 6, 4, 1, padding, 1, 2, padding_mode=mode), shape)
+            for mode in ("reflect", "replicate", "circular")
+            for padding, shape in ((2, (2, 4, 5)), ("same", (4, 5)), (1, (0, 4, 5)))
+        ),
     ],
     "Conv2d": [
         (made(4, 6, 3), (2, 4, 7, 8)),
@@ -62,6 +69,11 @@ LAYERS = {
         (made(4, 6, (3, 2), (2, 1), (1, 0), (1, 2), 2, False), (2, 4, 7, 8)),
         (made(4, 6, (2, 3), padding="same", dilation=(3, 1)), (2, 4, 7, 8)),
         (made(4, 6, 1, 2, padding="valid"), (2, 4, 7, 8)),
+        *(
+            (made(4, 6, 3, 2, padding, 2, 2, False, mode), (2, 4, 6, 5))
+            for mode in ("zeros", "reflect", "replicate", "circular")
+            for padding in ((4, 3), (0, 2))
+        ),
     ],
     "MaxPool1d": [
         (made(2), (2, 3, 9)),
@@ -113,27 +125,8 @@ LAYERS = {
 CASES = [(name, *case) for name, cases in LAYERS.items() for case in cases]
 LOSSES = "CrossEntropyLoss NLLLoss BCEWithLogitsLoss MSELoss L1Loss HuberLoss SmoothL1Loss".split()
 
-# what PyTorch takes and we do not, and why
-IN_PLACE = "a tensor that gradients flow through is never written to"
-OLD = "kept by PyTorch for code from before 2018; reduction says the same"
-RARE = "rarely used; an unknown argument is refused"
-LEFT_OUT = {
-    **{
-        name: {"inplace": IN_PLACE}
-        for name in ("ReLU", "LeakyReLU", "ELU", "SiLU", "Hardsigmoid", "Dropout")
-    },
-    "Hardtanh": {"inplace": IN_PLACE, "min_value": "old", "max_value": "old"},
-    "Embedding": dict.fromkeys(("max_norm", "norm_type", "scale_grad_by_freq", "sparse"), RARE)
-    | {"_freeze": "private; from_pretrained(freeze=) says the same"},
-    "Conv1d": {"padding_mode": RARE},
-    "Conv2d": {"padding_mode": RARE},
-    "MaxPool1d": {"return_indices": RARE},
-    "MaxPool2d": {"return_indices": RARE},
-    "AvgPool1d": {"ceil_mode": RARE, "count_include_pad": RARE},
-    "AvgPool2d": {"ceil_mode": RARE, "count_include_pad": RARE, "divisor_override": RARE},
-    **{name: {"size_average": OLD, "reduce": OLD} for name in LOSSES if name != "HuberLoss"},
-    **{name: {"args": "ignored", "kwargs": "ignored"} for name in ("Sigmoid", "Tanh", "Softsign")},
-}
+# what PyTorch takes and ignores
+IGNORED = {name: {"args", "kwargs"} for name in ("Sigmoid", "Tanh", "Softsign")}
 OTHER_TEXT = {"AvgPool1d"}  # see test_the_text_of_layers_in_which_we_differ
 # what we take and PyTorch does not
 ADDED = {"Dropout": {"generator"}}
@@ -145,7 +138,8 @@ def test_constructors_take_the_arguments_of_pytorch(name):
     theirs = dict(inspect.signature(getattr(torch.nn, name)).parameters)
     for added in ADDED.get(name, ()):
         assert ours.pop(added).kind is inspect.Parameter.KEYWORD_ONLY
-    assert set(theirs) - set(ours) == set(LEFT_OUT.get(name, {}))
+    left_out = set(theirs) - set(ours)
+    assert left_out <= set(NOT_OFFERED) | IGNORED.get(name, set())
     assert set(ours) <= set(theirs)
     # what can be given by position has the position of PyTorch
     places = [p.name for p in ours.values() if p.kind is not inspect.Parameter.KEYWORD_ONLY]
@@ -159,6 +153,30 @@ def test_from_pretrained_takes_the_arguments_of_pytorch():
     theirs = inspect.signature(torch.nn.Embedding.from_pretrained).parameters
     assert [*ours] == [*theirs][: len(ours)]
     assert all(ours[name].default == theirs[name].default for name in ours)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [kind for kind, value in vars(nn.optim).items() if inspect.isclass(value)]
+    + [f"lr_scheduler.{kind}" for kind, value in vars(nn.optim.lr_scheduler).items()
+       if inspect.isclass(value)],
+)  # fmt: skip
+def test_optimisers_and_schedules_take_the_options_of_pytorch(name):
+    ours, theirs = (
+        set(inspect.signature(operator.attrgetter(name)(library.optim)).parameters)
+        for library in (nn, torch)
+    )
+    assert theirs - ours <= set(NOT_OFFERED)
+    assert ours <= theirs
+
+
+def test_every_option_that_is_refused_with_a_reason_is_one_of_pytorch():
+    offered = set()
+    for library in (torch.nn, torch.optim, torch.optim.lr_scheduler):
+        for kind in vars(library).values():
+            if inspect.isclass(kind):
+                offered |= set(inspect.signature(kind.__init__).parameters)
+    assert set(NOT_OFFERED) <= offered
 
 
 def numpy_of(t):
@@ -242,6 +260,29 @@ def test_embedding(padding_idx):
         assert_same_results(layer, peer, indices)
 
 
+@pytest.mark.parametrize("padding_idx", [None, 2])
+@pytest.mark.parametrize("scale_grad_by_freq", [False, True])
+@pytest.mark.parametrize(
+    ("max_norm", "norm_type"), [(None, 2.0), (1.0, 2.0), (1.5, 1.0), (0.7, np.inf)]
+)
+def test_the_norm_and_the_frequency_of_rows(padding_idx, scale_grad_by_freq, max_norm, norm_type):
+    options = (padding_idx, max_norm, norm_type, scale_grad_by_freq)
+    layer, peer = both("Embedding", (6, 3, *options), {})
+    assert repr(layer) == repr(peer)
+    table = drawn((6, 3))
+    layer.load_state_dict({"weight": table})
+    peer.load_state_dict({"weight": torch.tensor(table)})
+    for indices in (INDICES, np.array(1), np.zeros((2, 0), dtype="int64"), INDICES):
+        layer.zero_grad()
+        peer.zero_grad()
+        assert_same_results(layer, peer, indices)
+        assert_close(layer.weight, peer.weight)
+    pretrained = nn.Embedding.from_pretrained(mg.tensor(table), False, *options)
+    peer = torch.nn.Embedding.from_pretrained(torch.tensor(table), False, *options)
+    assert repr(pretrained) == repr(peer)
+    assert_same_results(pretrained, peer, INDICES)
+
+
 @pytest.mark.parametrize("freeze", [True, False])
 @pytest.mark.parametrize("padding_idx", [None, 2])
 def test_a_pretrained_embedding(freeze, padding_idx):
@@ -255,6 +296,19 @@ def test_a_pretrained_embedding(freeze, padding_idx):
         assert_close(layer(mg.tensor(INDICES)), peer(torch.tensor(INDICES)))
     else:
         assert_same_results(layer, peer, INDICES)
+
+
+@pytest.mark.parametrize("rank", [1, 2])
+@pytest.mark.parametrize("ceil_mode", [False, True])
+@pytest.mark.parametrize("count_include_pad", [False, True])
+def test_average_pools(rank, ceil_mode, count_include_pad):
+    sizes = product([2, 3, (2, 3)[:rank]], [None, 1, 3, 5], [0, 1], [None, 3, -2][: 2 * rank - 1])
+    for kernel, stride, padding, divisor in sizes:
+        divisors = () if divisor is None else (divisor,)
+        options = (kernel, stride, padding, ceil_mode, count_include_pad, *divisors)
+        layer, peer = both(f"AvgPool{rank}d", options, {})
+        for shape in ((3, 2, 6, 7), (0, 2, 6, 7), (2, 3, 4)):
+            assert_same_results(layer, peer, drawn(shape[: len(shape) + rank - 2]))
 
 
 @pytest.mark.parametrize("p", [0.0, 0.25, 0.9, 1.0])
