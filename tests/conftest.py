@@ -48,7 +48,9 @@ def pytest_configure(config):
             "--backend cupy: CuPy is not installed; pip install -e '.[cuda12]' or '.[cuda13]'"
         )
     if config.getoption("--parity") == "require":
-        missing = [peer for peer in ("torch", "onnx", "onnxruntime") if not is_installed(peer)]
+        missing = [
+            peer for peer in ("torch", "onnx", "onnxruntime", "cupy") if not is_installed(peer)
+        ]
         if missing:
             raise pytest.UsageError(
                 f"--parity require: not installed: {', '.join(missing)}; "
