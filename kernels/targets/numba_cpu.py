@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import numpy
 
 from minigrad.backends import backend_named
-from minigrad.backends.numpy_ import use_threads
+from minigrad.backends.numpy_ import join_by
 from minigrad.graph import Var
 from minigrad.kernels.cpu.packed_rows import packed_rows
 from minigrad.kernels.cpu.rows import joined_rows, take_rows
@@ -36,9 +37,9 @@ __all__ = [
 _FEW_ROWS, _FEW_ROWS_OF_LARGE = 8, 12
 _LARGE = 1 << 21  # bytes
 
-# The engine's own products, those of a Linear for instance, are as fast from now on.
-use_threads(matmul, joined_rows)
-namespace = backend_named("numpy").namespace
+join_by(joined_rows)
+# What is outside of a loop is computed with our kernels, which are there, whatever the size.
+namespace = SimpleNamespace(**{**vars(backend_named("numpy").namespace), "matmul": matmul})
 
 
 def blocks(plan: LoopPlan, count: int) -> int:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy
 
-from minigrad.backends.base import Backend, backend_named
+from minigrad.backends.base import Backend
 from minigrad.reuse import reused_array
 from minigrad.silence import restore, silence
 
@@ -73,18 +73,16 @@ def _concat(arrays: Any, axis: int | None = 0) -> Any:
 _joined_rows: Callable[[Any], Any] | None = None
 
 
-def use_threads(matmul: Callable[[Any, Any], Any], joined_rows: Callable[[Any], Any]) -> None:
-    """Compute products, and join large arrays along their last axis, by these functions from now on.
+def join_by(joined_rows: Callable[[Any], Any]) -> None:
+    """Join large arrays along their last axis by a function from now on.
 
     Parameters
     ----------
-    matmul : callable
-        Does what `numpy.matmul` does.
     joined_rows : callable
-        Takes arrays of one dtype that differ in their last axis alone.
+        Takes arrays of one dtype that differ in their last axis alone. It copies, so that results do
+        not depend on it.
     """
     global _joined_rows
-    backend_named("numpy").namespace.matmul = matmul
     _joined_rows = joined_rows
 
 
@@ -96,12 +94,28 @@ def _asarray(data: Any, dtype: Any, index: int) -> Any:
         restore(state)
 
 
+# So many multiplications take NumPy about half a millisecond: then it is worth it to load the kernels.
+_MANY = 1 << 24
+
+
+def _matmul(a: Any, b: Any) -> Any:
+    """Return ``a @ b``. The size of the product says by which kernel, and nothing that ran before."""
+    if b.ndim == 2 and a.size * b.shape[1] >= _MANY:
+        from minigrad.kernels.switch import switch
+
+        if not switch.is_off:
+            from minigrad.kernels.cpu.wide import matmul  # Numba is loaded when it is needed
+
+            return matmul(a, b)
+    return numpy.matmul(a, b)
+
+
 def load() -> Backend:
     """Return the backend record."""
     # those that are there: to ask for the others would import submodules, which takes a while
     public = {name: vars(numpy)[name] for name in numpy.__all__ if name in vars(numpy)}
     # the function of NumPy is ten times slower than the attribute
-    own = {"concat": _concat, "matrix_transpose": operator.attrgetter("mT")}
+    own = {"concat": _concat, "matmul": _matmul, "matrix_transpose": operator.attrgetter("mT")}
     namespace = SimpleNamespace(
         **{**public, **own},
         native=numpy.dtype,

@@ -1,5 +1,9 @@
 """A checkpoint holds all that a run needs, and is restored as a whole or not at all."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -93,6 +97,103 @@ def test_a_restored_run_goes_on_bit_for_bit(path, stop, optimizer, schedule):
     assert checkpoint.progress["seen"] == seen
     assert seen + restored.update(13 - stop) == expected
     assert restored.everything() == result
+
+
+def in_a_process(code, *arguments, **environment):
+    command, where = [sys.executable, "-c", code, *arguments], {**os.environ, **environment}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=where)
+    assert done.returncode == 0, done.stderr
+
+
+RUN = """
+import sys
+import minigrad as mg
+from minigrad import nn
+
+class Model(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.loop = nn.Linear(512, 512), nn.GRU(512, 16)
+
+    def forward(self, x):
+        return self.loop(mg.tanh(self.first(x)))[0]
+
+class Training:
+    def __init__(self, seed):
+        mg.manual_seed(seed)
+        self.model = Model()
+        self.optimizer = nn.optim.Adam(self.model.parameters(), lr=0.01)
+
+    def update(self, number, sizes):
+        x = mg.Generator(number).normal((*sizes, 512))
+        self.optimizer.zero_grad()
+        (self.model(x) ** 2).mean().backward()
+        self.optimizer.step()
+
+    def weights(self):
+        return [p.detach().numpy().tobytes() for p in self.model.parameters()]
+
+folder, what = sys.argv[1:]
+mg.set_num_threads(1 if what == "whole" else 2)
+for sizes in (2, 4), (8, 16):  # the products of the Linear are NumPy's, and ours
+    at = [f"{folder}/{sizes[0]}-{number}.safetensors" for number in range(11)]
+    if what == "whole":
+        runs = Training(0), Training(0)
+        for number in range(11):
+            nn.save_checkpoint(at[number], None, model=runs[0].model, optimizer=runs[0].optimizer)
+            runs[0].update(number, sizes)
+        for number in range(11):
+            runs[1].update(number, sizes)
+        assert runs[1].weights() == runs[0].weights(), f"the same seed again, {sizes}"
+    else:
+        for number in reversed(range(10)):
+            run, other = Training(1), Training(1)
+            nn.Checkpoint(at[number]).restore(model=run.model, optimizer=run.optimizer)
+            nn.Checkpoint(at[number + 1]).restore(model=other.model, optimizer=other.optimizer)
+            run.update(number, sizes)
+            assert run.weights() == other.weights(), f"stopped before update {number}, {sizes}"
+"""
+
+
+def test_a_run_goes_on_bit_for_bit_in_a_fresh_process(tmp_path):
+    """A Linear in front of a loop: what computes its products depends on nothing that ran before."""
+    for what in ("whole", "resumed"):
+        in_a_process(RUN, str(tmp_path), what)
+
+
+PRODUCTS = """
+import sys
+import numpy as np
+import minigrad as mg
+from minigrad import nn
+
+def products(sizes):
+    found = []
+    for rows, inner, columns in sizes:
+        rng = np.random.default_rng(rows)
+        a, b = (mg.tensor(rng.normal(size=size).astype("f4"), requires_grad=True)
+                for size in ((rows, inner), (inner, columns)))
+        y = a @ b
+        found += [t.detach().numpy() for t in (y, *mg.grad((y * y).sum(), [a, b]))]
+    return found
+
+SMALL = (64, 784, 256), (8, 512, 512), (200, 200, 300)
+LARGE = (2000, 128, 100), (8, 2048, 2048), (300, 300, 300)
+before = products(SMALL)
+assert "numba" not in sys.modules
+before += products(LARGE)
+assert ("numba" in sys.modules) is (sys.argv[1] == "on")
+nn.GRU(3, 4)(mg.randn(5, 2, 3))[0].sum().backward()
+for threads in 1, 2:
+    mg.set_num_threads(threads)
+    assert all(map(np.array_equal, before, products(SMALL + LARGE)))
+"""
+
+
+@pytest.mark.parametrize("compile", ["on", "off"])
+def test_what_computes_a_product_depends_on_nothing_that_ran_before(compile):
+    """Small ones load no compiler, and with MINIGRAD_COMPILE=off large ones do not either."""
+    in_a_process(PRODUCTS, compile, MINIGRAD_COMPILE=compile)
 
 
 def test_saving_changes_nothing(path):
