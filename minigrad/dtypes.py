@@ -136,7 +136,23 @@ def is_floating(dtype: Any) -> bool:
 
 
 def is_half(dtype: Any) -> bool:
-    """Say whether ``dtype`` is float16 or bfloat16, which are for storage: ops compute in float32."""
+    """Say whether ``dtype`` is float16 or bfloat16, which are for storage: ops compute in float32.
+
+    Parameters
+    ----------
+    dtype : numpy.dtype
+        Any dtype of minigrad.
+
+    Returns
+    -------
+    bool
+        Whether it is float16 or bfloat16.
+
+    Examples
+    --------
+    >>> mg.dtypes.is_half(mg.float16), mg.dtypes.is_half(mg.float32)
+    (True, False)
+    """
     return getattr(dtype, "itemsize", 0) == 2 and dtype.kind in "fV"
 
 

@@ -65,7 +65,7 @@ def _result(op: Op) -> str:
     dtype = "its dtype" if one else "the dtype in which they meet"
     if op.promotion == "float":
         dtype += "; of integers the default dtype"
-    return f"{shape}, and {tables.DTYPES.get(op.name, dtype)}."
+    return f"{tables.UNITS.get(op.name, '')}{shape}, and {tables.DTYPES.get(op.name, dtype)}."
 
 
 def _errors(op: Op) -> dict[str, str]:

@@ -10,7 +10,9 @@ from typing import Final
 
 Entry = tuple[str, str]  # a type, and what it means
 
-PROMOTION: Final = "Dtypes meet in the highest kind, and there in the widest of a tensor."
+PROMOTION: Final = (
+    "Dtypes meet in the highest kind (bool, integer, float), and there in the widest of a tensor."
+)
 ANY: Final[Entry] = ("Tensor", "Any shape.")
 _MATRICES: Final[Entry] = ("Tensor", "Shape (..., n, m).")
 _REDUCED: Final[Entry] = ("int or tuple of int", "The axes to reduce over; by default all.")
@@ -89,31 +91,40 @@ DTYPES: Final[dict[str, str]] = {
     ),
     **dict.fromkeys("logical_and logical_or logical_xor logical_not all any".split(), "bool"),
     **dict.fromkeys(("argmax", "argmin"), "int64"),
+    "sum": "its dtype; of integers int64 or uint64",
+}
+
+# what the numbers of a result are
+UNITS: Final[dict[str, str]] = {
+    "acos": "Angles from 0 to pi, in radians. ",
+    "argmax": "Positions. ",
+    "argmin": "Positions. ",
+    "asin": "Angles from -pi / 2 to pi / 2, in radians. ",
+    "atan": "Angles from -pi / 2 to pi / 2, in radians. ",
+    "atan2": "Angles from -pi to pi, in radians. ",
 }
 
 SEVERAL: Final = frozenset(("split", "unstack"))  # ops that return a tuple
 
 RETURNS: Final[dict[str, str]] = {
-    "acos": "Angles from 0 to pi, in radians; the shape of ``x``.",
-    "asin": "Angles from -pi / 2 to pi / 2, in radians; the shape of ``x``.",
-    "atan": "Angles from -pi / 2 to pi / 2, in radians; the shape of ``x``.",
     "astype": "The shape of ``x``, and the new dtype.",
     "argsort": "Positions along the axis, int64, in the shape of ``x``.",
     "broadcast_to": "The new shape, and the dtype of ``x``.",
     "concat": "The shapes joined: the axis is as long as all together. The dtype in which they meet.",
-    "cumulative_sum": "The shape of ``x``, one longer along the axis with ``include_initial``.",
+    "cumulative_sum": "The shape of ``x``, one longer along the axis with ``include_initial``; its "
+    "dtype, of integers int64 or uint64.",
     "diagonal": "Shape (..., length of the diagonal).",
     "dropout": "The broadcast shape, and the dtype of ``x``.",
     "embedding": "The shape of ``indices`` and one more axis, (..., embedding_dim).",
     "gather": "The shape of ``indices``, and the dtype of ``x``.",
-    "log_softmax": "The shape of ``x``.",
+    "log_softmax": "The shape of ``x``, and its dtype; of integers the default dtype.",
     "matmul": "Shape (..., n, m), without the axis n or m where a vector is given.",
     "matrix_transpose": "Shape (..., m, n).",
     "one_hot": "Shape (..., num_classes), float32.",
     "pad": "The shape of ``x``, larger by the borders.",
     "permute_dims": "The shape of ``x`` in the new order.",
     "reshape": "The new shape, and the dtype of ``x``.",
-    "softmax": "The shape of ``x``.",
+    "softmax": "The shape of ``x``, and its dtype; of integers the default dtype.",
     "split": "Each of the shape of ``x`` but for the axis.",
     "stack": "The common shape and one axis more; the dtype in which they meet.",
     "tril": "The shape of ``x``, and its dtype.",
@@ -127,7 +138,7 @@ _BOOL: Final = {"DtypeError": "If the elements are bool."}
 _FLOATS: Final = {"DtypeError": "If the elements are floating-point numbers."}
 
 RAISES: Final[dict[str, dict[str, str]]] = {
-    **dict.fromkeys("subtract negative sign erf sigmoid silu softplus".split(), _BOOL),
+    **dict.fromkeys("subtract negative sign".split(), _BOOL),
     **dict.fromkeys("bitwise_and bitwise_or bitwise_xor bitwise_invert".split(), _FLOATS),
     "argmax": {"ShapeError": _NO_EXTREME},
     "argmin": {"ShapeError": _NO_EXTREME},

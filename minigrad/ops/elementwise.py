@@ -197,7 +197,7 @@ atan2 = elementwise(
     ),
     domain=Domain(0.3, 3.0),
     promotion="float",
-    doc="Angle of the point (b, a) in radians, between -pi and pi. The gradient at (0, 0) is 0.",
+    doc="Angle of the point (b, a). The gradient at (0, 0) is 0.",
 )  # fmt: skip
 sinh = elementwise(
     "sinh", lambda m, x: m.sinh(x), lambda m, g, y, x: g * m.cosh(x), domain=ANALYTIC,

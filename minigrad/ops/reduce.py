@@ -120,7 +120,7 @@ def prod(x: Any, *, axis: int | Sequence[int] | None = None, keepdims: bool = Fa
     Returns
     -------
     Tensor
-        The shape of ``x`` without the reduced axes.
+        The shape of ``x`` without the reduced axes, and its dtype; of integers int64 or uint64.
 
     Raises
     ------
