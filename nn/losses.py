@@ -41,6 +41,7 @@ class CrossEntropyLoss(_Loss):
     ignore_index : int
         A class index whose places count for nothing.
     reduction : {"mean", "sum", "none"}
+        Whether the result is the mean or the sum of all losses, or has one for each element.
     label_smoothing : float
         What part of each target is spread evenly over the classes (Szegedy 2016).
 
@@ -48,6 +49,12 @@ class CrossEntropyLoss(_Loss):
     ------
     ArgumentError
         If ``reduction`` is unknown, or ``label_smoothing`` does not lie between 0 and 1.
+
+    Examples
+    --------
+    >>> scores = mg.tensor([[2.0, 0.0, 0.0], [0.0, 0.0, 0.0]])
+    >>> nn.CrossEntropyLoss(reduction="sum")(scores, mg.tensor([0, 1]))
+    tensor(1.3382)
     """
 
     def __init__(
@@ -67,7 +74,30 @@ class CrossEntropyLoss(_Loss):
         self.ignore_index, self.label_smoothing = ignore_index, label_smoothing
 
     def forward(self, input: Any, target: Any) -> Any:
-        """Return the loss of scores (N, C, ...) or (C,) against class indices or probabilities."""
+        """Return the loss of scores against class indices or probabilities.
+
+        Parameters
+        ----------
+        input : Tensor
+            Scores, shape (N, C, d1, ...) or (C,).
+        target : Tensor
+            Class indices (integers), shape (N, d1, ...) or (); or probabilities (floats) of the shape of
+            ``input``.
+
+        Returns
+        -------
+        Tensor
+            A scalar, or with ``reduction="none"`` the shape (N, d1, ...).
+
+        Raises
+        ------
+        ShapeError
+            If shapes do not fit.
+        IndexingError
+            If a class index is out of range and not ``ignore_index``.
+        ArgumentError
+            If ``ignore_index`` was given and ``target`` holds probabilities.
+        """
         return cross_entropy(
             input,
             target,
@@ -88,11 +118,18 @@ class NLLLoss(_Loss):
     ignore_index : int
         A class index whose places count for nothing.
     reduction : {"mean", "sum", "none"}
+        Whether the result is the mean or the sum of all losses, or has one for each element.
 
     Raises
     ------
     ArgumentError
         If ``reduction`` is unknown.
+
+    Examples
+    --------
+    >>> scores = mg.log_softmax(mg.tensor([[2.0, 0.0, 0.0], [0.0, 0.0, 0.0]]), axis=1)
+    >>> nn.NLLLoss(reduction="sum")(scores, mg.tensor([0, 1]))
+    tensor(1.3382)
     """
 
     def __init__(
@@ -102,7 +139,29 @@ class NLLLoss(_Loss):
         self.weight, self.ignore_index = _kept(weight), ignore_index
 
     def forward(self, input: Any, target: Any) -> Any:
-        """Return the loss of log probabilities (N, C, ...) or (C,) against class indices."""
+        """Return the loss of log probabilities against class indices.
+
+        Parameters
+        ----------
+        input : Tensor
+            Logarithms of probabilities, shape (N, C, d1, ...) or (C,).
+        target : Tensor
+            Class indices (integers), shape (N, d1, ...) or ().
+
+        Returns
+        -------
+        Tensor
+            A scalar, or with ``reduction="none"`` the shape (N, d1, ...).
+
+        Raises
+        ------
+        ShapeError
+            If shapes do not fit.
+        DtypeError
+            If ``target`` holds no integers.
+        IndexingError
+            If a class index is out of range and not ``ignore_index``.
+        """
         return nll_loss(
             input, target, self.weight, ignore_index=self.ignore_index, reduction=self.reduction
         )
@@ -116,15 +175,21 @@ class BCEWithLogitsLoss(_Loss):
     Parameters
     ----------
     weight : Tensor, optional
-        A factor for each element; broadcasts against the scores.
+        A factor for each element, of a shape that broadcasts to that of the scores.
     reduction : {"mean", "sum", "none"}
+        Whether the result is the mean or the sum of all losses, or has one for each element.
     pos_weight : Tensor, optional
-        A factor for the positive part; broadcasts against the scores.
+        A factor for the positive part, of a shape that broadcasts to that of the scores.
 
     Raises
     ------
     ArgumentError
         If ``reduction`` is unknown.
+
+    Examples
+    --------
+    >>> nn.BCEWithLogitsLoss()(mg.tensor([0.0, 100.0]), mg.tensor([1.0, 1.0]))
+    tensor(0.3466)
     """
 
     def __init__(
@@ -138,7 +203,25 @@ class BCEWithLogitsLoss(_Loss):
         self.weight, self.pos_weight = _kept(weight), _kept(pos_weight)
 
     def forward(self, input: Any, target: Any) -> Any:
-        """Return the loss of scores against probabilities of the same shape."""
+        """Return the loss of scores against probabilities.
+
+        Parameters
+        ----------
+        input : Tensor
+            Scores, any shape.
+        target : Tensor
+            Probabilities, the shape of ``input``.
+
+        Returns
+        -------
+        Tensor
+            A scalar, or with ``reduction="none"`` the shape of ``input``.
+
+        Raises
+        ------
+        ShapeError
+            If the shapes differ.
+        """
         return binary_cross_entropy_with_logits(
             input, target, self.weight, self.pos_weight, reduction=self.reduction
         )
@@ -150,15 +233,39 @@ class MSELoss(_Loss):
     Parameters
     ----------
     reduction : {"mean", "sum", "none"}
+        Whether the result is the mean or the sum of all losses, or has one for each element.
 
     Raises
     ------
     ArgumentError
         If ``reduction`` is unknown.
+
+    Examples
+    --------
+    >>> nn.MSELoss()(mg.tensor([1.0, 2.0]), mg.tensor([1.0, 4.0]))
+    tensor(2.)
     """
 
     def forward(self, input: Any, target: Any) -> Any:
-        """Return the loss of two tensors of one shape."""
+        """Return the loss of two tensors of one shape.
+
+        Parameters
+        ----------
+        input : Tensor
+            What was predicted, any shape.
+        target : Tensor
+            What is right, the shape of ``input``.
+
+        Returns
+        -------
+        Tensor
+            A scalar, or with ``reduction="none"`` the shape of ``input``.
+
+        Raises
+        ------
+        ShapeError
+            If the shapes differ.
+        """
         return mse_loss(input, target, reduction=self.reduction)
 
 
@@ -168,15 +275,39 @@ class L1Loss(_Loss):
     Parameters
     ----------
     reduction : {"mean", "sum", "none"}
+        Whether the result is the mean or the sum of all losses, or has one for each element.
 
     Raises
     ------
     ArgumentError
         If ``reduction`` is unknown.
+
+    Examples
+    --------
+    >>> nn.L1Loss(reduction="sum")(mg.tensor([1.0, 2.0]), mg.tensor([1.0, 4.0]))
+    tensor(2.)
     """
 
     def forward(self, input: Any, target: Any) -> Any:
-        """Return the loss of two tensors of one shape."""
+        """Return the loss of two tensors of one shape.
+
+        Parameters
+        ----------
+        input : Tensor
+            What was predicted, any shape.
+        target : Tensor
+            What is right, the shape of ``input``.
+
+        Returns
+        -------
+        Tensor
+            A scalar, or with ``reduction="none"`` the shape of ``input``.
+
+        Raises
+        ------
+        ShapeError
+            If the shapes differ.
+        """
         return l1_loss(input, target, reduction=self.reduction)
 
 
@@ -186,12 +317,19 @@ class HuberLoss(_Loss):
     Parameters
     ----------
     reduction : {"mean", "sum", "none"}
+        Whether the result is the mean or the sum of all losses, or has one for each element.
     delta : float
+        Up to which difference it is squared.
 
     Raises
     ------
     ArgumentError
         If ``reduction`` is unknown, or ``delta`` is not positive.
+
+    Examples
+    --------
+    >>> nn.HuberLoss()(mg.tensor([1.0, 2.0]), mg.tensor([0.0, 5.0]))
+    tensor(1.5)
     """
 
     def __init__(self, reduction: str = "mean", delta: float = 1.0) -> None:
@@ -201,7 +339,25 @@ class HuberLoss(_Loss):
         self.delta = delta
 
     def forward(self, input: Any, target: Any) -> Any:
-        """Return the loss of two tensors of one shape."""
+        """Return the loss of two tensors of one shape.
+
+        Parameters
+        ----------
+        input : Tensor
+            What was predicted, any shape.
+        target : Tensor
+            What is right, the shape of ``input``.
+
+        Returns
+        -------
+        Tensor
+            A scalar, or with ``reduction="none"`` the shape of ``input``.
+
+        Raises
+        ------
+        ShapeError
+            If the shapes differ.
+        """
         return huber_loss(input, target, reduction=self.reduction, delta=self.delta)
 
 
@@ -211,12 +367,19 @@ class SmoothL1Loss(_Loss):
     Parameters
     ----------
     reduction : {"mean", "sum", "none"}
+        Whether the result is the mean or the sum of all losses, or has one for each element.
     beta : float
+        Up to which difference it is smooth.
 
     Raises
     ------
     ArgumentError
         If ``reduction`` is unknown, or ``beta`` is negative.
+
+    Examples
+    --------
+    >>> nn.SmoothL1Loss()(mg.tensor([1.0, 2.0]), mg.tensor([0.0, 5.0]))
+    tensor(1.5)
     """
 
     def __init__(self, *, reduction: str = "mean", beta: float = 1.0) -> None:
@@ -225,5 +388,23 @@ class SmoothL1Loss(_Loss):
         self.beta = beta
 
     def forward(self, input: Any, target: Any) -> Any:
-        """Return the loss of two tensors of one shape."""
+        """Return the loss of two tensors of one shape.
+
+        Parameters
+        ----------
+        input : Tensor
+            What was predicted, any shape.
+        target : Tensor
+            What is right, the shape of ``input``.
+
+        Returns
+        -------
+        Tensor
+            A scalar, or with ``reduction="none"`` the shape of ``input``.
+
+        Raises
+        ------
+        ShapeError
+            If the shapes differ.
+        """
         return smooth_l1_loss(input, target, reduction=self.reduction, beta=self.beta)

@@ -237,21 +237,43 @@ def nll_loss(
     ignore_index: int = _NONE_IGNORED,
     reduction: str = "mean",
 ) -> Any:
-    """Negative log likelihood of the target classes.
+    """Return the negative log likelihood of the target classes.
 
     Parameters
     ----------
     input : Tensor
-        Logarithms of probabilities, shape (N, C, d1, ...) or (C,).
+        Logarithms of probabilities, shape (N, C, d1, ...) or (C,); C is the number of classes.
     target : Tensor
-        Class indices, shape (N, d1, ...) or ().
-    weight, ignore_index, reduction
-        As for `cross_entropy`.
+        Class indices (integers), shape (N, d1, ...) or ().
+    weight : Tensor, optional
+        A factor for each class, shape (C,).
+    ignore_index : int
+        A class index whose places count for nothing.
+    reduction : {"mean", "sum", "none"}
+        "none" keeps the shape (N, d1, ...). The mean is weighted: the sum is divided by the sum of the
+        targets' weights, so it is NaN, with a gradient of zero, if all targets are ignored.
+
+    Returns
+    -------
+    Tensor
+        A scalar, or with ``reduction="none"`` the shape (N, d1, ...).
 
     Raises
     ------
-    ShapeError, IndexingError, ArgumentError
-        As for `cross_entropy`.
+    ShapeError
+        If shapes do not fit.
+    DtypeError
+        If ``target`` holds no integers.
+    IndexingError
+        If a class index is out of range and not ``ignore_index``.
+    ArgumentError
+        If ``reduction`` has another value.
+
+    Examples
+    --------
+    >>> scores = mg.log_softmax(mg.tensor([[2.0, 0.0, 0.0], [0.0, 0.0, 0.0]]), axis=1)
+    >>> mg.nll_loss(scores, mg.tensor([0, 1]), reduction="none")
+    tensor([0.2395, 1.0986])
     """
     check_reduction("nll_loss", reduction)
     _check_classes("nll_loss", input, target, weight)
@@ -289,7 +311,7 @@ def cross_entropy(
     reduction: str = "mean",
     label_smoothing: float = 0.0,
 ) -> Any:
-    """Cross entropy between the softmax of scores and the targets.
+    """Return the cross entropy between the softmax of scores and the targets.
 
     ``loss = -weight[target] * log_softmax(input)[target]``
 
@@ -311,6 +333,11 @@ def cross_entropy(
     label_smoothing : float
         What part of each target is spread evenly over the classes (Szegedy 2016).
 
+    Returns
+    -------
+    Tensor
+        A scalar, or with ``reduction="none"`` the shape (N, d1, ...).
+
     Raises
     ------
     ShapeError
@@ -320,6 +347,12 @@ def cross_entropy(
     ArgumentError
         If ``reduction`` or ``label_smoothing`` has another value, or ``ignore_index`` is given for
         probabilities.
+
+    Examples
+    --------
+    >>> scores = mg.tensor([[2.0, 0.0, 0.0], [0.0, 0.0, 0.0]])
+    >>> mg.cross_entropy(scores, mg.tensor([0, 1]), reduction="none")
+    tensor([0.2395, 1.0986])
     """
     check_reduction("cross_entropy", reduction)
     _check_classes("cross_entropy", input, target, weight)
@@ -376,7 +409,7 @@ def binary_cross_entropy_with_logits(
     *,
     reduction: str = "mean",
 ) -> Any:
-    """Cross entropy between the sigmoid of scores and the probabilities ``target``.
+    """Return the cross entropy between the sigmoid of scores and the probabilities ``target``.
 
     ``loss = -weight * (pos_weight * target * log(p) + (1 - target) * log(1 - p))`` with
     ``p = sigmoid(input)``, without overflow.
@@ -384,14 +417,20 @@ def binary_cross_entropy_with_logits(
     Parameters
     ----------
     input : Tensor
-        Scores of any shape.
+        Scores, any shape.
     target : Tensor
-        Probabilities in the shape of ``input``.
+        Probabilities, the shape of ``input``.
     weight : Tensor, optional
-        A factor for each element; broadcasts against ``input``.
+        A factor for each element, of a shape that broadcasts to that of ``input``.
     pos_weight : Tensor, optional
-        A factor for the positive part; broadcasts against ``input``.
+        A factor for the positive part, of a shape that broadcasts to that of ``input``.
     reduction : {"mean", "sum", "none"}
+        Whether the result is the mean or the sum of all losses, or has one for each element.
+
+    Returns
+    -------
+    Tensor
+        A scalar, or with ``reduction="none"`` the shape of ``input``.
 
     Raises
     ------
@@ -399,6 +438,12 @@ def binary_cross_entropy_with_logits(
         If the shapes of ``input`` and ``target`` differ.
     ArgumentError
         If ``reduction`` has another value.
+
+    Examples
+    --------
+    >>> scores, target = mg.tensor([0.0, 100.0]), mg.tensor([1.0, 0.0])
+    >>> mg.binary_cross_entropy_with_logits(scores, target, reduction="none")
+    tensor([  0.6931, 100.    ])
     """
     _check_pair("binary_cross_entropy_with_logits", input, target, reduction)
     positive = target if pos_weight is None else target * pos_weight
@@ -417,14 +462,33 @@ def _pair_arguments(draw: Draw) -> Arguments:
 @composite(domain=Domain(sharp="complex", arguments=_pair_arguments))
 @rounded_once(promotion="float")
 def mse_loss(input: Any, target: Any, *, reduction: str = "mean") -> Any:
-    """Mean of the squared differences of two tensors of one shape.
+    """Return the mean of the squared differences of two tensors of one shape.
+
+    Parameters
+    ----------
+    input : Tensor
+        What was predicted, any shape.
+    target : Tensor
+        What is right, the shape of ``input``.
+    reduction : {"mean", "sum", "none"}
+        Whether the result is the mean or the sum of all losses, or has one for each element.
+
+    Returns
+    -------
+    Tensor
+        A scalar, or with ``reduction="none"`` the shape of ``input``.
 
     Raises
     ------
     ShapeError
-        If the shapes differ.
+        If the shapes of ``input`` and ``target`` differ.
     ArgumentError
-        If ``reduction`` is not "mean", "sum" or "none".
+        If ``reduction`` has another value.
+
+    Examples
+    --------
+    >>> mg.mse_loss(mg.tensor([1.0, 2.0]), mg.tensor([1.0, 4.0]))
+    tensor(2.)
     """
     _check_pair("mse_loss", input, target, reduction)
     return _reduced(square(subtract(input, target)), reduction)
@@ -433,14 +497,35 @@ def mse_loss(input: Any, target: Any, *, reduction: str = "mean") -> Any:
 @composite(domain=Domain(arguments=_pair_arguments))
 @rounded_once(promotion="float")
 def l1_loss(input: Any, target: Any, *, reduction: str = "mean") -> Any:
-    """Mean of the absolute differences of two tensors of one shape; the gradient at 0 is 0.
+    """Return the mean of the absolute differences of two tensors of one shape.
+
+    The gradient at 0 is 0.
+
+    Parameters
+    ----------
+    input : Tensor
+        What was predicted, any shape.
+    target : Tensor
+        What is right, the shape of ``input``.
+    reduction : {"mean", "sum", "none"}
+        Whether the result is the mean or the sum of all losses, or has one for each element.
+
+    Returns
+    -------
+    Tensor
+        A scalar, or with ``reduction="none"`` the shape of ``input``.
 
     Raises
     ------
     ShapeError
-        If the shapes differ.
+        If the shapes of ``input`` and ``target`` differ.
     ArgumentError
-        If ``reduction`` is not "mean", "sum" or "none".
+        If ``reduction`` has another value.
+
+    Examples
+    --------
+    >>> mg.l1_loss(mg.tensor([1.0, 2.0]), mg.tensor([1.0, 4.0]))
+    tensor(1.)
     """
     _check_pair("l1_loss", input, target, reduction)
     return _reduced(abs(subtract(input, target)), reduction)
@@ -454,16 +539,37 @@ def _huber_arguments(draw: Draw) -> Arguments:
 @composite(domain=Domain(arguments=_huber_arguments))
 @rounded_once(promotion="float")
 def huber_loss(input: Any, target: Any, *, reduction: str = "mean", delta: float = 1.0) -> Any:
-    """Mean of the differences, squared if small, absolute if large (Huber 1964).
+    """Return the mean of the differences, squared if small, absolute if large (Huber 1964).
 
     ``0.5 * d ** 2`` where ``abs(d) <= delta``, else ``delta * (abs(d) - 0.5 * delta)``.
+
+    Parameters
+    ----------
+    input : Tensor
+        What was predicted, any shape.
+    target : Tensor
+        What is right, the shape of ``input``.
+    reduction : {"mean", "sum", "none"}
+        Whether the result is the mean or the sum of all losses, or has one for each element.
+    delta : float
+        Up to which difference it is squared.
+
+    Returns
+    -------
+    Tensor
+        A scalar, or with ``reduction="none"`` the shape of ``input``.
 
     Raises
     ------
     ShapeError
-        If the shapes differ.
+        If the shapes of ``input`` and ``target`` differ.
     ArgumentError
-        If ``reduction`` is not "mean", "sum" or "none", or ``delta`` is not positive.
+        If ``reduction`` has another value, or ``delta`` is not positive.
+
+    Examples
+    --------
+    >>> mg.huber_loss(mg.tensor([1.0, 2.0]), mg.tensor([0.0, 5.0]), reduction="none")
+    tensor([0.5, 2.5])
     """
     _check_pair("huber_loss", input, target, reduction)
     if not delta > 0:
@@ -486,17 +592,38 @@ def _smooth_l1_arguments(draw: Draw) -> Arguments:
 @composite(domain=Domain(arguments=_smooth_l1_arguments))
 @rounded_once(promotion="float")
 def smooth_l1_loss(input: Any, target: Any, *, reduction: str = "mean", beta: float = 1.0) -> Any:
-    """Mean of the absolute differences, made smooth at 0 (Girshick 2015): `huber_loss` over ``beta``.
+    """Return the mean of the absolute differences, made smooth at 0 (Girshick 2015).
 
-    ``0.5 * d ** 2 / beta`` where ``abs(d) < beta``, else ``abs(d) - 0.5 * beta``; with ``beta=0`` it is
-    `l1_loss`.
+    It is `huber_loss` over ``beta``: ``0.5 * d ** 2 / beta`` where ``abs(d) < beta``, else
+    ``abs(d) - 0.5 * beta``; with ``beta=0`` it is `l1_loss`.
+
+    Parameters
+    ----------
+    input : Tensor
+        What was predicted, any shape.
+    target : Tensor
+        What is right, the shape of ``input``.
+    reduction : {"mean", "sum", "none"}
+        Whether the result is the mean or the sum of all losses, or has one for each element.
+    beta : float
+        Up to which difference it is smooth.
+
+    Returns
+    -------
+    Tensor
+        A scalar, or with ``reduction="none"`` the shape of ``input``.
 
     Raises
     ------
     ShapeError
-        If the shapes differ.
+        If the shapes of ``input`` and ``target`` differ.
     ArgumentError
-        If ``reduction`` is not "mean", "sum" or "none", or ``beta`` is negative.
+        If ``reduction`` has another value, or ``beta`` is negative.
+
+    Examples
+    --------
+    >>> mg.smooth_l1_loss(mg.tensor([1.0, 2.0]), mg.tensor([0.0, 5.0]), reduction="none")
+    tensor([0.5, 2.5])
     """
     _check_pair("smooth_l1_loss", input, target, reduction)
     beta = check_number("smooth_l1_loss", "beta", beta, low=0)
