@@ -1,4 +1,4 @@
-"""Seeded random numbers: the same in every process and on every device.
+"""Random numbers: with a seed the same in every process and on every device, else new ones.
 
 Numbers are drawn on the CPU by the counter-based generator Philox (Salmon 2011) and copied to the device,
 so a GPU run repeats a CPU run. A generator can be split into independent ones, and its state is plain
@@ -7,6 +7,8 @@ data that can be stored as JSON.
 
 from __future__ import annotations
 
+import os
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -72,12 +74,44 @@ def repeating_draws(noted: dict[Generator, Any]) -> Iterator[None]:
     """
     present = {generator: generator.get_state() for generator in noted}
     for generator, state in noted.items():
-        generator.set_state(state)
+        generator._go_on(state)
     try:
         yield
     finally:
         for generator, state in present.items():
-            generator.set_state(state)
+            generator._go_on(state)
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Draw from the global generator as after `manual_seed`; go on from its present state after it.
+
+    Parameters
+    ----------
+    seed : int
+        Any integer from 0 on.
+
+    Yields
+    ------
+    None
+        Nothing.
+
+    Raises
+    ------
+    ArgumentError
+        If the seed is no integer or negative.
+
+    Examples
+    --------
+    >>> with mg.random.seeded(0):
+    ...     x = mg.rand(3)
+    >>> with mg.random.seeded(0):
+    ...     y = mg.rand(3)
+    >>> bool(mg.all(x == y))
+    True
+    """
+    with repeating_draws({default_generator: Generator(seed).get_state()}):
+        yield
 
 
 class Generator:
@@ -85,8 +119,10 @@ class Generator:
 
     Parameters
     ----------
-    seed : int
-        Any non-negative integer. Equal seeds give equal numbers, in every process.
+    seed : int, optional
+        Any non-negative integer. Equal seeds give equal numbers, in every process: workers that are to
+        differ take ``Generator(seed + worker)``. Without a seed the operating system gives one, and a
+        forked process gets another.
 
     Raises
     ------
@@ -101,8 +137,12 @@ class Generator:
     True
     """
 
-    def __init__(self, seed: int = 0) -> None:
-        self._start(check_integer("Generator", "seed", seed, low=0), (), 0)
+    def __init__(self, seed: int | None = None) -> None:
+        if seed is None:
+            self._start(_seed_of_the_system(), (), 0)
+            _unseeded.add(self)
+        else:
+            self._start(check_integer("Generator", "seed", seed, low=0), (), 0)
 
     def __repr__(self) -> str:
         path = "".join(f".{child}" for child in self._path)
@@ -147,6 +187,8 @@ class Generator:
         for number in range(first, first + count):
             child = Generator.__new__(Generator)
             child._start(self._seed, (*self._path, number), 0)
+            if self in _unseeded:
+                _unseeded.add(child)
             made.append(child)
         return tuple(made)
 
@@ -185,6 +227,10 @@ class Generator:
         ArgumentError
             If ``state`` is not what ``get_state`` returns. Nothing has changed then.
         """
+        self._go_on(state)
+        _unseeded.discard(self)
+
+    def _go_on(self, state: dict[str, Any]) -> None:
         self._drawn()
         made = Generator.__new__(Generator)
         try:
@@ -432,11 +478,29 @@ def _made(values: Any, dtype: Any, device: str | None) -> Tensor:
     return new_tensor("Generator", values, dtype or dtypes.get_default_dtype(), device)
 
 
-default_generator = Generator(0)
+def _seed_of_the_system() -> int:
+    return int.from_bytes(os.urandom(8))
+
+
+# Generators that nobody gave a seed: a fork must not draw what its parent draws.
+_unseeded: weakref.WeakSet[Generator] = weakref.WeakSet()
+
+
+def _differ_from_the_parent() -> None:
+    for generator in _unseeded:
+        generator._start(_seed_of_the_system(), (), 0)
+
+
+if hasattr(os, "register_at_fork"):  # Windows cannot fork
+    os.register_at_fork(after_in_child=_differ_from_the_parent)
+
+default_generator = Generator()
 
 
 def manual_seed(seed: int) -> Generator:
     """Start the global generator again from ``seed``, and return it.
+
+    Until then its seed is one of the operating system.
 
     Parameters
     ----------

@@ -40,6 +40,7 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
+    minigrad.manual_seed(0)  # for what test files draw when they are imported
     if config.getoption("--backend") == "stand-in":
         os.environ["PYTHONPATH"] = str(STAND_INS)  # for processes that tests start
         sys.path.insert(0, str(STAND_INS))
