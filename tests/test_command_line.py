@@ -1,5 +1,6 @@
 """``python -m minigrad``: what it says, its status, and that warming up leaves nothing to compile."""
 
+import itertools
 import re
 import subprocess
 import sys
@@ -215,16 +216,22 @@ def test_after_warming_up_nothing_is_left_to_compile(capsys, cache, monkeypatch)
     sizes = ["--input-size", "3", "--hidden-size", "11"]
     assert __main__.main(["warmup", "--cells", "gru", *sizes]) == 0
     first, second, last = capsys.readouterr().out.splitlines()
-    assert re.fullmatch(r" *[\d.]+ s  float32: what all loops share", first)
+    assert re.fullmatch(r" *[\d.]+ s  float32: what all loops share, and large products", first)
     assert re.fullmatch(r" *[\d.]+ s  float32: gru, 3 inputs, 11 units", second)
     assert re.fullmatch(rf"compiled in [\d.]+ s, kept in {cache}", last)
     compiled = set(cache.iterdir())
     assert compiled
-    layer, x = nn.GRU(3, 11), mg.ones((5, 2, 3))
-    for lengths in (None, [5, 2]):
-        mg.sum(layer(x, lengths=lengths)[0]).backward()
-        with mg.no_grad():
-            layer(x, lengths=lengths)
+    words, layers = nn.Embedding(7, 3), [nn.GRU(3, 11), nn.GRU(3, 11, 2, bidirectional=True)]
+    mask = np.arange(10).reshape(5, 2) % 3 > 0
+    for layer, given in itertools.product(layers, ({}, {"lengths": [5, 2]}, {"mask": mask})):
+        for behind in (False, True) * 3:
+            x = words(mg.zeros((5, 2), dtype="int64")) if behind else mg.ones((5, 2, 3))
+            mg.sum(layer(x, **given)[0]).backward()
+            with mg.no_grad():
+                layer(x.detach(), **given)
+                if not layer.bidirectional:
+                    layer.step(x[0].detach())
+    mg.sum(nn.Linear(64, 64)(mg.ones((4096, 64), requires_grad=True))).backward()
     assert set(cache.iterdir()) == compiled
 
 

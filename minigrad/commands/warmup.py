@@ -15,6 +15,7 @@ from minigrad.tape import no_grad
 from minigrad.tensor import Tensor
 
 _STEPS, _ROWS = 4, 64  # so many rows that large products take the way that they take in a training
+_LARGE = (4096, 64), (64, 64)  # of a product that the engine computes with our kernels
 
 
 def check_cell(name: str) -> None:
@@ -67,10 +68,15 @@ def warmup(
     smallest = cell(state="h", params=lambda d, h: {"weight": (d, h)})(_smallest)
     began = perf_counter()
     for dtype in ("float32", "float64")[: 1 + float64]:
-        yield f"{_seconds(smallest, input_size, hidden_size, dtype)}  {dtype}: what all loops share"
+        start = perf_counter()
+        a, b = (_parameter(size, dtype) for size in _LARGE)
+        sum(a @ b).backward()
+        _train(smallest, input_size, hidden_size, dtype)
+        yield f"{_since(start)}  {dtype}: what all loops share, and large products"
         for name in CELLS if cells is None else cells:
-            taken = _seconds(CELLS[name], input_size, hidden_size, dtype)
-            yield f"{taken}  {dtype}: {name}, {input_size} inputs, {hidden_size} units"
+            start = perf_counter()
+            _train(CELLS[name], input_size, hidden_size, dtype)
+            yield f"{_since(start)}  {dtype}: {name}, {input_size} inputs, {hidden_size} units"
     yield f"compiled in {perf_counter() - began:.1f} s, kept in {folder}"
 
 
@@ -78,11 +84,14 @@ def _smallest(x: Any, h: Any, *, weight: Any) -> Any:
     return tanh(x @ weight + h)
 
 
-def _seconds(cell: Any, input_size: int, hidden_size: int, dtype: str) -> str:
-    """Train for a step and run without gradients, with whole sequences and with shorter ones."""
+def _train(cell: Any, input_size: int, hidden_size: int, dtype: str) -> None:
+    """Take the gradient of a loop and run it without gradients, as layers do.
+
+    With whole sequences and with shorter ones; with an input that needs a gradient, as behind an
+    Embedding or another layer, and with one that does not. Both directions run the same code.
+    """
     from minigrad.kernels import scan
 
-    start = perf_counter()
     x = rand(_STEPS, _ROWS, input_size, dtype=dtype)
     state = [zeros((_ROWS, w), dtype=dtype) for w in cell.state_widths(hidden_size)]
     parameters = {
@@ -90,10 +99,14 @@ def _seconds(cell: Any, input_size: int, hidden_size: int, dtype: str) -> str:
         for name, value in cell.initial_parameters(input_size, hidden_size).items()
     }
     for lengths in (None, [1] * _ROWS):
-        outputs, _ = scan(cell, x, state, parameters, lengths=lengths, compile="require")
-        sum(outputs).backward()
+        for given in (x, x.clone().requires_grad_()):
+            outputs, _ = scan(cell, given, state, parameters, lengths=lengths, compile="require")
+            sum(outputs).backward()
         with no_grad():
             scan(cell, x, state, parameters, lengths=lengths, compile="require")
+
+
+def _since(start: float) -> str:
     return f"{perf_counter() - start:6.1f} s"
 
 
