@@ -23,8 +23,9 @@ from minigrad.nn.training import Parser, number, plot_curves
 
 LAYERS = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
 COUNT = number(int, 1, 10**6)
+TEMPERATURE = number(float, 0.01, 100)
 SETTINGS = {  # what makes a run the run it is, and stays with its checkpoint
-    "text": (str, None, "a UTF-8 text (without it: Python's language reference)"),
+    "text": (str, None, "a UTF-8 text (default: Python's language reference)"),
     "cell": (LAYERS, "lstm", "what the network is made of"),
     "layers": (number(int, 1, 16), 1, "recurrent layers, one above the other"),
     "hidden": (number(int, 1, 4096), 256, "width of a layer"),
@@ -33,7 +34,7 @@ SETTINGS = {  # what makes a run the run it is, and stays with its checkpoint
     "epochs": (COUNT, 12, "passes over the text"),
     "lr": (number(float, 1e-9, 1), 0.004, "learning rate at the start; it falls to zero"),
     "seed": (number(int, 0, 2**63), 0, "where random numbers begin"),
-    "limit": (number(int, 100, 10**9), None, "read only so many characters"),
+    "limit": (number(int, 100, 10**9), None, "read only so many characters (default: all)"),
 }
 PROGRESS = ("epoch", "seen", "state", "curve", "scores")
 PARTS = ("vocabulary", "training", "held_out", "model", "optimizer", "schedule", "generator")
@@ -127,14 +128,24 @@ def parse(arguments):
         usual = "" if default is None else f" (default: {default})"
         flag = f"--{name.replace('_', '-')}"
         parser.add_argument(flag, **read, default=argparse.SUPPRESS, help=meaning + usual)
-    parser.add_argument("--quick", action="store_true", help="a small model on 60 000 characters")
-    parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:1")
-    parser.add_argument("--resume", type=Path, metavar="FILE", help="go on from this checkpoint")
-    parser.add_argument("--save", type=Path, metavar="FILE", help="checkpoint (default: in --out)")
-    parser.add_argument("--out", type=Path, default=Path("runs/char_lm"), help="folder for results")
-    parser.add_argument("--prompt", default="", help="text that the samples go on from")
-    parser.add_argument("--temperature", type=number(float, 0.01, 100), default=0.7)
-    parser.add_argument("--top-k", type=COUNT, help="draw from the likeliest characters only")
+    quick = ", ".join(f"--{name.replace('_', '-')} {value}" for name, value in QUICK.items())
+    parser.add_argument("--quick", action="store_true", help=f"a small model; means {quick}")
+
+    def option(flag, default, meaning, **read):
+        told = meaning if default in (None, "") else f"{meaning} (default: {default})"
+        parser.add_argument(flag, default=default, help=told, **read)
+
+    option("--device", "cpu", "cpu, cuda or cuda:1")
+    option(
+        "--resume", None, "go on from this checkpoint (default: begin)", type=Path, metavar="FILE"
+    )
+    option("--save", None, "checkpoint (default: in --out)", type=Path, metavar="FILE")
+    option("--out", Path("runs/char_lm"), "folder for results", type=Path)
+    option("--prompt", "", "text that the samples go on from (default: one character)")
+    option("--temperature", 0.7, "below 1 likely characters come more often", type=TEMPERATURE)
+    option(
+        "--top-k", None, "draw from so many of the likeliest characters (default: all)", type=COUNT
+    )
     return parser, parser.parse_args(arguments)
 
 

@@ -26,13 +26,13 @@ from minigrad.nn.training import Parser, number
 
 COUNT = number(int, 1, 10**6)
 SETTINGS = {  # what it is, by default, with --quick
-    "text": (str, None, None, "a UTF-8 text (without it: Python's language reference)"),
+    "text": (str, None, None, "a UTF-8 text (default: Python's language reference)"),
     "hidden": (number(int, 1, 4096), 256, 64, "width of a layer"),
     "seq_len": (COUNT, 64, 32, "steps between two updates"),
     "batch": (COUNT, 32, 8, "streams of text side by side"),
     "epochs": (COUNT, 3, 1, "passes over the text"),
     "lr": (number(float, 1e-9, 1), 0.004, 0.01, "learning rate"),
-    "limit": (number(int, 100, 10**9), None, 20_000, "read only so many characters"),
+    "limit": (number(int, 100, 10**9), None, 20_000, "read only so many characters (default: all)"),
     "cases": (COUNT, 20, 4, "random cases for each property that is certified"),
     "rounds": (COUNT, 7, 2, "measurements of a training step"),
     "seed": (number(int, 0, 2**63), 0, 0, "where random numbers begin"),
@@ -185,7 +185,9 @@ def parse(arguments):
         shown = "" if usual is None else f" (default: {usual})"
         flag = f"--{name.replace('_', '-')}"
         parser.add_argument(flag, type=kind, default=argparse.SUPPRESS, help=meaning + shown)
-    parser.add_argument("--quick", action="store_true", help="small sizes, and a part of the text")
+    small = {name: quick for name, (_, usual, quick, _) in SETTINGS.items() if quick != usual}
+    quick = ", ".join(f"--{name.replace('_', '-')} {value}" for name, value in small.items())
+    parser.add_argument("--quick", action="store_true", help=f"a small run; means {quick}")
     given = vars(parser.parse_args(arguments))
     choice = 2 if given.pop("quick") else 1
     usual = {name: setting[choice] for name, setting in SETTINGS.items()}

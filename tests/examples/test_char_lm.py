@@ -626,3 +626,6 @@ def test_help_says_everything(char_lm, example):
     for name in example.SETTINGS:
         assert f"--{name.replace('_', '-')} " in done.out
     assert "(default: 256)" in done.out
+    options = [" ".join(text.split()) for text in re.split(r"\n  (?=-)", done.out)[2:]]  # no --help
+    assert [text for text in options if "(default: " not in text and "--quick" not in text] == []
+    assert "--hidden 96, --batch 8" in " ".join(done.out.split())

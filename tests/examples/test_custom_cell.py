@@ -106,3 +106,14 @@ def test_mistakes_are_answered_with_one_line(
     assert err.startswith("custom_cell: ")
     assert line in err
     assert err.count("\n") == 1
+
+
+def test_help_tells_every_default(example, capsys):
+    with pytest.raises(SystemExit) as ended:
+        example.parse(["--help"])
+    assert ended.value.code == 0
+    shown = capsys.readouterr().out
+    options = [" ".join(text.split()) for text in re.split(r"\n  (?=-)", shown)[2:]]  # no --help
+    assert len(options) == len(example.SETTINGS) + 1
+    assert [text for text in options if "(default: " not in text and "--quick" not in text] == []
+    assert "--hidden 64, --seq-len 32" in " ".join(shown.split())
