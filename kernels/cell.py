@@ -7,10 +7,12 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy
+
 from minigrad.docstring import Docstring
 from minigrad.errors import ArgumentError, suggestion
 from minigrad.kernels.surroundings import Surroundings, surroundings_of
-from minigrad.tensor import Tensor
+from minigrad.tensor import Tensor, tensor
 
 # what a cell takes over from its step; its docstring says more
 _NAMES = tuple(name for name in functools.WRAPPER_ASSIGNMENTS if name != "__doc__")
@@ -79,6 +81,7 @@ class Cell:
         self.params = params
         self.widths = widths
         given = inspect.signature(step).parameters.values()
+        self._check_functions()
         positional = tuple(p.name for p in given if p.kind is p.POSITIONAL_OR_KEYWORD)
         first = len(positional) - len(self.states)
         if not self.states or first < 1 or positional[first:] != self.states:
@@ -92,6 +95,16 @@ class Cell:
         self.parameters = tuple(p.name for p in keywords)
         self.needed = tuple(p.name for p in keywords if p.default is p.empty)
         functools.update_wrapper(self, step, _NAMES)
+
+    def _check_functions(self) -> None:
+        """Refuse what was given for ``params`` or ``widths`` and cannot be called."""
+        for name, takes in (("params", "input_size, hidden_size"), ("widths", "hidden_size")):
+            given = getattr(self, name)
+            if given is not None and not callable(given):
+                raise ArgumentError(
+                    f"cell: {name} must be a function of {takes}, not a {type(given).__name__}; write "
+                    f"{name}=lambda {takes}: {given!r}"
+                )
 
     def __call__(self, *args: Any, **parameters: Any) -> Any:
         return self.step(*args, **parameters)
@@ -153,13 +166,19 @@ class Cell:
                 f"cell {name!r} does not say what its parameters look like; make it with "
                 "@cell(state=..., params=...), where params(input_size, hidden_size) returns their shapes"
             )
-        found = dict(self.params(input_size, hidden_size, **options))
-        for given in found:
-            if given not in self.parameters:
+        given = self.params(input_size, hidden_size, **options)
+        if not isinstance(given, Mapping):
+            raise ArgumentError(
+                f"cell {name!r}: params returns a {type(given).__name__}; it must return a dict from "
+                "the name of each parameter to its shape, or to its first values"
+            )
+        for parameter in given:
+            if parameter not in self.parameters:
                 raise ArgumentError(
-                    f"cell {name!r}: params give {given!r}, which the step does not take; it takes "
-                    f"{_listed(self.parameters)}{suggestion(given, self.parameters)}"
+                    f"cell {name!r}: params give {parameter!r}, which the step does not take; it takes "
+                    f"{_listed(self.parameters)}{suggestion(str(parameter), self.parameters)}"
                 )
+        found = {parameter: self._start(parameter, start) for parameter, start in given.items()}
         missing = [needed for needed in self.needed if needed not in found]
         if missing:
             raise ArgumentError(
@@ -167,6 +186,23 @@ class Cell:
                 "what params returns, or give it a default in the step"
             )
         return found
+
+    def _start(self, parameter: str, given: Any) -> tuple[int, ...] | Tensor:
+        """Return a shape as a tuple, and first values as a tensor without gradients."""
+        if isinstance(given, Tensor):  # a buffer stays one
+            return given.detach() if given.requires_grad else given
+        if isinstance(given, (float, numpy.ndarray, numpy.floating, numpy.bool_)):
+            return tensor(given)
+        sizes = (given,) if isinstance(given, (int, numpy.integer)) else given
+        if isinstance(sizes, (tuple, list)) and all(
+            isinstance(n, (int, numpy.integer)) and not isinstance(n, bool) and n >= 0
+            for n in sizes
+        ):
+            return tuple(map(int, sizes))
+        raise ArgumentError(
+            f"cell {self.__name__!r}: params give {given!r} for {parameter!r}; give a shape, such as "
+            "(hidden_size, input_size), or its first values: a tensor, an array or a float"
+        )
 
     def state_widths(self, hidden_size: int, **options: Any) -> tuple[int, ...]:
         """Return the width of each state: ``hidden_size``, unless ``widths`` says something else.
@@ -203,7 +239,10 @@ class Cell:
 
 
 def cell(
-    *, state: Sequence[str], params: Params | None = None, widths: Widths | None = None
+    *without_brackets: Any,
+    state: Sequence[str] = (),
+    params: Params | None = None,
+    widths: Widths | None = None,
 ) -> Callable[[Step], Cell]:
     """Make a cell of the function below: ``@cell(state=("h", "c"))``.
 
@@ -217,7 +256,8 @@ def cell(
     params : callable, optional
         What a layer needs to make the parameters: ``params(input_size, hidden_size, **options)``
         returns a dict from the name of each to its shape (the values are then drawn evenly between
-        plus and minus ``1 / sqrt(hidden_size)``), or to a tensor of its first values.
+        plus and minus ``1 / sqrt(hidden_size)``), or to its first values: a tensor, an array or a
+        float. An `nn.Buffer`, integers and truth values become buffers of the layer.
     widths : callable, optional
         ``widths(hidden_size, **options)`` returns the widths of those states that are not
         ``hidden_size`` wide, by name. It gets the options of ``params`` that it has arguments for.
@@ -230,7 +270,8 @@ def cell(
     Raises
     ------
     ArgumentError
-        If the function does not have these arguments.
+        If the function does not have these arguments, ``state`` is missing, or ``params`` or ``widths``
+        are no functions.
 
     Examples
     --------
@@ -242,6 +283,11 @@ def cell(
     >>> output.shape
     (7, 2, 4)
     """
+    if without_brackets or not state:
+        raise ArgumentError(
+            'cell: it must be told which arguments are states; write @cell(state="h"), or '
+            '@cell(state=("h", "c"), params=...), above the function'
+        )
     states = (state,) if isinstance(state, str) else state
     return lambda step: Cell(step, states, params, widths)
 

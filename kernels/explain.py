@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from minigrad.dtypes import as_dtype, get_default_dtype
+from minigrad.dtypes import as_dtype, get_default_dtype, is_floating
 from minigrad.errors import ArgumentError
 from minigrad.graph import Node, Var
 from minigrad.kernels.cell import Cell
@@ -97,15 +97,20 @@ def _loop(cell: Cell, width: int, hidden: int, kind: Any, options: dict[str, Any
 
 def _traced(cell: Cell, width: int, hidden: int, kind: Any, options: dict[str, Any]) -> TracedStep:
     starts = cell.initial_parameters(width, hidden, **options)
-    shapes = {n: s.shape if isinstance(s, Tensor) else tuple(s) for n, s in starts.items()}
     widths = zip(cell.states, cell.state_widths(hidden, **options), strict=True)
     graph = trace(
         cell,
         [Var((_ROWS, width), kind, name) for name in cell.inputs],
         [Var((_ROWS, size), kind, name) for name, size in widths],
-        {name: Var(shape, kind, name) for name, shape in shapes.items()},
+        {name: _parameter(name, start, kind) for name, start in starts.items()},
     )
     return TracedStep(graph, len(cell.inputs), len(cell.states))
+
+
+def _parameter(name: str, start: tuple[int, ...] | Tensor, kind: Any) -> Var:
+    if not isinstance(start, Tensor):
+        return Var(start, kind, name)
+    return Var(start.shape, kind if is_floating(start.dtype) else start.dtype, name)
 
 
 def _lines(program: Program) -> list[str]:

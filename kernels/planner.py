@@ -146,7 +146,9 @@ class _Planner:
     def _vector(self, var: Var) -> Buffer:
         width = var.shape[-1] if var.shape else 1
         if var.dtype != self.dtype or width != (var.size or width):
-            raise Refusal(f"{var!r}: parameters in elementwise operations must be vectors")
+            raise Refusal(
+                f"{var!r}: parameters in elementwise operations must be vectors of {self.dtype}"
+            )
         return self.vectors.setdefault(var, Buffer(f"vector{len(self.vectors)}", width, "vector"))
 
     # nodes

@@ -256,12 +256,14 @@ def _renamed(value: Any, names: dict[Any, Any]) -> Any:
 
 def _row_sums(behind: Sequence[Node], others: Sequence[Any]) -> tuple[list[RowSum], list[Node]]:
     """Return the sums over rows among nodes, and the nodes that are left."""
+    made = {output for node in behind for output in node.outputs}
     turned = {
         n.outputs[0]: n.inputs[0]
         for n in behind
-        if n.op.name == "matrix_transpose" and len(n.inputs[0].shape) == 2
+        if n.op.name == "matrix_transpose"
+        and n.inputs[0] not in made
+        and len(n.inputs[0].shape) == 2
     }
-    made = {output for node in behind for output in node.outputs}
     sums: list[RowSum] = []
     left: list[Node] = []
     for node in behind:

@@ -131,7 +131,12 @@ def scan(
     (tensor([1., 2., 3.]), tensor([[3., 3.]]))
     """
     inputs, states = _listed(xs), _listed(state)
-    parameters = params or {}
+    parameters = {} if params is None else params
+    if not isinstance(parameters, Mapping):
+        raise TypeError(
+            f"scan of step {name_of(step)!r}: params must be a dict from the names that the step takes "
+            f"to tensors, not a {type(params).__name__}"
+        )
     arguments = (*inputs, *states, *parameters.values())
     call = call_of(step, arguments, len(inputs), len(states), tuple(parameters))
     if compile not in _CHOICES:

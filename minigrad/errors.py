@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from types import FrameType
 from typing import Any
 
-_NOT_THE_USER = frozenset({"minigrad", "contextlib", "functools"})
+_NOT_THE_USER = frozenset({"minigrad", "contextlib", "copy", "functools"})
 
 
 class MinigradError(Exception):

@@ -12,9 +12,9 @@ import numpy
 from minigrad import dispatch
 from minigrad.adjoint import jointly
 from minigrad.backends import backend_named
-from minigrad.dtypes import as_dtype
+from minigrad.dtypes import as_dtype, is_floating
 from minigrad.errors import GradientError, TraceError, source_line, user_line
-from minigrad.op import OPS, Op
+from minigrad.op import OPS, Domain, Op
 from minigrad.operators import Operators
 from minigrad.promotion import as_number, promoted
 
@@ -54,35 +54,85 @@ class Var(Operators):
 
     __hash__ = object.__hash__
 
+    @property
+    def nbytes(self) -> int:
+        """Size in bytes."""
+        return self.size * int(self.dtype.itemsize)
+
+    def detach(self) -> Any:
+        """Return the same value: no gradient flows through it."""
+        return dispatch.apply(DETACHED, (self,), {}) if is_floating(self.dtype) else self
+
+    @property
+    def data(self) -> Any:
+        """The same value without gradients."""
+        return self.detach()
+
+    def clone(self) -> Any:
+        """Return the same value; gradients flow through."""
+        return self
+
+    def to(self, target: Any) -> Any:
+        """Return this value with another dtype. A device is refused: a graph has none."""
+        if isinstance(target, Var):
+            return self.astype(target.dtype)
+        from minigrad.tensor import destination
+
+        device, dtype = destination(target)
+        if device is not None:
+            self._refuse(*_MOVES)
+        return self if dtype is None else self.astype(dtype)
+
     def _refuse(self, what: str, instead: str) -> NoReturn:
         raise TraceError(
             f"the step {what}, but the value of {self!r} is not known while tracing, "
             f"at {user_line()}\n  {instead}"
         )
 
-    def _branch(self) -> NoReturn:
-        self._refuse("branches on a value", "use minigrad.where(condition, a, b)")
 
-    def _convert(self) -> NoReturn:
-        self._refuse("turns a value into a Python number", "keep it a tensor")
+_NUMBER = "turns a value into a Python number", "keep it a tensor"
+_ARRAY = "turns a value into an array or a list", "use minigrad's functions on it"
+_MOVES = (
+    "moves a value to a device",
+    "a graph runs where the arguments are; move these before the loop",
+)
+_WRITES = "writes to a value", "make a new one, with minigrad.where or x.at[i].set(v)"
+_GRADIENTS = (
+    "handles gradients",
+    "the gradient of a step is derived; .detach() lets none flow, and hooks are for the loop's results",
+)
+_REFUSED = {
+    **dict.fromkeys(("__float__", "__int__", "__index__", "item"), _NUMBER),
+    **dict.fromkeys(("__array__", "__dlpack__", "__dlpack_device__", "numpy", "tolist"), _ARRAY),
+    **dict.fromkeys(("cpu", "cuda"), _MOVES),
+    **dict.fromkeys(("__copy__", "__deepcopy__"), ("copies a value", "use .clone()")),
+    **dict.fromkeys(("__setitem__", "copy_"), _WRITES),
+    **dict.fromkeys(("backward", "register_hook", "requires_grad_", "retain_grad"), _GRADIENTS),
+    "__bool__": ("branches on a value", "use minigrad.where(condition, a, b)"),
+}
+_REFUSED_PROPERTIES = {
+    **dict.fromkeys(("grad", "is_leaf", "requires_grad"), _GRADIENTS),
+    "device": (
+        "asks for a device, as ones_like and zeros_like do",
+        "a number such as 1.0 broadcasts; or make the tensor outside and pass it to the step",
+    ),
+}
 
-    @property
-    def device(self) -> NoReturn:
-        """Is not known: a graph runs on any device."""
-        self._refuse(
-            "asks for a device, as ones_like and zeros_like do",
-            "a number such as 1.0 broadcasts; or make the tensor outside and pass it to the step",
-        )
 
-    def detach(self) -> NoReturn:
-        """Is refused: a graph has no place where gradients end."""
-        self._refuse("detaches a value", "pass the detached tensor to the step")
+def _refusing(what: str, instead: str) -> Any:
+    def refuse(self: Var, *_: Any, **__: Any) -> NoReturn:
+        self._refuse(what, instead)
 
-    __bool__ = _branch
-    __float__ = __int__ = __index__ = item = _convert
+    return refuse
 
-    def __array__(self, *_: Any, **__: Any) -> NoReturn:
-        self._refuse("turns a value into a NumPy array", "use minigrad's functions on it")
+
+for _name, _reason in _REFUSED.items():
+    setattr(Var, _name, _refusing(*_reason))
+for _name, _reason in _REFUSED_PROPERTIES.items():
+    setattr(Var, _name, property(_refusing(*_reason)))
+
+# What `Var.detach` records: no rule, so that no gradient flows.
+DETACHED = Op("detach", lambda m, x: m.positive(x), None, domain=Domain(), elementwise=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,10 +229,12 @@ class Recorder:
         for arg in args:
             number = None if isinstance(arg, Var) else as_number(arg)
             if number is None and not isinstance(arg, (Var, type(None))):
+                way = "it" if isinstance(arg, Operators) else "minigrad.tensor(...) of it"
                 raise TraceError(
                     f"{op.name} in a traced step uses a {type(arg).__name__} that the step was not "
-                    f"given, at {user_line()}\n  pass it to the step as an input or a parameter, so that "
-                    "it is differentiated and never baked in; draw random numbers before the loop"
+                    f"given, at {user_line()}\n  pass {way} to the step as an input or a parameter, so "
+                    "that it is never baked in; in an nn.Cell let it be an nn.Buffer or nn.Parameter, "
+                    "self.table = nn.Buffer(...), say; draw random numbers before the loop"
                 )
             given.append(arg if number is None else number)
         args = tuple(given)

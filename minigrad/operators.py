@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
+from minigrad import dtypes
 from minigrad.dispatch import apply
 from minigrad.ops import elementwise, linalg, reduce, shape
 from minigrad.ops.index import At, index
@@ -18,6 +20,17 @@ class Operators:
     __array_ufunc__ = None  # so that ``ndarray * tensor`` comes to __rmul__ below
 
     shape: tuple[int, ...]
+    dtype: Any
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise TypeError("a tensor of shape () has no length; use .size or .item()")
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[Any]:
+        if not self.shape:
+            raise TypeError("a tensor of shape () cannot be iterated over; use .item()")
+        return iter(shape.unstack(self, axis=0))
 
     def __add__(self, other: Any) -> Any:
         return apply(elementwise.add, (self, other), _NONE)
@@ -132,6 +145,37 @@ class Operators:
     def mT(self) -> Any:
         """The matrix transpose: the last two axes swapped."""
         return apply(linalg.matrix_transpose, (self,), _NONE)
+
+    def detach(self) -> Any:
+        """Return the same content without gradients."""
+        raise NotImplementedError
+
+    def astype(self, dtype: Any) -> Any:
+        """Return this tensor with another dtype; to integers and bool no gradient flows.
+
+        To integers it converts as C does: fractions are cut off, and what does not fit wraps. `tensor`
+        and writes refuse what does not fit.
+
+        Parameters
+        ----------
+        dtype : dtype or str
+            The new dtype.
+
+        Returns
+        -------
+        Tensor
+            The shape of this tensor; itself if it has the dtype.
+
+        Raises
+        ------
+        DtypeError
+            If there is no such dtype.
+        """
+        dtype = dtypes.as_dtype(dtype)
+        if dtype == self.dtype:
+            return self
+        source = self if dtypes.is_floating(dtype) else self.detach()
+        return apply(shape.astype, (source,), {"dtype": dtype})
 
     # the functions that read best as methods
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import operator
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import count
 from typing import Any
 
@@ -108,16 +108,6 @@ class Tensor(Operators):
     def is_leaf(self) -> bool:
         """Whether no recorded op made this tensor."""
         return self._node is None
-
-    def __len__(self) -> int:
-        if not self.shape:
-            raise TypeError("a tensor of shape () has no length; use .size or .item()")
-        return self.shape[0]
-
-    def __iter__(self) -> Iterator[Tensor]:
-        if not self.shape:
-            raise TypeError("a tensor of shape () cannot be iterated over; use .item()")
-        return iter(shape.unstack(self, axis=0))
 
     def __repr__(self) -> str:
         backend = by_type[type(self._array)]
@@ -302,34 +292,6 @@ class Tensor(Operators):
             If there is no such device.
         """
         return self.to(f"cuda:{number}")
-
-    def astype(self, dtype: Any) -> Tensor:
-        """Return this tensor with another dtype; to integers and bool no gradient flows.
-
-        To integers it converts as C does: fractions are cut off, and what does not fit wraps. `tensor`
-        and writes refuse what does not fit.
-
-        Parameters
-        ----------
-        dtype : dtype or str
-            The new dtype.
-
-        Returns
-        -------
-        Tensor
-            The shape of this tensor; itself if it has the dtype.
-
-        Raises
-        ------
-        DtypeError
-            If there is no such dtype.
-        """
-        dtype = dtypes.as_dtype(dtype)
-        if dtype == self.dtype:
-            return self
-        source = self if dtypes.is_floating(dtype) else self.detach()
-        converted: Tensor = apply(shape.astype, (source,), {"dtype": dtype})
-        return converted
 
     def detach(self) -> Tensor:
         """Return a tensor with the same content that no gradient flows through.

@@ -7,13 +7,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NoReturn
 
 from minigrad.creation import zeros
+from minigrad.dtypes import is_floating
 from minigrad.errors import ArgumentError, suggestion
 from minigrad.kernels import Cell
 from minigrad.nn.cell import Cell as ModuleCell
 from minigrad.nn.checks import check_counts
 from minigrad.nn.init import uniform_, width_bound
 from minigrad.nn.module_step import ModuleStep
-from minigrad.nn.parameter import Parameter
+from minigrad.nn.parameter import Buffer, Parameter
 from minigrad.nn.stateful import Stateful
 from minigrad.tensor import Tensor
 
@@ -95,8 +96,7 @@ class CellLayer(Stateful):
         starts = self._initial_parameters(width)
         self._names[ending] = {name: name + ending for name in starts}
         for name, start in starts.items():
-            shape = start.shape if isinstance(start, Tensor) else start
-            setattr(self, name + ending, Parameter(zeros(shape, dtype=dtype, device=device)))
+            setattr(self, name + ending, _first(start, device, dtype))
         self._reset(ending, width)
 
     def _new_cell(self, width: int) -> ModuleCell:
@@ -162,7 +162,8 @@ class CellLayer(Stateful):
     def _weights(self) -> Iterable[Parameter]:
         if self._kind is not None:
             return self.parameters()
-        return [getattr(self, name) for names in self._names.values() for name in names.values()]
+        held = (getattr(self, name) for names in self._names.values() for name in names.values())
+        return [t for t in held if isinstance(t, Parameter)]
 
     def extra_repr(self) -> str:
         """Return the sizes, and what differs from the usual, in PyTorch's order.
@@ -178,3 +179,14 @@ class CellLayer(Stateful):
         own = {name: value for name, value in self.options.items() if name not in _USUAL}
         options = [f"{name}={value}" for name, value in {**given, **own}.items()]
         return ", ".join([str(self.input_size), str(self.hidden_size), *options])
+
+
+def _first(start: tuple[int, ...] | Tensor, device: str | None, dtype: Any) -> Parameter | Buffer:
+    """Return a parameter, or a buffer for what is not trained, of the shape that is given."""
+    if not isinstance(start, Tensor):
+        return Parameter(zeros(start, dtype=dtype, device=device))
+    floating = is_floating(start.dtype)
+    made = zeros(start.shape, dtype=dtype if floating else start.dtype, device=device)
+    if floating and not isinstance(start, Buffer):
+        return Parameter(made)
+    return Buffer(made, persistent=getattr(start, "persistent", True))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any
@@ -147,7 +148,8 @@ def _seen(value: Any, names: Mapping[int, str], above: tuple[Any, ...]) -> Surro
 
 def _written_for(kind: type) -> Iterator[tuple[str, Any]]:
     """Yield the methods and other attributes of a class; none if it is of a library."""
-    if kind.__module__.partition(".")[0] in LIBRARIES:
+    root = kind.__module__.partition(".")[0]
+    if root in LIBRARIES or root in sys.stdlib_module_names:  # bases of containers, say
         return
     for name, value in vars(kind).items():
         if name == "__init__":

@@ -53,9 +53,29 @@ class OneStep(CellLayer):
             If there are more or fewer states than the cell has.
         """
         input = self._checked_input(input, ("N",))
-        states = self._checked_states(hx, input, input.shape[:-1])
-        new = self._one_step("", input, states)
+        return self.step(input, *self._checked_states(hx, input, input.shape[:-1]))
+
+    def step(self, x: Any, *states: Any) -> Any:
+        """Take one step without checks, also inside of the step of an `nn.Cell`.
+
+        Parameters
+        ----------
+        x : Tensor
+            Shape (N, input_size).
+        *states : Tensor
+            All of them, each of shape (N, hidden_size).
+
+        Returns
+        -------
+        Tensor or tuple of Tensor
+            The new state or states, of the same shapes.
+        """
+        new = self._one_step("", x, states)
         return new if len(new) > 1 else new[0]
+
+    def _in_a_step(self) -> str:
+        states = ", ".join(self.cell.states)
+        return f"in an nn.Cell that holds it call step(x, {states}); else {super()._in_a_step()}"
 
 
 class RNNCell(OneStep):

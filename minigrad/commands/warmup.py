@@ -112,4 +112,5 @@ def _since(start: float) -> str:
 
 def _parameter(start: Any, dtype: str) -> Tensor:
     value = start.detach() if isinstance(start, Tensor) else rand(*start) * 0.1
-    return value.astype(dtype).requires_grad_()
+    parameter: Tensor = value.astype(dtype).requires_grad_()
+    return parameter

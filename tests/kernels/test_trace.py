@@ -1,5 +1,6 @@
 """Tracing a step, refusing what cannot be a graph, and the graphs that come of it."""
 
+import copy
 from pathlib import Path
 
 import numpy as np
@@ -95,8 +96,8 @@ def makes_ones(x, h):
     return h + mg.ones_like(x)  # here
 
 
-def detaches(x, h):
-    return h + x.detach()  # here
+def uses_an_array(x, h):
+    return h + np.ones(1, "float32")  # here
 
 
 def wrong_op(x, h):
@@ -107,7 +108,11 @@ BROKEN = {
     branches: (TraceError, "the step branches on a value", "use minigrad.where(condition, a, b)"),
     reads_number: (TraceError, "turns a value into a Python number", "keep it a tensor"),
     makes_ones: (TraceError, "asks for a device, as ones_like", "a number such as 1.0 broadcasts"),
-    detaches: (TraceError, "the step detaches a value", "pass the detached tensor to the step"),
+    uses_an_array: (
+        TraceError,
+        "add in a traced step uses a ndarray that the step was not given",
+        "pass minigrad.tensor(...) of it to the step as an input or a parameter",
+    ),
     uses_numpy: (TraceError, "TypeError: ", "__array_ufunc__"),
     uses_outside_tensor: (
         TraceError,
@@ -167,6 +172,91 @@ def test_what_cannot_be_a_graph_is_refused_with_the_line(step):
     assert source_line_marked_here(step) in message
     # the interpreter is back in place, and a good step still works
     assert scan(lambda x, h: h + x, mg.ones((3, 2, 1)), mg.zeros((2, 1)))[1].tolist() == [[3.0]] * 2
+
+
+# what tensors can do, a value of a step can, or says why not
+
+DONE_IN_A_STEP = {
+    "astype": lambda x, h: (h > 0).astype(h.dtype) + x.astype("float64").astype(x.dtype),
+    "to": lambda x, h: (h > 0).to(h) + x.to("float32"),
+    "clone": lambda x, h: h.clone() + mg.tanh(x.clone()),
+    "detach": lambda x, h: h.detach() * x + (h > 0).detach(),
+    "data": lambda x, h: h.data * x,
+    "iteration": lambda x, h: mg.stack([mg.tanh(row) for row in h]) + x * len(h),
+    "nbytes": lambda x, h: h * x.nbytes + x.ndim + h.size,
+    "T": lambda x, h: mg.tanh(h.T.T) + x.mT.mT,
+    "at": lambda x, h: h.at[:, 0].set(1.0) + x,
+    "reductions": lambda x, h: h * x.sum(1, True) + h.mean(-1, True) + (h > x).any(1, True) * h,
+}
+
+
+@pytest.mark.parametrize("name", DONE_IN_A_STEP)
+def test_methods_of_values_mean_what_they_do_on_tensors(name, interpreted):
+    step, found = DONE_IN_A_STEP[name], []
+    x, h = mg.randn(3, 2, 4, requires_grad=True), mg.randn(2, 4, requires_grad=True)
+    for way in ("auto", "never"):
+        outputs, _ = scan(step, x, h, compile=way)
+        found.append([outputs, *mg.grad(mg.sum(mg.sin(outputs)), [x, h], allow_unused=True)])
+    for a, b in zip(*found, strict=True):
+        if a is None or b is None:  # nothing flows
+            assert not any(g is not None and mg.any(g != 0) for g in (a, b))
+        else:
+            np.testing.assert_allclose(a.detach().numpy(), b.detach().numpy(), rtol=1e-5)
+
+
+def test_gradients_end_at_detach_in_a_compiled_loop():
+    def step(x, h):
+        return mg.tanh(h.detach() * x + 0.5 * h)
+
+    x, h = mg.randn(3, 2, 4, dtype="float64"), mg.randn(2, 4, dtype="float64", requires_grad=True)
+    found = [
+        mg.grad(mg.sum(scan(step, x, h, compile=way)[0]), [h])[0].numpy()
+        for way in ("require", "never")
+    ]
+    np.testing.assert_allclose(*found, rtol=1e-12)
+
+
+REFUSED_IN_A_STEP = {
+    "item": lambda h: h[0, 0].item(),
+    "numpy": lambda h: h.numpy(),
+    "tolist": lambda h: h.tolist(),
+    "__array__": np.asarray,
+    "__dlpack__": np.from_dlpack,
+    "__copy__": copy.copy,
+    "__deepcopy__": copy.deepcopy,
+    "cpu": lambda h: h.cpu(),
+    "cuda": lambda h: h.cuda(),
+    "to": lambda h: h.to("cpu"),
+    "device": lambda h: h.device,
+    "copy_": lambda h: h.copy_(0.0),
+    "__setitem__": lambda h: h.__setitem__(0, 0.0),
+    "backward": lambda h: h.backward(),
+    "register_hook": lambda h: h.register_hook(print),
+    "requires_grad_": lambda h: h.requires_grad_(),
+    "retain_grad": lambda h: h.retain_grad(),
+    "grad": lambda h: h.grad,
+    "is_leaf": lambda h: h.is_leaf,
+    "requires_grad": lambda h: h.requires_grad,
+}
+
+
+@pytest.mark.parametrize("name", REFUSED_IN_A_STEP)
+def test_what_a_value_cannot_do_is_refused_with_the_reason(name):
+    def step(x, h):
+        REFUSED_IN_A_STEP[name](h)
+        return h + x
+
+    match = (
+        rf"(?s)in step 'step': the step .* not known while tracing, at {Path(__file__).name}.*\n  "
+    )
+    with pytest.raises(TraceError, match=match):
+        scan(step, mg.ones((3, 2, 4)), mg.ones((2, 4)))
+
+
+def test_values_of_a_step_have_the_attributes_of_tensors():
+    value = var("h", 2, 4)
+    given = {name for name in dir(mg.Tensor) if name.startswith("__") or not name.startswith("_")}
+    assert given - {"__slots__", "__weakref__"} <= set(dir(value)) | {"__reduce__"}
 
 
 def test_an_error_of_minigrad_keeps_its_kind():

@@ -71,7 +71,23 @@ class Derived(Plain):
         return super().step(x, h) * sum(self.gain for _ in range(2))
 
 
-KINDS = [Leaky, Plain, Around, Derived]
+class Stacked(nn.Cell):
+    """Modules and parameters in containers, and a layer that takes one step."""
+
+    def __init__(self, input_size, hidden_size):
+        super().__init__(input_size, hidden_size)
+        self.layers = nn.ModuleList([nn.Linear(input_size, hidden_size), nn.Tanh()])
+        self.tail = nn.Sequential(nn.Linear(hidden_size, hidden_size), nn.Sigmoid())
+        self.named = nn.ModuleDict({"inner": nn.GRUCell(hidden_size, hidden_size)})
+        self.scales = nn.ParameterList([mg.rand(hidden_size)])
+
+    def step(self, x, h):
+        for layer in self.layers:
+            x = layer(x)
+        return self.tail(self.named["inner"].step(x, h)) * self.scales[0]
+
+
+KINDS = [Leaky, Plain, Around, Derived, Stacked]
 every_kind = pytest.mark.parametrize("kind", KINDS)
 
 

@@ -19,7 +19,27 @@ def zeros(*shape, dtype="float32"):
     return mg.zeros(shape, dtype=dtype)
 
 
+def made(**given):
+    """Return a layer of a cell whose params return what is given."""
+    step = cell(state="h", params=lambda input_size, hidden_size: given)(
+        lambda x, h, *, w: h + x * w
+    )
+    return nn.Recurrent(step, 3, 3)
+
+
 MADE = [
+    (lambda: cell(lambda x, h: h), r"cell: it must be told which arguments are states; write @cell\(st"),
+    (lambda: cell()(lambda x, h: h), "cell: it must be told which arguments are states"),
+    (lambda: cell(state="h", params={"w": (3,)})(lambda x, h, *, w: h), ("cell: params must be a "
+     r"function of input_size, hidden_size, not a dict; write params=lambda input_size, hidden_size: {")),
+    (lambda: cell(state="h", widths={"h": 2})(lambda x, h: h), ("cell: widths must be a function of "
+     "hidden_size, not a dict; write widths=lambda hidden_size: {'h': 2}")),
+    (lambda: nn.Recurrent(cell(state="h", params=lambda d, h: [(d, h)])(lambda x, h, *, w: h), 3, 3),
+     "params returns a list; it must return a dict"),
+    (lambda: made(w=None), "params give None for 'w'; give a shape, such as"),
+    (lambda: made(w="many"), "params give 'many' for 'w'; give a shape"),
+    (lambda: made(w=(3, -1)), r"params give \(3, -1\) for 'w'; give a shape"),
+    (lambda: made(w=[0.5, 1.5]), r"params give \[0.5, 1.5\] for 'w'; .* a tensor, an array or a float"),
     (lambda: nn.LSTM(3, 0), "LSTM: hidden_size must be a positive integer, not 0"),
     (lambda: nn.LSTM(3, 4, 2, 0.5), ("lstm: bias must be True or False, not 0.5; pass what follows the "
      "sizes by name")),
@@ -114,6 +134,54 @@ def test_a_layer_has_no_place_in_a_step():
     ) as e:
         scan(lambda x, h: layer(x, h) * 1, zeros(*X), zeros(2, 4))
     assert "call its cell 'gru' there, and pass the parameters to scan" in str(e.value)
+
+
+@pytest.mark.parametrize("params", [[mg.ones(3)], mg.ones(3), "w"])
+def test_parameters_of_a_loop_come_by_name(params):
+    text = rf"params must be a dict from .* to tensors, not a {type(params).__name__}"
+    with pytest.raises(TypeError, match=text):
+        scan(lambda x, h, *, w: h + x * w, zeros(*X), zeros(2, 3), params)
+
+
+FIRST = {
+    "float": (0.5, nn.Parameter, "float32", ()),
+    "NumPy scalar": (np.float64(0.5), nn.Parameter, "float32", ()),
+    "array": (np.full(3, 0.5), nn.Parameter, "float32", (3,)),
+    "tensor": (mg.full((3,), 0.5), nn.Parameter, "float32", (3,)),
+    "parameter": (nn.Parameter([0.5, 0.5, 0.5]), nn.Parameter, "float32", (3,)),
+    "buffer": (nn.Buffer(mg.full((3,), 0.5)), nn.Buffer, "float32", (3,)),
+    "integers": (mg.tensor([1, 1, 1]), nn.Buffer, "int64", (3,)),
+    "flags": (np.ones(3, bool), nn.Buffer, "bool", (3,)),
+}
+
+
+@pytest.mark.parametrize("name", FIRST)
+def test_first_values_of_parameters_and_buffers(name, monkeypatch):
+    monkeypatch.setattr("minigrad.kernels.switch.switch.is_off", True)
+    start, kind, dtype, shape = FIRST[name]
+
+    @cell(state="h", params=lambda input_size, hidden_size: {"w": start})
+    def step(x, h, *, w):
+        return h + mg.where(w > 0.1, x, h) * w.astype(x.dtype)
+
+    layer = nn.Recurrent(step, 3, 3)
+    held = layer.w_l0
+    assert (type(held), held.dtype, held.shape) == (kind, mg.dtypes.as_dtype(dtype), shape)
+    assert mg.all(held == (1 if dtype in ("int64", "bool") else 0.5))
+    assert [n for n, _ in layer.named_parameters()] == (["w_l0"] if kind is nn.Parameter else [])
+    assert list(layer.state_dict()) == ["w_l0"]
+    x = mg.ones(X)
+    for _ in range(2):  # the second call knows the layer
+        output, _ = layer(x)
+        if kind is nn.Parameter:
+            mg.sum(output).backward()
+        with mg.no_grad():
+            np.testing.assert_array_equal(layer(x)[0].numpy(), output.detach().numpy())
+    assert (held.grad is not None) == (kind is nn.Parameter)
+    held.copy_(0)
+    layer.reset_parameters()
+    assert mg.all(held != 0)
+    assert layer.to("float64").w_l0.dtype == ("float64" if dtype == "float32" else dtype)
 
 
 @pytest.mark.parametrize(
