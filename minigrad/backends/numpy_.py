@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy
 
+from minigrad.backends import sums
 from minigrad.backends.base import Backend
 from minigrad.reuse import reused_array
 from minigrad.silence import restore, silence
@@ -116,6 +117,7 @@ def load() -> Backend:
     public = {name: vars(numpy)[name] for name in numpy.__all__ if name in vars(numpy)}
     # the function of NumPy is ten times slower than the attribute
     own = {"concat": _concat, "matmul": _matmul, "matrix_transpose": operator.attrgetter("mT")}
+    own |= {name: getattr(sums, name) for name in ("sum", "mean", "var", "std", "cumulative_sum")}
     namespace = SimpleNamespace(
         **{**public, **own},
         native=numpy.dtype,

@@ -343,9 +343,17 @@ def _contract_arguments(draw: Draw) -> Arguments:
     return tuple(draw.array(*shape) for shape in shapes), {"subscripts": subscripts}
 
 
+def _contract(m: Any, *xs: Any, subscripts: str) -> Any:
+    if len(xs) > 1 or not m.isdtype(xs[0].dtype, "real floating"):
+        return m.einsum(subscripts, *xs, optimize=len(xs) > 1)
+    term, output = subscripts.split("->")  # a sum, which the namespace takes better care of
+    kept = [label for label in term if label in output]
+    y = m.sum(xs[0], axis=tuple(i for i, label in enumerate(term) if label not in output))
+    return m.permute_dims(m.asarray(y), tuple(kept.index(label) for label in output))
+
+
 contract = define_op(
-    "contract",
-    lambda m, *xs, subscripts: m.einsum(subscripts, *xs, optimize=len(xs) > 1),
+    "contract", _contract,
     EachArgument(_contract_rule),
     domain=Domain(arguments=_contract_arguments, strict="the standard has no einsum"),
     promotion="common",
