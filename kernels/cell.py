@@ -251,6 +251,8 @@ def cell(
 
     Parameters
     ----------
+    *without_brackets : Any
+        Nothing: ``@cell`` above a function, without brackets, is refused.
     state : sequence of str
         The names of the states: the last positional arguments of the function.
     params : callable, optional

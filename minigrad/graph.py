@@ -91,7 +91,9 @@ class Var(Operators):
 
 
 _NUMBER = "turns a value into a Python number", "keep it a tensor"
-_ARRAY = "turns a value into an array or a list", "use minigrad's functions on it"
+_FUNCTIONS = "use minigrad's functions on it"
+_ARRAY = "turns a value into a NumPy array", _FUNCTIONS
+_OTHERS = "hands a value to another library", _FUNCTIONS
 _MOVES = (
     "moves a value to a device",
     "a graph runs where the arguments are; move these before the loop",
@@ -102,8 +104,9 @@ _GRADIENTS = (
     "the gradient of a step is derived; .detach() lets none flow, and hooks are for the loop's results",
 )
 _REFUSED = {
-    **dict.fromkeys(("__float__", "__int__", "__index__", "item"), _NUMBER),
-    **dict.fromkeys(("__array__", "__dlpack__", "__dlpack_device__", "numpy", "tolist"), _ARRAY),
+    **dict.fromkeys(("__float__", "__int__", "__index__", "item", "tolist"), _NUMBER),
+    **dict.fromkeys(("__array__", "numpy"), _ARRAY),
+    **dict.fromkeys(("__dlpack__", "__dlpack_device__"), _OTHERS),
     **dict.fromkeys(("cpu", "cuda"), _MOVES),
     **dict.fromkeys(("__copy__", "__deepcopy__"), ("copies a value", "use .clone()")),
     **dict.fromkeys(("__setitem__", "copy_"), _WRITES),

@@ -147,7 +147,13 @@ class Operators:
         return apply(linalg.matrix_transpose, (self,), _NONE)
 
     def detach(self) -> Any:
-        """Return the same content without gradients."""
+        """Return a tensor with the same content that no gradient flows through.
+
+        Returns
+        -------
+        Tensor
+            The shape and dtype of this tensor.
+        """
         raise NotImplementedError
 
     def astype(self, dtype: Any) -> Any:

@@ -888,7 +888,7 @@ CASES = {
         (
             "traced(lambda v: v + mg.ones(3))",
             "TraceError",
-            "add in a traced step uses a Tensor that the step was not given, at LINE\n  pass it to the step as an input or a parameter, so that it is differentiated and never baked in; draw random numbers before the loop",
+            "add in a traced step uses a Tensor that the step was not given, at LINE\n  pass it to the step as an input or a parameter, so that it is never baked in; in an nn.Cell let it be an nn.Buffer or nn.Parameter, self.table = nn.Buffer(...), say; draw random numbers before the loop",
         ),
         (
             "traced(lambda v: v[v > 0])",
