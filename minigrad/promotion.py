@@ -194,7 +194,8 @@ def rounded_once(
 
 def _array_kind(value: Any) -> Any:
     dtype = getattr(getattr(value, "_array", value), "dtype", None)
-    return dtype if dtype is None or isinstance(dtype, numpy.dtype) else as_dtype(dtype)
+    known = dtype is None or (isinstance(dtype, numpy.dtype) and dtype.kind in _KINDS)
+    return dtype if known else as_dtype(dtype)
 
 
 def _kind(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What is told when a layer, an optimiser or a schedule is made with arguments that it does not take."""
+"""What is told when something is made, or a module called, with arguments that it does not take."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import inspect
 from typing import Any
 
 from minigrad.errors import suggestion
+from minigrad.failures import describe
 
 _IN_PLACE = "results are new tensors, and their memory is used again without being asked for"
 _AT_ONCE = "there is one way to update, for each parameter by itself"
@@ -52,6 +53,21 @@ def explain_arguments(cls: type) -> None:
     cls.__init__ = __init__  # type: ignore[misc]
 
 
+def explain_call(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Raise an error if the arguments do not fit those of ``forward``, by the name of the module.
+
+    Raises
+    ------
+    TypeError
+    """
+    signature = inspect.signature(module.forward)
+    try:
+        signature.bind(*args, **kwargs)
+    except TypeError as error:
+        name = f"{type(module).__name__}.forward"
+        raise TypeError(_complaint(name, signature, args, kwargs, error)) from None
+
+
 def _complaint(
     name: str,
     signature: inspect.Signature,
@@ -59,9 +75,10 @@ def _complaint(
     kwargs: dict[str, Any],
     error: TypeError,
 ) -> str:
-    _, *parameters = signature.parameters.values()
+    parameters = [p for p in signature.parameters.values() if p.name != "self"]
     known = [p.name for p in parameters]
-    unknown = next((option for option in kwargs if option not in known), None)
+    takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters)
+    unknown = next((option for option in kwargs if option not in known and not takes_any), None)
     if unknown in NOT_OFFERED:
         return f"{name} has no option {unknown!r}: {NOT_OFFERED[unknown]}; leave it out"
     if unknown is not None:
@@ -72,7 +89,6 @@ def _complaint(
         rest = [option for option in known if option not in ordered]
         by_name = f"; pass {', '.join(rest)} by name" if rest else ""
         some = f"only {', '.join(ordered)}" if ordered else "nothing"
-        return (
-            f"{name} takes {some} by position, and was also given {args[len(ordered)]!r}{by_name}"
-        )
+        more = describe(args[len(ordered)])
+        return f"{name} takes {some} by position, and was also given {more}{by_name}"
     return f"{name}: {error}"  # one is missing, or there twice

@@ -15,7 +15,7 @@ from minigrad.dtypes import as_dtype, is_floating
 from minigrad.errors import ArgumentError, DtypeError, GradientError, suggestion
 from minigrad.lock import lock
 from minigrad.nn.backward_hooks import Hook
-from minigrad.nn.constructors import explain_arguments
+from minigrad.nn.constructors import explain_arguments, explain_call
 from minigrad.nn.hooks import ModuleHooks, add_hook
 from minigrad.nn.parameter import Buffer, Parameter
 from minigrad.nn.state import IncompatibleKeys, copying, load
@@ -88,9 +88,13 @@ class Module:
         )
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if self._hooks is None:
-            return self.forward(*args, **kwargs)
-        return self._hooks.call(self, args, kwargs)
+        try:
+            if self._hooks is None:
+                return self.forward(*args, **kwargs)
+            return self._hooks.call(self, args, kwargs)
+        except TypeError:  # Python would name the base, perhaps a private one, that defines forward
+            explain_call(self, args, kwargs)
+            raise
 
     # attributes
 

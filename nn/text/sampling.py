@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -82,7 +83,7 @@ def generate(
         raise ArgumentError(f"generate: the prompt must hold integers, not {start.dtype}")
     length = check_integer("generate", "length", length, low=0)
     temperature = check_number("generate", "temperature", temperature)
-    if not 0 < temperature < math.inf:
+    if not 0 < temperature <= sys.float_info.max:  # an integer may be larger than any float
         raise ArgumentError(f"generate: temperature must be a number above 0, not {temperature!r}")
     if top_k is not None:
         top_k = check_integer("generate", "top_k", top_k, low=1)

@@ -102,6 +102,33 @@ def test_what_is_neither_tensor_nor_array_is_refused(name):
         layer(x.astype(object), *rest)
 
 
+@pytest.mark.parametrize("name", LAYERS)
+def test_a_wrong_call_is_told_by_the_name_of_the_layer(name):
+    layer, *arguments = LAYERS[name]
+    called = f"^{type(layer).__name__}.forward"
+    hook = None
+    for _ in range(2):
+        with pytest.raises(TypeError, match=f"{called}: missing a required argument: 'input'"):
+            layer()
+        with pytest.raises(TypeError, match=rf"{called} has no option 'qwertz'; it takes input"):
+            layer(*arguments, qwertz=1)
+        with pytest.raises(TypeError, match=rf"{called} takes only input.* and was also given \d"):
+            layer(*range(20))
+        hook = hook or layer.register_forward_hook(lambda *_: None)
+    hook.remove()
+
+
+def test_errors_of_the_same_kind_inside_of_a_layer_stay():
+    class Mine(nn.Module):
+        def forward(self, x):
+            return len(3)
+
+    with pytest.raises(TypeError, match=r"^object of type 'int' has no len"):
+        Mine()(1)
+    with pytest.raises(TypeError, match=r"^Mine.forward: missing a required argument: 'x'"):
+        Mine()()
+
+
 @pytest.mark.parametrize("name", ["RNN", "GRU", "LSTM", "RNNCell", "LSTMCell"])
 def test_states_are_as_inputs(name):
     layer, x, states = LAYERS[name]
@@ -173,6 +200,8 @@ TOLD = [
     (lambda: nn.Embedding(3, 2, sparse=True), "Embedding has no option 'sparse': gradients are dense"),
     (lambda: nn.optim.Adam([], foreach=True), "Adam has no option 'foreach': there is one way"),
     (lambda: nn.Linear(2, 3, out_features=4), "Linear: multiple values for argument 'out_features'"),
+    (lambda: nn.Recurrent(nn.cells.gru, bias=False),
+     "Recurrent: missing a required argument: 'input_size'"),
     (lambda: nn.LSTM(2, 3, proj=4), "LSTM has no option 'proj'; did you mean 'proj_size'?"),
 ]  # fmt: skip
 

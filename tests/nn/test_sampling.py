@@ -64,7 +64,7 @@ def fixed(scores, dtype="float32"):
     return lambda codes, state: (mg.broadcast_to(row, (*codes.shape, len(scores))), None)
 
 
-@pytest.mark.parametrize("temperature", [1e-3, 1e-46, 1e-300, np.float32(1e-45)])
+@pytest.mark.parametrize("temperature", [1e-3, 1e-46, 5e-324, np.float32(1e-45)])
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "int64"])
 @pytest.mark.parametrize("large", [1, 60000])
 def test_the_limit_of_the_temperature_is_the_likeliest_and_ties_evenly(dtype, large, temperature):
@@ -186,6 +186,7 @@ def test_the_chunks_of_a_prompt_make_no_difference():
         ({"temperature": 0}, "generate: temperature must be a number above 0, not 0"),
         ({"temperature": float("nan")}, "generate: temperature must be a number, not nan"),
         ({"temperature": float("inf")}, "generate: temperature must be a number above 0, not inf"),
+        ({"temperature": 10**400}, "generate: temperature must be a number above 0, not 1000"),
         ({"top_k": 0}, "generate: top_k must be a positive integer, not 0"),
         ({"top_k": 2.0}, "generate: top_k must be a positive integer, not 2.0"),
     ],
