@@ -38,22 +38,16 @@ def verify(step: Callable[..., Any], graph: Graph, inputs: int, states: int) -> 
     TraceError
         If a row of a new state depends on another row of the inputs or of the states.
     """
-    batched = graph.inputs[: inputs + states]
     names = [var.name for var in graph.inputs[inputs : inputs + states]]
-    values = [_noise(var, start) for start, var in enumerate(graph.inputs)]
-    m = backend_named("numpy").namespace
     first, others = slice(None, 1), slice(1, None)
     for changing, staying in ((first, others), (others, first)):
-        changed = [value.copy() for value in values]
-        for var, value in zip(batched, changed, strict=False):
-            if var.dtype.kind not in "iu":  # another index might be out of range
-                value[changing] = _noise(Var(value[changing].shape, var.dtype), 99)
-        with numpy.errstate(all="ignore"):
-            try:
-                before, after = evaluate(graph, values, m), evaluate(graph, changed, m)
-            except (IndexError, ValueError):  # made-up numbers do not suit every step
-                return
-        for name, old, new in zip(names, before, after, strict=True):
+        for integer in (1, 0):  # it may be an index, and 1 out of range
+            found = _before_and_after(graph, inputs + states, changing, integer)
+            if found is not None:
+                break
+        else:  # made-up numbers do not suit every step
+            return
+        for name, old, new in zip(names, *found, strict=True):
             same = numpy.array_equal(old[staying], new[staying], equal_nan=old.dtype.kind == "f")
             if not same:
                 raise TraceError(
@@ -62,6 +56,33 @@ def verify(step: Callable[..., Any], graph: Graph, inputs: int, states: int) -> 
                     "  let reductions, splits and products work on the last axis, not on axis 0; or "
                     "run it on tensors with compile='never'"
                 )
+
+
+def _before_and_after(
+    graph: Graph, batched: int, changing: slice, integer: int
+) -> tuple[Any, Any] | None:
+    """Return the new states, and those with other rows ``changing``; None if they cannot be computed.
+
+    Parameters
+    ----------
+    graph : Graph
+    batched : int
+        How many of its inputs have the batch as their first axis.
+    changing : slice
+    integer : int
+        What the integers, which are zero, change to.
+    """
+    values = [_noise(var, start) for start, var in enumerate(graph.inputs)]
+    changed = [value.copy() for value in values]
+    for var, value in zip(graph.inputs[:batched], changed, strict=False):
+        other = _noise(Var(value[changing].shape, var.dtype), 99)
+        value[changing] = integer if var.dtype.kind in "iu" else other
+    m = backend_named("numpy").namespace
+    with numpy.errstate(all="ignore"):
+        try:
+            return evaluate(graph, values, m), evaluate(graph, changed, m)
+        except (IndexError, ValueError):
+            return None
 
 
 def _noise(var: Var, start: int) -> Any:
