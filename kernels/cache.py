@@ -14,13 +14,16 @@ import re
 import shutil
 import sys
 import threading
+from collections.abc import Iterable
 from functools import cache
-from importlib.metadata import version
+from importlib.resources import files
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from types import ModuleType
 from uuid import uuid4
 
 from minigrad.kernels.cache_folder import NOWHERE, in_cache_folder
+from minigrad.versions import version_of
 
 sources: set[Path] = set()
 """The files of generated sources: cpu/numba_folder.py knows them by it."""
@@ -66,16 +69,21 @@ def _surroundings() -> str:
     """Describe what compiled code depends on apart from its source."""
     from minigrad.kernels.cpu.processor import processor
 
-    versions = [f"{package} {version(package)}" for package in ("minigrad", "numba", "llvmlite")]
+    versions = [f"{package} {version_of(package)}" for package in ("minigrad", "numba", "llvmlite")]
     return "\n".join([*versions, f"Python {sys.version}", processor(), library_digest()])
 
 
 def library_digest() -> str:
     """Hash what generated code calls. It is inlined there, and Numba does not look for changes."""
     digest = hashlib.sha256()
-    for path in sorted((Path(__file__).parent / "cpu").glob("*.py")):
+    found = (path for path in _files("minigrad.kernels.cpu") if path.name.endswith(".py"))
+    for path in sorted(found, key=lambda path: path.name):
         digest.update(path.read_bytes())
     return digest.hexdigest()
+
+
+def _files(package: str) -> Iterable[Traversable]:
+    return files(package).iterdir()  # also where they lie in a zip archive
 
 
 def _install(text: str, key: str) -> Path:

@@ -212,7 +212,7 @@ from minigrad.weights import save as save
 
 def __getattr__(name: str) -> str:
     if name == "__version__":  # told once, in pyproject.toml, and rarely asked for
-        from importlib.metadata import version
+        from minigrad.versions import version_of
 
-        return version("minigrad")
+        return version_of("minigrad")
     raise AttributeError(f"minigrad has no function {name!r}{errors.suggestion(name, globals())}")

@@ -49,9 +49,9 @@ def pytest_configure(config):
             "--backend cupy: CuPy is not installed; pip install -e '.[cuda12]' or '.[cuda13]'"
         )
     if config.getoption("--parity") == "require":
-        missing = [
-            peer for peer in ("torch", "onnx", "onnxruntime", "cupy") if not is_installed(peer)
-        ]
+        peers = ["torch", "onnx", "onnxruntime", "PyInstaller"]
+        peers += ["cupy"] if sys.platform == "linux" else []
+        missing = [peer for peer in peers if not is_installed(peer)]
         if missing:
             raise pytest.UsageError(
                 f"--parity require: not installed: {', '.join(missing)}; "

@@ -94,6 +94,8 @@ def complaint_about_engine(module: str, found: Import, top: str) -> str | None:
         if module == "minigrad.backends.cupy_" and found.lazy:
             return None
         return "the engine imports cupy in backends/cupy_.py only, inside functions"
+    if top == "PyInstaller" and is_under(module, "minigrad.__pyinstaller"):
+        return None
     if top == "hypothesis" and is_under(module, "minigrad.testing"):
         return None
     if top == "ml_dtypes" and module == "minigrad.dtypes" and found.lazy:  # NumPy has no bfloat16

@@ -12,6 +12,7 @@ import pytest
 import minigrad
 import minigrad.kernels
 import minigrad.nn
+from minigrad.versions import version_of
 
 ROOT = Path(__file__).resolve().parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -65,6 +66,29 @@ def test_types_are_declared() -> None:
 def test_version_is_told_once() -> None:
     assert minigrad.__version__ == importlib.metadata.version("minigrad")
     assert minigrad.__version__ == PYPROJECT["project"]["version"]
+
+
+@pytest.mark.parametrize("package", ["minigrad", "numpy", "numba", "llvmlite"])
+def test_versions_are_known_without_metadata(package, monkeypatch) -> None:
+    known = version_of(package)
+    assert known == importlib.metadata.version(package)
+    module = importlib.import_module(package)
+
+    def missing(name: str) -> str:
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr("minigrad.versions.version", missing)
+    assert version_of(package) == ("unknown" if module is minigrad else known)
+    monkeypatch.setitem(module.__dict__, "__version__", "1.2")
+    assert version_of(package) == "1.2"
+
+
+def test_pyinstaller_finds_its_hook() -> None:
+    module, _, name = PYPROJECT["project"]["entry-points"]["pyinstaller40"]["hook-dirs"].partition(
+        ":"
+    )
+    (folder,) = getattr(importlib.import_module(module), name)()
+    assert (Path(folder) / "hook-minigrad.py").is_file()
 
 
 @pytest.mark.parametrize("package", [minigrad.nn, minigrad.kernels])

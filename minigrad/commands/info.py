@@ -6,7 +6,6 @@ import os
 import platform
 import sys
 from collections.abc import Iterator
-from importlib.metadata import version
 from pathlib import Path
 
 from minigrad.backends import backend_named
@@ -15,6 +14,7 @@ from minigrad.commands.openblas import openblas
 from minigrad.commands.products import SIZE, hint, measure
 from minigrad.errors import BackendError
 from minigrad.threads import get_num_threads
+from minigrad.versions import version_of
 
 _INSTRUCTIONS = {64: "AVX-512", 32: "AVX2"}
 
@@ -59,10 +59,10 @@ def _line(name: str, text: str) -> str:
 
 
 def _versions() -> Iterator[str]:
-    yield _line("minigrad", version("minigrad"))
+    yield _line("minigrad", version_of("minigrad"))
     yield _line("Python", f"{platform.python_version()}, {platform.platform()}")
     for name, package in (("NumPy", "numpy"), ("Numba", "numba"), ("llvmlite", "llvmlite")):
-        yield _line(name, version(package))
+        yield _line(name, version_of(package))
 
 
 def _cupy() -> str:

@@ -9,10 +9,12 @@ import tempfile
 import textwrap
 import threading
 import traceback
+import zipfile
 from pathlib import Path
 
 import pytest
 
+import minigrad.nn
 from minigrad.kernels import cache, cache_folder
 from minigrad.kernels.cache import load_source
 from minigrad.kernels.cpu import processor
@@ -147,7 +149,7 @@ def test_line_ends_are_kept():
 @pytest.mark.parametrize(
     "change",
     [
-        (cache, "version", lambda package: "0"),
+        (cache, "version_of", lambda package: "0"),
         (sys, "version", "3.99"),
         (processor, "processor", lambda: "another machine"),
         (cache, "library_digest", lambda: "0"),
@@ -172,13 +174,28 @@ def test_the_processor_is_the_one_that_numba_was_told():
 
 
 def test_the_digest_changes_with_any_file_of_the_library(tmp_path, monkeypatch):
-    monkeypatch.setattr(cache, "__file__", str(tmp_path / "cache.py"))
-    (tmp_path / "cpu").mkdir()
+    monkeypatch.setattr(cache, "_files", lambda package: tmp_path.iterdir())
     digests = [cache.library_digest()]
     for name, text in [("a.py", "1"), ("a.py", "2"), ("b.py", "2")]:
-        (tmp_path / "cpu" / name).write_text(text)
+        (tmp_path / name).write_text(text)
         digests.append(cache.library_digest())
     assert len(set(digests)) == 4
+
+
+def test_the_digest_is_that_of_an_archive_too(tmp_path):
+    with zipfile.ZipFile(tmp_path / "packages.zip", "w") as archive:
+        for package in (minigrad, minigrad.nn, minigrad.kernels):
+            root = Path(package.__file__).parent
+            for path in root.rglob("*.py"):
+                archive.write(path, Path(*package.__name__.split(".")) / path.relative_to(root))
+    script = """
+    from minigrad.kernels.cache import __file__, library_digest
+    print(__file__, library_digest())
+    """
+    environment = {"PYTHONPATH": str(tmp_path / "packages.zip"), "PYTHONSAFEPATH": "1"}
+    place, digest = run(script, **environment).split()
+    assert place == str(tmp_path / "packages.zip/minigrad/kernels/cache.py")
+    assert digest == cache.library_digest()
 
 
 def test_processes_that_write_at_once_all_succeed(folder):
