@@ -90,6 +90,49 @@ def test_compiled_layers_equal_a_loop_of_tensors(monkeypatch, name, dtype, lengt
         np.testing.assert_allclose(compiled, wanted, **TOLERANCE[dtype])
 
 
+HALF_TOLERANCE = {"float16": 1e-2, "bfloat16": 5e-2}  # a few roundings deep
+
+
+@every_cell
+@pytest.mark.parametrize("dtype", HALF_TOLERANCE)
+@pytest.mark.filterwarnings("ignore:.*only float32 and float64 are compiled")
+def test_half_precision_is_interpreted(monkeypatch, name, dtype):
+    half, x, states = made(name, dtype)
+    wide = nn.Recurrent(half.cell, x.shape[-1], H, 2, bidirectional=True, **CASES[name][1])
+    for parameter, rounded in zip(wide.parameters(), half.parameters(), strict=True):
+        parameter.copy_(rounded.detach().astype("float32"))
+    leaves = [t.detach().astype("float32").requires_grad_() for t in (x, *states)]
+    for lengths in (None, LENGTHS):
+        found = results_of(half, x, states, lengths)
+        with monkeypatch.context() as patch:
+            patch.setattr(recurrent, "scan", partial(scan, compile="never"))
+            expected = results_of(wide, leaves[0], leaves[1:], lengths)
+        for value, wanted in zip(found, expected, strict=True):
+            assert value.dtype == dtype
+            error = np.abs(value.astype("float32") - wanted)
+            assert (error <= HALF_TOLERANCE[dtype] * (1 + np.abs(wanted).max())).all()
+        given = [t.detach() for t in states]
+        for _ in range(2):  # the second call of a layer is another path
+            with mg.no_grad():
+                output, _ = half(x, given if len(given) > 1 else given[0], lengths=lengths)
+            assert np.array_equal(output.numpy(), found[0])
+
+
+@every_cell
+@pytest.mark.parametrize("dtype", HALF_TOLERANCE)
+@pytest.mark.filterwarnings("ignore:.*only float32 and float64 are compiled")
+def test_half_precision_takes_steps(name, dtype):
+    cell, options = CASES[name]
+    layer = nn.Recurrent(cell, 4, H, 2, dtype=dtype, **options)
+    x, state = mg.randn(T, N, 4, dtype=dtype), None
+    with mg.no_grad():
+        expected, _ = layer(x)
+        for t in range(T):
+            output, state = layer.step(x[t], state)
+            assert output.dtype == dtype
+            assert np.array_equal(output.numpy(), expected[t].numpy())
+
+
 def test_the_initial_values_that_are_not_drawn():
     layer = nn.Recurrent(nn.cells.indrnn, 3, 4, dtype="float64")
     assert layer.weight_hh_l0.tolist() == [1.0] * 4
