@@ -14,6 +14,7 @@ from minigrad.nn.parameter import Parameter
 from minigrad.ops import elementwise, network
 from minigrad.ops.elementwise import where
 from minigrad.ops.shape import reshape
+from minigrad.promotion import rounded_once
 
 
 class Activation(Module):
@@ -230,6 +231,7 @@ class Hardtanh(Activation):
         self.min_val, self.max_val = min_val, max_val
 
 
+@rounded_once(promotion="float")
 def _softplus(x: Any, beta: float, threshold: float) -> Any:
     scaled = x * beta
     return where(scaled > threshold, x, elementwise.softplus(scaled) / beta)

@@ -251,6 +251,29 @@ def test_gradients_are_those_of_differences(make, equation, shape):
 
 
 @CASES
+@pytest.mark.parametrize(("dtype", "step"), [("float16", 2.0**-11), ("bfloat16", 2.0**-8)])
+def test_layers_in_half_precision_round_once(make, equation, shape, dtype, step):
+    layer = make().to(dtype)
+    x = nn.Parameter(mg.tensor(drawn(*shape), dtype=dtype))
+    wide = make()
+    for parameter, rounded in zip(wide.parameters(), layer.parameters(), strict=True):
+        parameter.copy_(rounded.detach().astype("float64"))
+    y, exact = layer(x), nn.Parameter(x.detach().astype("float64"))
+    assert y.dtype == dtype
+    expected = equation(wide, exact.detach().numpy())
+    np.testing.assert_allclose(
+        y.detach().astype("float64").numpy(), expected, rtol=1.01 * step, atol=1e-6
+    )
+    found = mg.grad(y.sum(), [x, *layer.parameters()])
+    slopes = mg.grad(wide(exact).sum(), [exact, *wide.parameters()])
+    for gradient, slope in zip(found, slopes, strict=True):
+        assert gradient.dtype == dtype
+        np.testing.assert_allclose(
+            gradient.astype("float64").numpy(), slope.numpy(), rtol=8 * step, atol=8 * step
+        )
+
+
+@CASES
 def test_layers_are_pickled(make, equation, shape):
     layer, x = make(), mg.tensor(drawn(*shape))
     again = pickle.loads(pickle.dumps(layer))
