@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -56,16 +57,34 @@ sum = define_op(
     lambda m, g, y, x, axis, keepdims: spread(m, g, x, axis, keepdims),
     domain=_LINEAR, doc="Sum over axes; by default over all.",
 )  # fmt: skip
+
+
+def _mean(m: Any, x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
+    return m.sum(x, axis=axis, keepdims=keepdims) / count(x, axis)  # of nothing it is NaN
+
+
 mean = define_op(
-    "mean", lambda m, x, /, *, axis=None, keepdims=False: m.mean(x, axis=axis, keepdims=keepdims),
+    "mean", _mean,
     lambda m, g, y, x, axis, keepdims: spread(m, g / (count(x, axis) or 1), x, axis, keepdims),
     domain=_LINEAR, promotion="float", doc="Mean over axes; by default over all.",
 )  # fmt: skip
 
 
+def _freedom(x: Any, axis: Any, correction: float) -> float:
+    return builtins.max(count(x, axis) - correction, 0)
+
+
+def _variance(
+    m: Any, x: Any, /, *, axis: Any = None, correction: float = 0.0, keepdims: bool = False
+) -> Any:
+    centred = x - _mean(m, x, axis=axis, keepdims=True)
+    squares = m.sum(centred * centred, axis=axis, keepdims=keepdims)
+    return squares / _freedom(x, axis, correction)
+
+
 def _deviation(m: Any, g: Any, x: Any, axis: Any, correction: float, keepdims: bool) -> Any:
     centred = x - m.mean(x, axis=axis, keepdims=True)
-    return spread(m, g, x, axis, keepdims) * centred / (count(x, axis) - correction)
+    return spread(m, g, x, axis, keepdims) * centred / _freedom(x, axis, correction)
 
 
 def _moment_arguments(draw: Draw) -> Arguments:
@@ -76,10 +95,7 @@ def _moment_arguments(draw: Draw) -> Arguments:
 
 
 var = define_op(
-    "var",
-    lambda m, x, /, *, axis=None, correction=0.0, keepdims=False: m.var(
-        x, axis=axis, correction=correction, keepdims=keepdims
-    ),
+    "var", _variance,
     lambda m, g, y, x, axis, correction, keepdims: _deviation(
         m, 2 * g, x, axis, correction, keepdims
     ),
@@ -89,8 +105,8 @@ var = define_op(
 )  # fmt: skip
 std = define_op(
     "std",
-    lambda m, x, /, *, axis=None, correction=0.0, keepdims=False: m.std(
-        x, axis=axis, correction=correction, keepdims=keepdims
+    lambda m, x, /, *, axis=None, correction=0.0, keepdims=False: m.sqrt(
+        _variance(m, x, axis=axis, correction=correction, keepdims=keepdims)
     ),
     lambda m, g, y, x, axis, correction, keepdims: _deviation(
         m, m.where(y == 0, 0.0, g / m.where(y == 0, 1.0, y)), x, axis, correction, keepdims

@@ -1,6 +1,7 @@
 """Element types: the default, in which dtype arguments meet, half precision, gradients, warnings."""
 
 import itertools
+import math
 import sys
 import warnings
 
@@ -452,6 +453,18 @@ def test_no_floating_point_warning_leaves_an_op():
             mg.logsumexp,
         ):
             run(x)
+        nothing, one = mg.zeros(0), mg.ones(1, requires_grad=True)
+        for y in (
+            mg.mean(nothing),
+            mg.var(nothing),
+            mg.std(one, correction=1),
+            mg.var(one, correction=2),
+        ):
+            assert math.isnan(y.item())
+        assert math.isnan(mg.grad(mg.var(one, correction=1), one)[0].item())
+        mg.mse_loss(nothing, nothing)
+        x.astype("float16"), x.astype("int32")
+        mg.tensor([1e300]), mg.full(2, 1e300).copy_(1e300)
         assert numpy.geterr()["over"] == "raise"
 
 
