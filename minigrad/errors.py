@@ -57,6 +57,12 @@ class KernelError(MinigradError, RuntimeError):
     """A loop cannot be compiled although that was required."""
 
 
+def type_name(value: Any) -> str:
+    """Return the name of a value's type; with its module, unless it is Python's: "torch.Tensor"."""
+    kind = type(value)
+    return kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
+
+
 def suggestion(name: str, known: Iterable[str]) -> str:
     """Return ``"; did you mean 'x'?"`` for the nearest known name, or an empty string."""
     close = difflib.get_close_matches(name, list(known), n=1)

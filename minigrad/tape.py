@@ -19,7 +19,7 @@ from minigrad.backends.base import by_type
 from minigrad.checks import check_flag
 from minigrad.contexts import Decorating
 from minigrad.dtypes import float32, float64, is_floating
-from minigrad.errors import AnomalyError, BackendError, TraceError, user_line
+from minigrad.errors import AnomalyError, BackendError, TraceError, type_name, user_line
 from minigrad.failures import describe, explain
 from minigrad.graph import Var, needs
 from minigrad.op import Op
@@ -286,7 +286,7 @@ def _as_tensors(op: Op, args: tuple[Any, ...]) -> tuple[Any, ...]:
             name = op.arrays[position] if position < len(op.arrays) else f"argument {position + 1}"
             raise TypeError(
                 f"{op.name}(): {name} must be a tensor, an array or a number, but is a "
-                f"{type(arg).__name__}; convert it with minigrad.tensor(...)"
+                f"{type_name(arg)}; convert it with minigrad.tensor(...)"
             )
     if not any(isinstance(a, Tensor) for a in converted):
         converted = [a if a is None else tensor(a) for a in converted]

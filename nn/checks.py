@@ -10,7 +10,7 @@ import numpy
 from minigrad.backends.base import backend_of
 from minigrad.checks import as_number, check_flag, check_integer
 from minigrad.dtypes import is_floating
-from minigrad.errors import ArgumentError, DtypeError
+from minigrad.errors import ArgumentError, DtypeError, type_name
 from minigrad.graph import Var
 from minigrad.tensor import Tensor, tensor
 
@@ -79,10 +79,8 @@ def checked_tensor(of: str, x: Any, like: Tensor | None = None, what: str = "the
         return x
     if isinstance(x, numpy.generic) or backend_of(x) is not None:
         return tensor(x, device=None if like is None else like.device)
-    kind = type(x)
-    name = kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
     raise TypeError(
-        f"{of}: {what} must be a tensor or an array, not a {name}; "
+        f"{of}: {what} must be a tensor or an array, not a {type_name(x)}; "
         "convert it with minigrad.tensor(...)"
     )
 

@@ -15,6 +15,7 @@ from minigrad.errors import (
     IndexingError,
     ShapeError,
     check_choice,
+    type_name,
 )
 from minigrad.op import Arguments, Domain, Draw, composite, define_op
 from minigrad.ops import reduce
@@ -49,9 +50,9 @@ def check_reduction(of: str, reduction: str) -> None:
 
 def _check_arrays(of: str, **arrays: Any) -> None:
     for name, array in arrays.items():
-        if not (hasattr(array, "shape") and hasattr(array, "dtype")):
+        if not hasattr(getattr(array, "dtype", None), "kind"):  # a dtype of PyTorch has none
             raise TypeError(
-                f"{of}(): {name} must be a tensor or an array, but is a {type(array).__name__}; "
+                f"{of}(): {name} must be a tensor or an array, but is a {type_name(array)}; "
                 "convert it with minigrad.tensor(...)"
             )
 

@@ -404,6 +404,15 @@ def test_a_step_must_not_mix_rows(step, state):
     assert scan(step, mg.ones((2, 3, 4)), mg.ones((3, 4)), compile="never")[0].shape == (2, 3, 4)
 
 
+def test_rows_of_integers_must_not_mix_either():
+    def step(tokens, h, *, table):
+        return h + mg.embedding(mg.max(tokens, axis=0, keepdims=True) - tokens, table)
+
+    tokens = mg.ones((2, 3), dtype="int64")
+    with pytest.raises(TraceError, match="it mixes rows of the batch: the new state 'h' of"):
+        scan(step, tokens, mg.zeros((3, 4)), {"table": mg.rand(2, 4)})
+
+
 def test_rows_may_be_turned_to_columns_and_back(interpreted):
     def step(x, h, *, w):
         return mg.tanh((w @ (x + h).T).T)

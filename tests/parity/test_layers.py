@@ -442,3 +442,22 @@ def test_options_that_pytorch_takes_by_position():
     x, target = mg.tensor([2.0, 0.1]), mg.tensor([0.0, 0.0])
     theirs = torch.nn.HuberLoss("sum", 0.5)(torch.tensor([2.0, 0.1]), torch.zeros(2))
     assert nn.HuberLoss("sum", 0.5)(x, target).item() == pytest.approx(theirs.item(), rel=1e-12)
+
+
+def test_tensors_of_pytorch_are_named_as_such():
+    x = torch.ones(4, 3)
+    for layer in (nn.Linear(3, 2), nn.ReLU(), nn.GRUCell(3, 2), nn.Embedding(3, 2)):
+        with pytest.raises(
+            TypeError, match=r"must be a tensor or an array, not a torch\.Tensor; conv"
+        ):
+            layer(x)
+    for loss in (nn.MSELoss(), nn.CrossEntropyLoss()):
+        for pair in ((x, x), (mg.ones((4, 3)), x)):
+            with pytest.raises(
+                TypeError, match=r"must be a tensor or an array, but is a torch\.Ten"
+            ):
+                loss(*pair)
+    with pytest.raises(
+        TypeError, match=r"must be a tensor, an array or a number, but is a torch\.T"
+    ):
+        mg.exp(x)
