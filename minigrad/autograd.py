@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 from typing import Any
 
 import numpy
@@ -198,6 +199,30 @@ def grad(
 # derivatives of functions
 
 
+_differentiating: ContextVar[bool] = ContextVar("minigrad_differentiating", default=False)
+
+
+def _inside(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Call a function that is being differentiated."""
+    token = _differentiating.set(True)
+    try:
+        return function(*args, **kwargs)
+    finally:
+        _differentiating.reset(token)
+
+
+def _go_on(given: Sequence[Tensor]) -> bool:
+    """Say whether gradients flow on through derivatives by these tensors.
+
+    They do if a tensor is tracked. But a parameter of a module always is, so it alone does not tell that
+    the derivative is to be differentiated again: a function around this one, which is, does.
+    """
+    return any(
+        t.requires_grad and (_differentiating.get() or not t._is_parameter)
+        for t in listed_tensors(given, "the arguments")
+    )
+
+
 def _linked(values: Sequence[Any]) -> list[Tensor]:
     """Return tensors to differentiate by: tracked ones as they are, so that outer derivatives work."""
     return [
@@ -268,8 +293,8 @@ def value_and_grad(
             given = list(args)
             for n, t in zip(numbers, inputs, strict=True):
                 given[n] = t
-            value = function(*given, **kwargs)
-            tracked = any(args[n].requires_grad for n in numbers)
+            value = _inside(function, *given, **kwargs)
+            tracked = _go_on([args[n] for n in numbers])
             gradients = grad(value, inputs, create_graph=tracked)
         value = value if tracked else value.detach()
         return value, gradients[0] if single else gradients
@@ -308,12 +333,12 @@ def vjp(function: Callable[..., Any], *primals: Tensor) -> tuple[Any, Callable[.
     """
     with enable_grad():
         inputs = _linked(primals)
-        outputs = function(*inputs)
+        outputs = _inside(function, *inputs)
     several = isinstance(outputs, (tuple, list))
     listed = listed_tensors(outputs, "the results of the function")
 
     def pull_back(*cotangents: Tensor) -> tuple[Tensor, ...]:
-        create = any(c.requires_grad for c in cotangents) or any(t.requires_grad for t in primals)
+        create = _go_on((*cotangents, *primals))
         if len(cotangents) != len(listed):
             raise GradientError(
                 f"the function has {len(listed)} outputs but {len(cotangents)} cotangents were given; "
@@ -321,7 +346,7 @@ def vjp(function: Callable[..., Any], *primals: Tensor) -> tuple[Any, Callable[.
             )
         return _pulled(listed, cotangents, inputs, create_graph=create, retain_graph=True)
 
-    if not any(t.requires_grad for t in primals):
+    if not _go_on(primals):
         outputs = tuple(o.detach() for o in listed) if several else listed[0].detach()
     return outputs, pull_back
 
@@ -363,11 +388,11 @@ def jvp(
     _check_tangents(primals, tangents, "jvp")
     with enable_grad():
         inputs = _linked(primals)
-        outputs = function(*inputs)
+        outputs = _inside(function, *inputs)
         several = isinstance(outputs, (tuple, list))
         listed = listed_tensors(outputs, "the results of the function")
         probes = [_zeros_like(o).requires_grad_() for o in listed]
-        create = any(t.requires_grad for t in (*primals, *tangents))
+        create = _go_on((*primals, *tangents))
         pulled = _pulled(listed, probes, inputs, create_graph=True)
         results = _pulled(pulled, tangents, probes, create_graph=create)
     values = listed if create else tuple(o.detach() for o in listed)
@@ -410,8 +435,8 @@ def hvp(
     _check_tangents(primals, tangents, "hvp")
     with enable_grad():
         inputs = _linked(primals)
-        value = function(*inputs)
-        create = any(t.requires_grad for t in (*primals, *tangents))
+        value = _inside(function, *inputs)
+        create = _go_on((*primals, *tangents))
         gradients = _pulled((value,), (None,), inputs, create_graph=True)
         products = _pulled(gradients, tangents, inputs, create_graph=create)
     return value if create else value.detach(), products

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import linecache
 import os
 import sys
@@ -15,6 +14,8 @@ _NOT_THE_USER = frozenset({"minigrad", "contextlib", "copy", "functools"})
 
 class MinigradError(Exception):
     """Base of every error that minigrad raises on purpose."""
+
+    call = ""  # of an op that failed: what the message begins with
 
 
 class ArgumentError(MinigradError, ValueError):
@@ -65,8 +66,34 @@ def type_name(value: Any) -> str:
 
 def suggestion(name: str, known: Iterable[str]) -> str:
     """Return ``"; did you mean 'x'?"`` for the nearest known name, or an empty string."""
-    close = difflib.get_close_matches(name, list(known), n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    names = list(known)
+    distances = [_distance(name.casefold(), k.casefold()) for k in names]
+    distance = min(distances, default=len(name))
+    # one change, or few and not as many as half of the letters: "hessian" is not "sin"
+    if distance <= 1 < len(name) or (
+        distance <= max(2, len(name) // 4) and 2 * distance < len(name)
+    ):
+        return f"; did you mean {names[distances.index(distance)]!r}?"
+    parts = [k for k in names if _is_part(name, k) or _is_part(k, name)]
+    return f"; did you mean {parts[0]!r}?" if parts else ""
+
+
+def _is_part(a: str, b: str) -> bool:
+    """Say whether ``b`` is ``a`` and more words, in front or behind."""
+    return bool(a) and (b.startswith(f"{a}_") or b.endswith(f"_{a}"))
+
+
+def _distance(a: str, b: str) -> int:
+    """Return how many letters to add, drop, change or swap with the next one to get from a to b."""
+    rows = [list(range(len(b) + 1))]
+    for i, x in enumerate(a, 1):
+        row = [i]
+        for j, y in enumerate(b, 1):
+            row.append(min(rows[-1][j] + 1, row[-1] + 1, rows[-1][j - 1] + (x != y)))
+            if i > 1 and j > 1 and x == b[j - 2] and a[i - 2] == y:
+                row[-1] = min(row[-1], rows[-2][j - 2] + 1)
+        rows.append(row)
+    return rows[-1][-1]
 
 
 def check_choice(of: str, known: Iterable[str], **given: Any) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import inspect
+import sys
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from minigrad.errors import (
@@ -12,8 +14,9 @@ from minigrad.errors import (
     IndexingError,
     MinigradError,
     ShapeError,
+    source_line,
 )
-from minigrad.op import Op
+from minigrad.op import OPS, Op
 
 _ADVICE: tuple[tuple[tuple[str, ...], type[MinigradError], str], ...] = (
     (("out of memory", "OutOfMemory", "Unable to allocate"), BackendError,
@@ -56,12 +59,80 @@ def explain(
     """Return the error to raise when the formula of ``op`` failed with ``error``."""
     given = [describe(a) for a in args]
     given += [f"{k}={describe(v)}" for k, v in attrs.items() if v != op.defaults.get(k, ...)]
-    call = f"{op.name}({', '.join(given)})"
+    call = f"{_WRITTEN.get(op.name, op.name)}({', '.join(given)})"
+    found = _explained(op, args, call, error)
+    found.call = call
+    return found
+
+
+def _explained(op: Op, args: tuple[Any, ...], call: str, error: Exception) -> MinigradError:
     reason = " ".join(str(error).split()).removeprefix(f"{op.name}: ").removesuffix(".")
     if isinstance(error, MinigradError):
         return type(error)(f"{call}: {reason}")
     text = f"{type(error).__name__} {reason}"
+    for position, arg in enumerate(args):
+        if arg is None and (op.variadic or "NoneType" in reason):
+            name = f"tensor {position}" if op.variadic else op.arrays[position]
+            return ArgumentError(f"{call}: {name} is None; give a tensor or a number")
     for words, kind, advice in _ADVICE:
         if any(word in text for word in words):
             return kind(f"{call}: {reason}; {advice}")
-    return ArgumentError(f"{call}: {reason}; see help(minigrad.{op.name})")
+    return ArgumentError(f"{call}: {reason}; {_help(op)}")
+
+
+_WRITTEN = {"getitem": "x[key]", "index_set": "x.at[key].set", "index_add": "x.at[key].add"}
+
+
+def _help(op: Op) -> str:
+    """Say where to read about an op that failed for a reason that nothing else is known about."""
+    op = OPS.get(op.name, op)  # it may have conversions around it
+    if getattr(sys.modules["minigrad"], op.name, None) is op:
+        return f"see help(minigrad.{op.name})"
+    if op.is_built_in:
+        return "look at the arguments above"
+    code = getattr(op.fn, "__code__", None)
+    place = f", at {source_line(code.co_filename, code.co_firstlineno)}" if code else ""
+    return f"look at its formula{place}"
+
+
+def retold(
+    name: str,
+    function: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+    error: Exception,
+) -> Exception:
+    """Return the error to raise when a function made of ops failed with ``error``: it names the function.
+
+    Parameters
+    ----------
+    name, function : str, callable
+        The function.
+    args, kwargs : tuple, mapping
+        What it was called with.
+    error : MinigradError, AttributeError or TypeError
+        Of an op inside, or of an argument that is no tensor.
+    """
+    of_an_argument = isinstance(error.__cause__ or error, AttributeError)
+    if of_an_argument or "must be a tensor" in str(error):
+        try:
+            given = inspect.signature(function).bind(*args, **kwargs)
+        except TypeError:
+            return error
+        for key, value in given.arguments.items():
+            parameter = given.signature.parameters[key]
+            several = parameter.kind is parameter.VAR_POSITIONAL
+            for one in value if several else (value,):
+                if parameter.annotation in ("Any", Any) and not hasattr(one, "shape"):
+                    return TypeError(
+                        f"{name}(): {key} must be a tensor or an array, but is a {type(one).__name__}; "
+                        "convert it with minigrad.tensor(...)"
+                    )
+    if not isinstance(error, MinigradError) or not error.call:
+        return error
+    shown = [describe(a) for a in args] + [f"{k}={describe(v)}" for k, v in kwargs.items()]
+    call = f"{name}({', '.join(shown)})"
+    text = str(error).replace(error.call, call, 1)
+    told = type(error)(text.replace("look at the arguments above", f"see help(minigrad.{name})"))
+    told.call = call
+    return told

@@ -14,7 +14,7 @@ from minigrad.adjoint import jointly
 from minigrad.backends import backend_named
 from minigrad.dtypes import as_dtype, is_floating
 from minigrad.errors import GradientError, TraceError, source_line, user_line
-from minigrad.op import OPS, Domain, Op
+from minigrad.op import OPS, Domain, Op, on_replacement
 from minigrad.operators import Operators
 from minigrad.promotion import as_number, promoted
 
@@ -266,6 +266,7 @@ class Ops:
 
 
 ops = Ops()
+on_replacement.append(lambda name: ops.__dict__.pop(name, None) and None)
 
 
 def _stand_in(array: Any) -> Var:

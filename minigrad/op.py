@@ -14,16 +14,17 @@ that is smaller than its argument is refused.
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar, cast
 
 import numpy
 
 from minigrad import dispatch
 from minigrad.docstring import Docstring
-from minigrad.errors import ArgumentError, suggestion
+from minigrad.errors import ArgumentError, MinigradError, suggestion
 
 Rule = Callable[..., Any]
 Sharp = Literal["complex", "linear"]
@@ -218,6 +219,11 @@ class Op:
             other.rules = around(rules)
         return other
 
+    @property
+    def is_built_in(self) -> bool:
+        """Whether it is an op of minigrad itself."""
+        return str(getattr(self.fn, "__module__", "")).partition(".")[0] == "minigrad"
+
     def __repr__(self) -> str:
         return f"<op {self.name}{self.__signature__}>"
 
@@ -332,6 +338,8 @@ class Composite:
 
 
 OPS: dict[str, Op] = {}
+on_replacement: list[Callable[[str], None]] = []
+"""Called with the name of an op that is defined: whoever keeps what the table says forgets it."""
 COMPOSITES: dict[str, Composite] = {}
 
 
@@ -352,13 +360,14 @@ def define_op(
     saves: Saves = "touched",
     promotion: Promotion | None = None,
     moves: bool = False,
+    replace: bool = False,
 ) -> Op:
     """Add an op to the table and return it; the returned record is the public function.
 
     Parameters
     ----------
     name : str
-        The public name; must be free.
+        The public name; must be free, unless ``replace``.
     fn : callable
         The formula ``fn(m, *arrays, **attributes)``.
     vjp : callable or sequence, optional
@@ -384,6 +393,9 @@ def define_op(
         computed in float32 and the result rounded, unless it is "none".
     moves : bool
         Whether ``fn`` moves elements and computes none: then it takes half precision as it is.
+    replace : bool
+        Whether the op takes the place of one of your own with its name, as when a cell of a notebook is
+        run again. Records and graphs that were made with the other one keep it.
 
     Returns
     -------
@@ -393,7 +405,8 @@ def define_op(
     Raises
     ------
     ArgumentError
-        If the name is taken, or there is not one rule for each array.
+        If the name is taken (with ``replace``: by minigrad itself), or there is not one rule for each
+        array.
 
     Examples
     --------
@@ -402,9 +415,11 @@ def define_op(
     >>> mg.grad(cube(x), x)
     (tensor(12.),)
     """
-    if name in OPS or name in COMPOSITES:
+    if name in COMPOSITES or (name in OPS and (OPS[name].is_built_in or not replace)):
+        own = name in OPS and not OPS[name].is_built_in
+        advice = ", or pass replace=True to define it again" if own else ""
         raise ArgumentError(
-            f"define_op: there is already an op named {name!r}; choose another name"
+            f"define_op: there is already an op named {name!r}; choose another name{advice}"
         )
     rules = (vjp,) if callable(vjp) and not joint else vjp
     op = Op(
@@ -426,6 +441,8 @@ def define_op(
             f"({', '.join(op.arrays)}); give one for each, None for one without a derivative"
         )
     OPS[name] = op
+    for forget in on_replacement:
+        forget(name)
     return op
 
 
@@ -478,6 +495,19 @@ def composite(*, domain: Domain, name: str | None = None) -> Callable[[_F], _F]:
         if key in OPS or key in COMPOSITES:
             raise ArgumentError(f"there is already a function named {key!r}; choose another name")
         COMPOSITES[key] = Composite(key, function, domain)
-        return function
+
+        @functools.wraps(function)
+        def named(*args: Any, **kwargs: Any) -> Any:
+            try:
+                return function(*args, **kwargs)
+            except (MinigradError, AttributeError, TypeError) as error:
+                from minigrad.failures import retold
+
+                told = retold(key, function, args, kwargs, error)
+                if told is error:
+                    raise
+                raise told from error.__cause__ or error
+
+        return cast(_F, named)
 
     return register

@@ -13,11 +13,27 @@ from minigrad.ops.index import At, index
 _NONE: dict[str, Any] = {}
 
 
+def _as_arrays(value: Any) -> Any:
+    """Return the arguments of a function of NumPy with arrays in place of tensors."""
+    if isinstance(value, Operators):
+        return value.__array__()  # type: ignore[attr-defined]
+    if isinstance(value, dict):
+        return {key: _as_arrays(item) for key, item in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(map(_as_arrays, value))
+    return value
+
+
 class Operators:
     """What ``+``, ``@``, ``[]``, ``x.sum()`` and their kin mean."""
 
     __slots__ = ()
     __array_ufunc__ = None  # so that ``ndarray * tensor`` comes to __rmul__ below
+
+    def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        """Let a function of NumPy work on the content, as it does on that of a list."""
+        args, kwargs = _as_arrays(args), _as_arrays(kwargs)
+        return func(*args, **kwargs)
 
     shape: tuple[int, ...]
     dtype: Any

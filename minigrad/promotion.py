@@ -159,13 +159,17 @@ def rounded_once(
     """
 
     def decorate(function: _F) -> _F:
-        names = tuple(inspect.signature(function).parameters)
+        parameters = inspect.signature(function).parameters
+        names = tuple(parameters)
+        arrays = {n for n, p in parameters.items() if p.annotation in ("Any", Any)}
 
         @functools.wraps(function)
         def wrapper(*args: Any, **kwargs: Any) -> Any:
             named = [*zip(names, args, strict=False), *kwargs.items()]
             kinds = {
-                name: kind for name, value in named if (kind := _array_kind(value)) is not None
+                name: kind
+                for name, value in named
+                if name in arrays and (kind := _array_kind(value)) is not None
             }
             meeting = [k for n, k in kinds.items() if n not in fixed or _rank(k) == _FLOAT]
             if not meeting or len(args) > len(names) or len(dict(named)) < len(named):

@@ -7,7 +7,7 @@ import operator
 import weakref
 from collections.abc import Callable
 from itertools import count
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -65,6 +65,9 @@ class Tensor(Operators):
 
     _array: Any
     _node: Any
+    _is_parameter: ClassVar[bool] = (
+        False  # a module's: it requires gradients whatever it is used for
+    )
     _grad: Tensor | None
     _hooks: dict[float, Callable[..., Any]] | None
     _tracked: bool

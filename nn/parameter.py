@@ -32,6 +32,8 @@ class Parameter(Tensor):
 
     __slots__ = ()
 
+    _is_parameter = True
+
     def __init__(self, data: Any, requires_grad: bool = True, *, dtype: Any = None) -> None:
         _become(self, tensor(data, dtype=dtype, requires_grad=requires_grad))
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from minigrad.contexts import Decorating
 from minigrad.errors import BackendError, suggestion
-from minigrad.op import OPS
+from minigrad.op import OPS, on_replacement
 
 
 class Formulas:
@@ -94,6 +94,7 @@ _process_default: str | None = None
 def register(backend: Backend) -> None:
     """Make ``backend`` known by its name and by the type of its arrays."""
     _loaded[backend.name] = backend
+    on_replacement.append(lambda name: backend.formulas.__dict__.pop(name, None) and None)
     by_type[backend.array_type] = backend
 
 

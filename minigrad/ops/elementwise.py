@@ -10,6 +10,7 @@ import math
 from typing import Any
 
 from minigrad.conversion import check_fits
+from minigrad.errors import ArgumentError
 from minigrad.op import Arguments, Domain, Draw, elementwise
 
 ANALYTIC = Domain(sharp="complex")
@@ -381,9 +382,18 @@ hard_sigmoid = elementwise(
     lambda m, g, y, x: m.where(m.abs(x) < 3, g / 6, 0.0), domain=Domain(-4, 4), selects=True,
     promotion="float", doc="``clip(x / 6 + 1 / 2, 0, 1)``, as PyTorch.",
 )  # fmt: skip
+
+
+def _hard_tanh(m: Any, x: Any, /, min_val: float = -1.0, max_val: float = 1.0) -> Any:
+    if not min_val <= max_val:
+        raise ArgumentError(
+            f"min_val={min_val} must not be larger than max_val={max_val}; swap them"
+        )
+    return m.clip(x, min_val, max_val)
+
+
 hard_tanh = elementwise(
-    "hard_tanh",
-    lambda m, x, /, min_val=-1.0, max_val=1.0: m.clip(x, min_val, max_val),
+    "hard_tanh", _hard_tanh,
     lambda m, g, y, x, min_val, max_val: m.where(
         x > min_val, m.where(x < max_val, g, 0.0), 0.0
     ),

@@ -280,12 +280,12 @@ argmin = define_op(
 
 
 def _argsort(m: Any, x: Any, /, *, axis: int = -1, descending: bool = False) -> Any:
+    size = x.shape[normal_axis(axis, x.ndim, "argsort")]
     if not descending:
         return m.argsort(x, axis=axis, stable=True)
-    last = (
-        x.shape[normal_axis(axis, x.ndim, "argsort")] - 1
-    )  # equal elements keep their order: sort backwards, twice
-    return last - m.flip(m.argsort(m.flip(x, axis=axis), axis=axis, stable=True), axis=axis)
+    # equal elements keep their order: sort backwards, twice
+    backwards = m.flip(m.argsort(m.flip(x, axis=axis), axis=axis, stable=True), axis=axis)
+    return size - 1 - backwards
 
 
 def _order_arguments(draw: Draw) -> Arguments:
@@ -327,6 +327,7 @@ def sort(x: Any, *, axis: int = -1, descending: bool = False) -> Any:
     >>> mg.sort(mg.tensor([3.0, 1.0, 2.0]), descending=True)
     tensor([3., 2., 1.])
     """
+    normal_axis(axis, x.ndim, "sort")
     return gather(x, argsort(x, axis=axis, descending=descending), axis=axis)
 
 

@@ -121,7 +121,19 @@ transfer = define_op(
 
 
 def _reshape(m: Any, x: Any, /, shape: Any) -> Any:
-    return m.reshape(x, sizes_of(shape, low=-1))
+    sizes = sizes_of(shape, low=-1)
+    known, count = prod(n for n in sizes if n != -1), prod(x.shape)
+    open_ = sizes.count(-1)
+    if open_ > 1:
+        raise ShapeError(
+            f"only one size can be worked out, and {sizes} has {open_}; give the others"
+        )
+    if (known != count and not open_) or (open_ and (not known or count % known)):
+        raise ShapeError(
+            f"{count} elements do not fill the shape {sizes}; the product of its sizes must be {count}"
+            + (", whatever the one that is -1" if open_ else "")
+        )
+    return m.reshape(x, sizes)
 
 
 def _reshape_arguments(draw: Draw) -> Arguments:

@@ -4,7 +4,8 @@ import numpy
 import pytest
 
 import minigrad as mg
-from minigrad.errors import GradientError, ShapeError
+from minigrad import nn
+from minigrad.errors import ArgumentError, GradientError, ShapeError
 
 A = numpy.array([[2.0, -1.0, 0.5], [0.0, 3.0, 1.0]])
 
@@ -166,6 +167,31 @@ def test_value_and_grad_passes_keyword_arguments_on():
     close(mg.value_and_grad(power)(vector(2.0), exponent=3)[1], [12])
 
 
+def test_derivatives_by_parameters_require_no_gradients():
+    p, v = nn.Parameter(vector(2.0, 3.0)), vector(1.0, -1.0)
+
+    def f(p):
+        return (p * p * p).sum()
+
+    value, (product,) = mg.hvp(f, [p], [v])
+    close(product, [12, -18])
+    outputs, tangent = mg.jvp(lambda p: p * p, [p], [v])
+    pulled, pull_back = mg.vjp(lambda p: p * p, p)
+    found = [value, product, outputs, tangent, pulled, *pull_back(v), *mg.value_and_grad(f)(p)]
+    assert not any(t.requires_grad for t in found)
+    assert p.requires_grad
+    assert p.grad is None
+    # a derivative of a derivative sees through the inner one
+    close(mg.jvp(lambda p: mg.value_and_grad(f)(p)[1], [p], [v])[1], [12, -18])
+    close(
+        mg.jvp(lambda p: mg.vjp(f, p)[1](mg.tensor(1.0, dtype="float64"))[0], [p], [v])[1],
+        [12, -18],
+    )
+    close(mg.value_and_grad(lambda p: mg.hvp(f, [p], [v])[1][0].sum())(p)[1], [6, -6])
+    # and so does one by a value that was computed from a parameter
+    assert mg.hvp(f, [p * 1], [v])[1][0].requires_grad
+
+
 def test_value_and_grad_of_a_tracked_argument_can_be_differentiated():
     x = vector(2.0, requires_grad=True)
     _, g = mg.value_and_grad(cube)(x)
@@ -311,3 +337,42 @@ def test_errors_of_the_function_come_through():
     with pytest.raises(ShapeError, match="could not be broadcast"):
         mg.value_and_grad(lambda x: (x + mg.ones(3)).sum())(vector(1.0, 2.0))
     assert mg.is_grad_enabled()
+
+
+# an op defined again
+
+
+@pytest.fixture
+def own_op():
+    yield
+    mg.OPS.pop("own_op", None)
+
+
+def test_an_op_of_ones_own_is_replaced_everywhere(own_op):
+    x = vector(3.0).requires_grad_()
+
+    def define(factor):
+        def double_backward(m, g, y, x):
+            return m.multiply(g, factor)
+
+        return mg.define_op("own_op", lambda m, x: factor * x, double_backward, replace=True)
+
+    outer = mg.op.Op(
+        "outer_op", lambda m, x: x + 0, (lambda m, g, y, x: m.own_op(g),), domain=mg.Domain()
+    )
+    first = define(2.0)
+    y = first(x)
+    close(mg.grad(outer(x).sum(), x)[0], [2])
+    second = define(3.0)
+    assert mg.OPS["own_op"] is second
+    close(second(x), [9])
+    close(mg.grad(second(x).sum(), x)[0], [3])
+    close(mg.grad(outer(x).sum(), x)[0], [3])  # a rule that names the op gets the new one
+    (g,) = mg.grad(outer(x).sum(), x, create_graph=True)
+    close(g, [3])
+    close(mg.grad(y.sum(), x)[0], [2])  # recorded with the first one
+    for taken in ("add", "flip"):
+        with pytest.raises(ArgumentError, match=r"choose another name$"):
+            mg.define_op(taken, lambda m, x: x, replace=True)
+    with pytest.raises(ArgumentError, match="or pass replace=True to define it again"):
+        mg.define_op("own_op", lambda m, x: x)

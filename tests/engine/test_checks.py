@@ -118,6 +118,8 @@ def test_numpys_integers_and_what_has_an_index_do_as_well(name, monkeypatch):
     call = CALLS[name]
     expected = call(3)
     for value in THREES[1:]:
+        if name == "layer_norm" and isinstance(value, mg.Tensor):
+            continue  # a tensor is an argument to compute with there
         found = call(value)
         for a, b in zip(
             found if isinstance(found, list) else [found],

@@ -6,6 +6,7 @@
 # ruff: noqa: E501  the texts are compared whole
 import contextlib
 import copy
+import inspect
 import pathlib
 import pickle
 import re
@@ -122,6 +123,22 @@ CASES = {
             "TypeError",
             "from_dlpack: a list does not speak DLPack; use minigrad.tensor(...)",
         ),
+        (
+            'mg.tensor([1, 300], dtype="uint8")',
+            "DtypeError",
+            'tensor(): 300 at position 1 does not fit uint8, which holds integers from 0 to 255; use another dtype, or convert with .astype("uint8"), as C does',
+        ),
+        (
+            'mg.full(2, float("nan"), dtype="int64")',
+            "DtypeError",
+            'full: nan does not fit int64, which holds integers from -9223372036854775808 to 9223372036854775807; use another dtype, or convert with .astype("int64"), as C does',
+        ),
+        ("mg.hessian", "AttributeError", "minigrad has no function 'hessian'"),
+        (
+            "mg.softmx",
+            "AttributeError",
+            "minigrad has no function 'softmx'; did you mean 'softmax'?",
+        ),
     ],
     "Using tensors": [
         (
@@ -142,7 +159,7 @@ CASES = {
         (
             "mg.ones(2) + None",
             "ArgumentError",
-            "add(float32[2], None): unsupported operand type(s) for +: 'float' and 'NoneType'; an argument is None; give a tensor or a number",
+            "add(float32[2], None): b is None; give a tensor or a number",
         ),
         ("mg.add(1.0)", "TypeError", "add() misses its argument 'b'"),
         (
@@ -214,7 +231,7 @@ CASES = {
         (
             "mg.reshape(mg.ones(6), (4, 2))",
             "ShapeError",
-            "reshape(float32[6], shape=(4, 2)): cannot reshape array of size 6 into shape (4,2); compare the shapes above",
+            "reshape(float32[6], shape=(4, 2)): 6 elements do not fill the shape (4, 2); the product of its sizes must be 6",
         ),
         (
             "mg.ones((2, 3)) @ mg.ones((2, 3))",
@@ -249,7 +266,7 @@ CASES = {
         (
             'mg.einsum("ij,jk", mg.ones((2, 3)), mg.ones((2, 3)))',
             "ShapeError",
-            "contract(float32[2, 3], float32[2, 3], subscripts='ij,jk->ik'): Size of label 'j' for operand 1 (3) does not match previous terms (2); a letter stands for one size",
+            "einsum('ij,jk', float32[2, 3], float32[2, 3]): Size of label 'j' for operand 1 (3) does not match previous terms (2); a letter stands for one size",
         ),
         (
             "mg.argmax(mg.zeros((0,)))",
@@ -309,7 +326,7 @@ CASES = {
         (
             'mg.ones(2).astype("float8")',
             "DtypeError",
-            "dtype 'float8' is not supported; did you mean 'float64'?; use one of float16, float32, float64, int8, int16, int32, int64, uint8, uint16, uint32, uint64, bool, bfloat16",
+            "dtype 'float8' is not supported; did you mean 'float16'?; use one of float16, float32, float64, int8, int16, int32, int64, uint8, uint16, uint32, uint64, bool, bfloat16",
         ),
         (
             'mg.ones(2).to("tpu")',
@@ -327,12 +344,82 @@ CASES = {
             "add(): b must be a tensor, an array or a number, but is a list; convert it with minigrad.tensor(...)",
         ),
         ("mg.sum(mg.ones(2), x=mg.ones(2))", "TypeError", "sum() got two values for 'x'"),
+        (
+            "mg.reshape(mg.ones((2, 3, 4)), (5, -1, 2))",
+            "ShapeError",
+            "reshape(float32[2, 3, 4], shape=(5, -1, 2)): 24 elements do not fill the shape (5, -1, 2); the product of its sizes must be 24, whatever the one that is -1",
+        ),
+        (
+            "mg.reshape(mg.ones(4), (-1, -1))",
+            "ShapeError",
+            "reshape(float32[4], shape=(-1, -1)): only one size can be worked out, and (-1, -1) has 2; give the others",
+        ),
+        (
+            "mg.concat([mg.ones(2), None])",
+            "ArgumentError",
+            "concat(float32[2], None): tensor 1 is None; give a tensor or a number",
+        ),
+        (
+            "mg.stack([None, mg.ones(2)])",
+            "ArgumentError",
+            "stack(None, float32[2]): tensor 0 is None; give a tensor or a number",
+        ),
+        (
+            "mg.scatter_add(mg.ones(2), mg.tensor([5]), mg.ones(1))",
+            "IndexingError",
+            "scatter_add(float32[2], int64[1], float32[1]): index 5 is out of bounds for axis 0 with size 2; indices run from -size to size - 1",
+        ),
+        (
+            "mg.scatter_add(mg.ones(2), mg.tensor([0]), 1.0)",
+            "TypeError",
+            "scatter_add(): values must be a tensor or an array, but is a float; convert it with minigrad.tensor(...)",
+        ),
+        (
+            "mg.take(mg.ones(2), mg.tensor([5]))",
+            "IndexingError",
+            "take(float32[2], int64[1]): index 5 is out of bounds for axis 0 with size 2; indices run from -size to size - 1",
+        ),
+        (
+            "mg.flip([1.0, 2.0])",
+            "TypeError",
+            "flip(): x must be a tensor or an array, but is a list; convert it with minigrad.tensor(...)",
+        ),
+        (
+            "mg.outer(mg.ones(2), None)",
+            "TypeError",
+            "outer(): x2 must be a tensor or an array, but is a NoneType; convert it with minigrad.tensor(...)",
+        ),
+        (
+            "mg.trace(mg.ones(2))",
+            "ShapeError",
+            "trace(float32[2]): a diagonal needs two axes, but the shape is (2,)",
+        ),
+        (
+            "mg.sort(mg.tensor(1.0))",
+            "ShapeError",
+            "sort: there is no axis -1 in a tensor with 0 axes; axes count from 0, or from -1 backwards",
+        ),
+        (
+            "mg.argsort(mg.tensor(1.0))",
+            "ShapeError",
+            "argsort(float32[]): there is no axis -1 in a tensor with 0 axes; axes count from 0, or from -1 backwards",
+        ),
+        (
+            "mg.hard_tanh(mg.ones(2), 0.5, -0.5)",
+            "ArgumentError",
+            "hard_tanh(float32[2], min_val=0.5, max_val=-0.5): min_val=0.5 must not be larger than max_val=-0.5; swap them",
+        ),
+        (
+            "mg.tensor([1, 2]).at[0].set(2.5)",
+            "DtypeError",
+            'x.at[key].set(int64[2], 2.5, key=(0,)): 2.5 does not fit int64, which holds integers from -9223372036854775808 to 9223372036854775807; use another dtype, or convert with .astype("int64"), as C does',
+        ),
     ],
     "Indexing": [
         (
             "mg.ones(3)[5]",
             "IndexingError",
-            "getitem(float32[3], key=(5,)): index 5 is out of bounds for axis 0 with size 3; indices run from -size to size - 1",
+            "x[key](float32[3], key=(5,)): index 5 is out of bounds for axis 0 with size 3; indices run from -size to size - 1",
         ),
         (
             "mg.ones(3)[0, 0]",
@@ -362,7 +449,7 @@ CASES = {
         (
             "mg.ones(3)[mg.tensor([0, 7])]",
             "IndexingError",
-            "getitem(float32[3], int64[2], key=(ARRAY,)): index 7 is out of bounds for axis 0 with size 3; indices run from -size to size - 1",
+            "x[key](float32[3], int64[2], key=(ARRAY,)): index 7 is out of bounds for axis 0 with size 3; indices run from -size to size - 1",
         ),
         (
             "mg.ones(3)[mg.tensor([True, False])]",
@@ -377,12 +464,12 @@ CASES = {
         (
             "mg.ones((3, 3))[mg.tensor([0, 1]), mg.tensor([0, 1, 2])]",
             "IndexingError",
-            "getitem(float32[3, 3], int64[2], int64[3], key=(ARRAY, ARRAY)): shape mismatch: indexing arrays could not be broadcast together with shapes (2,) (3,); index tensors must have shapes that broadcast; use x[i][:, j] for all pairs",
+            "x[key](float32[3, 3], int64[2], int64[3], key=(ARRAY, ARRAY)): shape mismatch: indexing arrays could not be broadcast together with shapes (2,) (3,); index tensors must have shapes that broadcast; use x[i][:, j] for all pairs",
         ),
         (
             "mg.ones(3)[..., ...]",
             "IndexingError",
-            "getitem(float32[3], key=(Ellipsis, Ellipsis)): an index can only have a single ellipsis ('...'); indices run from -size to size - 1",
+            "x[key](float32[3], key=(Ellipsis, Ellipsis)): an index can only have a single ellipsis ('...'); indices run from -size to size - 1",
         ),
         (
             "mg.take(mg.ones((2, 2)), mg.tensor([0]))",
@@ -392,12 +479,12 @@ CASES = {
         (
             "mg.ones(3).at[5].set(1.0)",
             "IndexingError",
-            "index_set(float32[3], 1.0, key=(5,)): index 5 is out of bounds for axis 0 with size 3; indices run from -size to size - 1",
+            "x.at[key].set(float32[3], 1.0, key=(5,)): index 5 is out of bounds for axis 0 with size 3; indices run from -size to size - 1",
         ),
         (
             "mg.ones(3).at[:2].add(mg.ones(3))",
             "ShapeError",
-            "index_add(float32[3], float32[3], key=(slice(None, 2, None),)): operands could not be broadcast together with shapes (2,) (3,) (2,); sizes must be equal or 1, counted from the last axis; use reshape or expand_dims",
+            "x.at[key].add(float32[3], float32[3], key=(slice(None, 2, None),)): operands could not be broadcast together with shapes (2,) (3,) (2,); sizes must be equal or 1, counted from the last axis; use reshape or expand_dims",
         ),
         (
             "mg.ones(3)[5] = 1.0",
@@ -695,6 +782,11 @@ CASES = {
             "TypeError",
             "operand 'Tensor' does not support ufuncs (__array_ufunc__=None)",
         ),
+        (
+            "np.mean(x)",
+            "GradientError",
+            "this tensor requires a gradient, which NumPy would lose; call .detach().numpy()",
+        ),
     ],
     "Backends and devices": [
         (
@@ -861,12 +953,22 @@ CASES = {
         (
             "formula_that_fails",
             "ArgumentError",
-            "bad(float32[3]): division by zero; see help(minigrad.bad)",
+            "bad(float32[3]): division by zero; look at its formula, at LINE",
         ),
         (
             "composite_of_a_taken_name",
             "ArgumentError",
             "there is already a function named 'add'; choose another name",
+        ),
+        (
+            "op_defined_twice",
+            "ArgumentError",
+            "define_op: there is already an op named 'op_of_mine'; choose another name, or pass replace=True to define it again",
+        ),
+        (
+            'mg.define_op("add", lambda m, x: x, replace=True)',
+            "ArgumentError",
+            "define_op: there is already an op named 'add'; choose another name",
         ),
     ],
     "Tracing": [
@@ -918,7 +1020,7 @@ CASES = {
         (
             "traced(lambda v: mg.reshape(v, (2, 2)))",
             "TraceError",
-            "reshape(v:float32[3]) at LINE\n  cannot reshape array of size 3 into shape (2,2)",
+            "reshape(v:float32[3]) at LINE\n  3 elements do not fill the shape (2, 2); the product of its sizes must be 3",
         ),
     ],
 }
@@ -1007,6 +1109,14 @@ class Situations:
     @staticmethod
     def formula_that_fails(x, y):
         Op("bad", lambda m, a: 1 / 0, None, domain=Domain())(x)
+
+    @staticmethod
+    def op_defined_twice(x, y):
+        try:
+            for _ in range(2):
+                mg.define_op("op_of_mine", lambda m, a: a + 0)
+        finally:
+            mg.OPS.pop("op_of_mine", None)
 
     @staticmethod
     def composite_of_a_taken_name(x, y):
@@ -1152,3 +1262,45 @@ def test_the_error_of_the_array_library_is_kept_as_the_cause():
 if __name__ == "__main__":
     PAGE.write_text(page(), encoding="utf-8")
     sys.stdout.write(f"wrote {PAGE.name}: {len(ALL)} cases\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "known", "near"),
+    [
+        ("softmx", ["softmax", "softplus"], "softmax"),
+        ("lenghts", ["lengths", "mask"], "lengths"),
+        ("coopy", ["numpy", "cupy"], "cupy"),
+        ("axs", ["axis", "keepdims"], "axis"),
+        ("FLOAT32", ["float16", "float32"], "float32"),
+        ("hidden_sise", ["hidden_size"], "hidden_size"),
+        ("hessian", ["sin", "asin", "sign"], None),
+        ("cumsum", ["sum", "max"], None),
+        ("vmap", ["vjp", "var", "max"], None),
+        ("jit", ["inf", "any"], None),
+        ("bmm", ["sum", "min"], None),
+        ("x", ["a", "b"], None),
+        ("anything", [], None),
+    ],
+)
+def test_hints_name_what_is_near_and_nothing_else(name, known, near):
+    assert errors.suggestion(name, known) == (f"; did you mean {near!r}?" if near else "")
+
+
+def test_every_composite_is_named_by_its_errors():
+    told = {}
+    for name, composite in mg.COMPOSITES.items():
+        function = getattr(mg, name, None)
+        first = next(iter(inspect.signature(composite.function).parameters.values()))
+        if function is not None and first.annotation == "Any" and name != "einsum":
+            required = [
+                p
+                for p in list(inspect.signature(function).parameters.values())[1:]
+                if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD
+            ]
+            with pytest.raises((TypeError, errors.MinigradError)) as caught:
+                function([[1.0]], *[0] * len(required))
+            told[name] = str(caught.value)
+    assert len(told) > 20
+    assert [
+        name for name, text in told.items() if not text.startswith((f"{name}(", f"{name}:"))
+    ] == []

@@ -11,7 +11,7 @@ import numpy
 import pytest
 
 import minigrad as mg
-from minigrad.errors import ArgumentError, GradientError
+from minigrad.errors import ArgumentError, GradientError, TraceError
 
 
 @pytest.fixture
@@ -332,3 +332,40 @@ def test_repr_of_a_large_tensor_is_short():
     lines = repr(mg.randn(200, 300, requires_grad=True)).splitlines()
     assert len(lines) == 7
     assert lines[-1].endswith("requires_grad=True)")
+
+
+# functions of NumPy
+
+OF_NUMPY = {
+    "mean": lambda np, t: np.mean(t),
+    "sum": lambda np, t: np.sum(t, axis=0),
+    "sum without axes": lambda np, t: np.sum(t, axis=0, keepdims=True),
+    "std": lambda np, t: np.std(t, ddof=1),
+    "max": lambda np, t: np.max(t, axis=1),
+    "argmax": lambda np, t: np.argmax(t),
+    "any": lambda np, t: np.any(t),
+    "reshape": lambda np, t: np.reshape(t, (4,)),
+    "transpose": lambda np, t: np.transpose(t),
+    "concatenate": lambda np, t: np.concatenate([t, t], axis=1),
+    "stack": lambda np, t: np.stack((t, t)),
+    "where": lambda np, t: np.where(np.asarray(t) > 1, t, 0),
+    "clip": lambda np, t: np.clip(t, 1, 2),
+    "linalg.norm": lambda np, t: np.linalg.norm(t),
+}
+
+
+@pytest.mark.parametrize("name", OF_NUMPY)
+def test_functions_of_numpy_work_on_the_content(name):
+    t = mg.tensor([[1.0, -2.0], [3.0, 0.0]])
+    found, expected = OF_NUMPY[name](numpy, t), OF_NUMPY[name](numpy, t.numpy())
+    assert type(found) is type(expected)
+    numpy.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("name", OF_NUMPY)
+def test_functions_of_numpy_lose_no_gradient(name):
+    x = mg.ones((2, 2), requires_grad=True)
+    with pytest.raises(GradientError, match=r"call \.detach\(\)\.numpy\(\)"):
+        OF_NUMPY[name](numpy, x)
+    with pytest.raises(TraceError, match="turns a value into a NumPy array"):
+        numpy.mean(mg.graph.Var((2,), mg.float32))
