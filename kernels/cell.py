@@ -240,7 +240,7 @@ class Cell:
 
 def cell(
     *without_brackets: Any,
-    state: Sequence[str] = (),
+    state: Sequence[str] | None = None,
     params: Params | None = None,
     widths: Widths | None = None,
 ) -> Callable[[Step], Cell]:
@@ -285,7 +285,7 @@ def cell(
     >>> output.shape
     (7, 2, 4)
     """
-    if without_brackets or not state:
+    if without_brackets or state is None:
         raise ArgumentError(
             'cell: it must be told which arguments are states; write @cell(state="h"), or '
             '@cell(state=("h", "c"), params=...), above the function'
