@@ -80,6 +80,8 @@ def _for_any_rows(step: Step, traced: TracedStep, wanted: Sequence[int] | None) 
     for state in traced.states:
         if state.dtype != real:
             raise Refusal(f"its states are of several dtypes: {state!r} beside {real}")
+        if len(state.shape) != 2:
+            raise Refusal(f"{state!r}: states of a compiled loop have the shape (N, width)")
     for var in (*traced.inputs, *traced.states):
         if 0 in var.shape[1:]:
             raise Refusal(f"{var!r} has no columns")

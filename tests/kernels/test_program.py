@@ -283,6 +283,13 @@ OF_SLOTS = {
 }
 
 
+def test_an_input_that_is_one_number_for_each_row():
+    def step(x, h):
+        return mg.tanh(h + mg.expand_dims(x * x, 1))
+
+    compare(step, [()], [5], {}, 3, 2, False, 0)
+
+
 @pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize("step", OF_SLOTS.values(), ids=OF_SLOTS)
 def test_inputs_with_more_axes(step, masked):

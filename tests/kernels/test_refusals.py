@@ -231,6 +231,8 @@ def ran(step, x, h, params, compile):
         (of_no_columns, (3, 2, 5), (2, 5), None),
         (of_rows_that_mix, (3, 1, 5), (1, 5), None),
         (lambda x, h: mg.tanh(x + h), (3, 2, 0), (2, 0), None),
+        (lambda x, h: mg.tanh(x[:, 0] + h), (3, 2, 5), (2,), None),
+        (lambda x, h: mg.tanh(x + h), (3, 2, 4, 5), (2, 4, 5), None),
     ],
 )
 def test_what_is_refused_is_interpreted(step, x, h, w, told_anew):
