@@ -158,6 +158,13 @@ def full_like(
     Tensor
         The shape of ``x``.
 
+    Raises
+    ------
+    DtypeError
+        If there is no such dtype.
+    BackendError
+        If there is no such device.
+
     Examples
     --------
     >>> mg.full_like(mg.tensor([1.0, 2.0]), 5.0)
@@ -183,6 +190,13 @@ def zeros_like(x: Tensor, *, dtype: Any = None, device: str | None = None) -> Te
     Tensor
         The shape of ``x``.
 
+    Raises
+    ------
+    DtypeError
+        If there is no such dtype.
+    BackendError
+        If there is no such device.
+
     Examples
     --------
     >>> mg.zeros_like(mg.tensor([1, 2]))
@@ -207,6 +221,13 @@ def ones_like(x: Tensor, *, dtype: Any = None, device: str | None = None) -> Ten
     -------
     Tensor
         The shape of ``x``.
+
+    Raises
+    ------
+    DtypeError
+        If there is no such dtype.
+    BackendError
+        If there is no such device.
 
     Examples
     --------
@@ -491,6 +512,15 @@ def asarray(data: Any, dtype: Any = None, device: str | None = None) -> Tensor:
     -------
     Tensor
         The shape of ``data``.
+
+    Raises
+    ------
+    DtypeError
+        If ``data`` holds something other than numbers, or there is no such dtype.
+    ShapeError
+        If nested lists are ragged.
+    BackendError
+        If there is no such device.
 
     Examples
     --------

@@ -75,6 +75,7 @@ def _errors(op: Op) -> dict[str, str]:
     elif "axis" in op.attributes:
         errors["ShapeError"] = "If there is no such axis, or it is named twice."
     errors |= tables.RAISES.get(op.name, {})
+    errors["TypeError"] = "If an argument is neither a tensor, an array nor a number."
     if op.variadic or op.arity > 1:
         errors["BackendError"] = "If the tensors are on different devices."
     return errors

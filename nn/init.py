@@ -34,6 +34,13 @@ def constant_(tensor: Tensor, val: float) -> Tensor:
     Tensor
         The same tensor, of the shape that it had.
 
+    Raises
+    ------
+    TypeError
+        If ``tensor`` is none.
+    DtypeError
+        If the number does not fit the dtype.
+
     Examples
     --------
     >>> nn.init.constant_(mg.zeros(3), 0.5)
@@ -56,6 +63,11 @@ def zeros_(tensor: Tensor) -> Tensor:
     Tensor
         The same tensor, of the shape that it had.
 
+    Raises
+    ------
+    TypeError
+        If ``tensor`` is none.
+
     Examples
     --------
     >>> nn.init.zeros_(mg.ones(3))
@@ -76,6 +88,11 @@ def ones_(tensor: Tensor) -> Tensor:
     -------
     Tensor
         The same tensor, of the shape that it had.
+
+    Raises
+    ------
+    TypeError
+        If ``tensor`` is none.
 
     Examples
     --------
@@ -532,6 +549,11 @@ def by_fan_in_(weight: Tensor, bias: Tensor | None) -> None:
         Shape (fan_out, fan_in, ...).
     bias : Tensor or None
         Shape (fan_out,).
+
+    Raises
+    ------
+    DtypeError
+        If ``weight`` does not hold floating-point numbers.
 
     Examples
     --------

@@ -48,6 +48,13 @@ class Buffer(Tensor):
     persistent : bool
         Whether ``state_dict`` has it.
 
+    Raises
+    ------
+    DtypeError
+        If ``data`` holds something other than numbers.
+    GradientError
+        If ``data`` carries a gradient, which would be lost.
+
     Examples
     --------
     >>> layer = nn.Linear(3, 2)

@@ -135,6 +135,7 @@ RETURNS: Final[dict[str, str]] = {
 _NO_EXTREME: Final = "If there is no such axis, or no element to choose from."
 
 _BOOL: Final = {"DtypeError": "If the elements are bool."}
+_NO_MATRIX: Final = {"ShapeError": "If ``x`` has fewer than two axes."}
 _FLOATS: Final = {"DtypeError": "If the elements are floating-point numbers."}
 
 RAISES: Final[dict[str, dict[str, str]]] = {
@@ -148,7 +149,7 @@ RAISES: Final[dict[str, dict[str, str]]] = {
     "cumulative_sum": {
         "ShapeError": "If there is no such axis, or none is given and ``x`` has several."
     },
-    "diagonal": {"ShapeError": "If ``x`` has fewer than two axes."},
+    **dict.fromkeys(("diagonal", "matrix_transpose", "tril", "triu"), _NO_MATRIX),
     "dropout": {
         "ArgumentError": "If ``p`` does not lie between 0 and 1.",
         "ShapeError": "If the shapes do not broadcast.",
@@ -166,7 +167,6 @@ RAISES: Final[dict[str, dict[str, str]]] = {
     "gelu": {"ArgumentError": "If ``approximate`` has another value."},
     "logsumexp": {"ShapeError": _NO_EXTREME},
     "matmul": {"ShapeError": "If the inner sizes differ, or a scalar is given."},
-    "matrix_transpose": {"ArgumentError": "If ``x`` has fewer than two axes."},
     "max": {"ShapeError": _NO_EXTREME},
     "min": {"ShapeError": _NO_EXTREME},
     "one_hot": {

@@ -11,7 +11,7 @@ from minigrad.dispatch import apply
 from minigrad.errors import ArgumentError, ShapeError
 from minigrad.op import Arguments, Domain, Draw, EachArgument, composite, define_op
 from minigrad.ops import reduce
-from minigrad.ops.shape import normal_axes, normal_axis, permute_dims, reshape
+from minigrad.ops.shape import matrices, normal_axes, normal_axis, permute_dims, reshape
 from minigrad.promotion import rounded_once
 
 
@@ -91,7 +91,7 @@ def _matrix_arguments(draw: Draw) -> Arguments:
 
 
 matrix_transpose = define_op(
-    "matrix_transpose", lambda m, x: m.matrix_transpose(x),
+    "matrix_transpose", lambda m, x: m.matrix_transpose(matrices(x)),
     lambda m, g, y, x: m.matrix_transpose(g), domain=_bilinear(_matrix_arguments),
     moves=True, doc="Swap the last two axes.",
 )  # fmt: skip
@@ -489,14 +489,8 @@ def _put_diagonal_arguments(draw: Draw) -> Arguments:
     return (draw.array(3),), {"offset": offset, "shape": (3 + max(-offset, 0), 3 + max(offset, 0))}
 
 
-def _diagonal(m: Any, x: Any, /, *, offset: int = 0) -> Any:
-    if x.ndim < 2:
-        raise ShapeError(f"a diagonal needs two axes, but the shape is {tuple(x.shape)}")
-    return m.linalg.diagonal(x, offset=offset)
-
-
 diagonal = define_op(
-    "diagonal", _diagonal,
+    "diagonal", lambda m, x, /, *, offset=0: m.linalg.diagonal(matrices(x), offset=offset),
     lambda m, g, y, x, offset: m.put_diagonal(g, shape=x.shape[-2:], offset=offset),
     domain=_bilinear(_diagonal_arguments),
     moves=True,

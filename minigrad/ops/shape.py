@@ -351,6 +351,11 @@ def flatten(x: Any) -> Any:
     Tensor
         Shape (x.size,).
 
+    Raises
+    ------
+    TypeError
+        If ``x`` is neither a tensor nor an array.
+
     Examples
     --------
     >>> mg.flatten(mg.tensor([[1.0, 2.0], [3.0, 4.0]]))
@@ -691,17 +696,34 @@ pad = define_op(
 )  # fmt: skip
 
 
+def matrices(x: Any) -> Any:
+    """Return ``x``, which must have two axes at least.
+
+    Raises
+    ------
+    ShapeError
+        If it has fewer.
+    """
+    if x.ndim < 2:
+        raise ShapeError(
+            f"a matrix needs two axes, but the shape is {tuple(x.shape)}; add one with expand_dims"
+        )
+    return x
+
+
 def _triangle_arguments(draw: Draw) -> Arguments:
     return (draw.array(*draw.shape(min_dims=2)),), {"k": draw.integer(-2, 2)}
 
 
 tril = define_op(
-    "tril", lambda m, x, /, *, k=0: m.tril(x, k=k), lambda m, g, y, x, k: m.tril(g, k=k),
+    "tril", lambda m, x, /, *, k=0: m.tril(matrices(x), k=k),
+    lambda m, g, y, x, k: m.tril(g, k=k),
     domain=_linear(_triangle_arguments), selects=True,
     moves=True, doc="The lower triangle of matrices, up to diagonal ``k``; zero elsewhere.",
 )  # fmt: skip
 triu = define_op(
-    "triu", lambda m, x, /, *, k=0: m.triu(x, k=k), lambda m, g, y, x, k: m.triu(g, k=k),
+    "triu", lambda m, x, /, *, k=0: m.triu(matrices(x), k=k),
+    lambda m, g, y, x, k: m.triu(g, k=k),
     domain=_linear(_triangle_arguments), selects=True,
     moves=True, doc="The upper triangle of matrices, from diagonal ``k``; zero elsewhere.",
 )  # fmt: skip

@@ -598,6 +598,11 @@ def taylor_slope(function: Callable[..., Any], *inputs: Any, seed: int = 0) -> f
     float
         The power.
 
+    Raises
+    ------
+    DtypeError
+        If an input is a floating-point tensor of another dtype than float64.
+
     Examples
     --------
     >>> from minigrad.testing import taylor_slope

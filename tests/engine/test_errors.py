@@ -392,7 +392,7 @@ CASES = {
         (
             "mg.trace(mg.ones(2))",
             "ShapeError",
-            "trace(float32[2]): a diagonal needs two axes, but the shape is (2,)",
+            "trace(float32[2]): a matrix needs two axes, but the shape is (2,); add one with expand_dims",
         ),
         (
             "mg.sort(mg.tensor(1.0))",
