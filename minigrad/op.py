@@ -494,7 +494,6 @@ def composite(*, domain: Domain, name: str | None = None) -> Callable[[_F], _F]:
         key = name or function.__name__
         if key in OPS or key in COMPOSITES:
             raise ArgumentError(f"there is already a function named {key!r}; choose another name")
-        COMPOSITES[key] = Composite(key, function, domain)
 
         @functools.wraps(function)
         def named(*args: Any, **kwargs: Any) -> Any:
@@ -508,6 +507,7 @@ def composite(*, domain: Domain, name: str | None = None) -> Callable[[_F], _F]:
                     raise
                 raise told from error.__cause__ or error
 
+        COMPOSITES[key] = Composite(key, named, domain)
         return cast(_F, named)
 
     return register

@@ -284,9 +284,13 @@ def _as_tensors(op: Op, args: tuple[Any, ...]) -> tuple[Any, ...]:
             converted.append(tensor(arg, device=None if like is None else like.device))
         else:
             name = op.arrays[position] if position < len(op.arrays) else f"argument {position + 1}"
+            inner = isinstance(arg, (list, tuple)) and any(isinstance(a, Tensor) for a in arg)
+            advice = (
+                "join it with minigrad.stack" if inner else "convert it with minigrad.tensor(...)"
+            )
             raise TypeError(
                 f"{op.name}(): {name} must be a tensor, an array or a number, but is a "
-                f"{type_name(arg)}; convert it with minigrad.tensor(...)"
+                f"{type_name(arg)}; {advice}"
             )
     if not any(isinstance(a, Tensor) for a in converted):
         converted = [a if a is None else tensor(a) for a in converted]

@@ -17,6 +17,7 @@ from minigrad.backends import backend_of
 from minigrad.checks import check_integer
 from minigrad.conversion import check_fits
 from minigrad.dispatch import apply
+from minigrad.dtypes import as_dtype
 from minigrad.errors import DtypeError, IndexingError, TraceError
 from minigrad.op import Arguments, Domain, Draw, EachArgument, composite, define_op
 from minigrad.ops.shape import broadcast_to, normal_axis
@@ -348,6 +349,10 @@ def take(x: Any, indices: Any, axis: int | None = None) -> Any:
 
 def _along(m: Any, indices: Any, axis: int, ndim: int) -> tuple[Any, ...]:
     """Return a full key that goes along ``axis`` by ``indices`` and straight along the others."""
+    if as_dtype(indices.dtype).kind not in "iu":
+        raise IndexingError(
+            f"the indices must be integers, not {indices.dtype}; convert them with .astype('int64')"
+        )
     grids = []
     for i, size in enumerate(indices.shape):
         shape = tuple(size if j == i else 1 for j in range(ndim))

@@ -438,6 +438,8 @@ def einsum(subscripts: str, *operands: Any) -> Any:
 
     Raises
     ------
+    ArgumentError
+        If ``subscripts`` is no text.
     ShapeError
         If a term does not fit its tensor, the sizes of a letter differ, or the output names an
         unknown letter.
@@ -447,6 +449,11 @@ def einsum(subscripts: str, *operands: Any) -> Any:
     >>> mg.einsum("ij,j->i", mg.tensor([[1.0, 2.0], [3.0, 4.0]]), mg.tensor([1.0, 10.0]))
     tensor([21., 43.])
     """
+    if not isinstance(subscripts, str):
+        raise ArgumentError(
+            f"einsum: the subscripts must be text that comes first, not a {type(subscripts).__name__}; "
+            "write einsum('ij,jk->ik', a, b), for instance"
+        )
     terms, output = _plain_subscripts(subscripts, operands)
     plain_terms, xs = [], []
     for term, x in zip(terms, operands, strict=True):

@@ -261,7 +261,7 @@ CASES = {
         (
             "mg.bitwise_and(mg.ones(2), mg.ones(2))",
             "DtypeError",
-            "bitwise_and(float32[2], float32[2]): ufunc 'bitwise_and' not supported for the input types, and the inputs could not be safely coerced to any supported types according to the casting rule ''safe''; convert with .astype(\"float32\") or another dtype",
+            "bitwise_and(float32[2], float32[2]): ufunc 'bitwise_and' not supported for the input types, and the inputs could not be safely coerced to any supported types according to the casting rule ''safe''; bits are those of integers and bool: convert with .astype(\"int64\"), or compare",
         ),
         (
             'mg.einsum("ij,jk", mg.ones((2, 3)), mg.ones((2, 3)))',
@@ -1304,3 +1304,78 @@ def test_every_composite_is_named_by_its_errors():
     assert [
         name for name, text in told.items() if not text.startswith((f"{name}(", f"{name}:"))
     ] == []
+
+
+FLOATS = mg.tensor([1.0, 2.0])
+X = mg.ones(2, requires_grad=True)
+# what fails, what the message advises, and the call with that advice followed
+ADVICE = [
+    (lambda: FLOATS & 1, 'astype("int64")', lambda: FLOATS.astype("int64") & 1),
+    (lambda: FLOATS | FLOATS, "or compare", lambda: (FLOATS > 0) | (FLOATS > 1)),
+    (lambda: 3 ^ FLOATS, 'astype("int64")', lambda: 3 ^ FLOATS.astype("int64")),
+    (lambda: ~FLOATS, 'astype("int64")', lambda: ~FLOATS.astype("int64")),
+    (lambda: -(FLOATS > 1), 'astype("int64")', lambda: -(FLOATS > 1).astype("int64")),
+    (lambda: mg.tensor([[X, X], [X, X]]), "minigrad.stack, inner lists first",
+     lambda: mg.stack([mg.stack([X, X]), mg.stack([X, X])])),
+    (lambda: mg.stack([[X, X], [X, X]]), "join it with minigrad.stack",
+     lambda: mg.stack([mg.stack([X, X]), mg.stack([X, X])])),
+    (lambda: mg.concat([FLOATS, [1.0]]), "convert it with minigrad.tensor",
+     lambda: mg.concat([FLOATS, mg.tensor([1.0])])),
+    (lambda: mg.scatter_add(FLOATS, mg.tensor([0]), 1.0), "convert it with minigrad.tensor",
+     lambda: mg.scatter_add(FLOATS, mg.tensor([0]), mg.tensor(1.0))),
+    (lambda: mg.gather(FLOATS, FLOATS), "astype('int64')",
+     lambda: mg.gather(FLOATS, (FLOATS - 1).astype("int64"))),
+    (lambda: mg.gather(FLOATS, FLOATS > 1), "astype('int64')",
+     lambda: mg.gather(FLOATS, (FLOATS > 1).astype("int64"))),
+    (lambda: mg.scatter_add(FLOATS, FLOATS, FLOATS), "astype('int64')",
+     lambda: mg.scatter_add(FLOATS, (FLOATS - 1).astype("int64"), FLOATS)),
+    (lambda: mg.take(FLOATS, FLOATS), "astype('int64')",
+     lambda: mg.take(FLOATS, (FLOATS - 1).astype("int64"))),
+    (lambda: mg.tensor([1, 2], requires_grad=True), 'astype("float32")',
+     lambda: mg.tensor([1, 2]).astype("float32").requires_grad_()),
+    (lambda: mg.tensor([300], dtype="uint8"), 'astype("uint8")', lambda: mg.tensor([300]).astype("uint8")),
+    (lambda: mg.tensor(2**70), 'dtype="float64"', lambda: mg.tensor(2**70, dtype="float64")),
+    (lambda: mg.tensor([0, 0]).at[0].set(X[0]), 'astype("float32")',
+     lambda: mg.tensor([0, 0]).astype("float32").at[0].set(X[0])),
+    (lambda: mg.tensor([0, 0]).copy_(FLOATS), 'astype("int64")',
+     lambda: mg.tensor([0, 0]).copy_(FLOATS.astype("int64"))),
+    (lambda: np.mean(X), "detach().numpy()", lambda: np.mean(X.detach().numpy())),
+    (lambda: mg.tensor([1], dtype="uint8") * 300, "wider",
+     lambda: mg.tensor([1], dtype="uint8").astype("int64") * 300),
+    (lambda: mg.einsum(FLOATS, FLOATS), "einsum('ij,jk->ik', a, b)",
+     lambda: mg.einsum("i,i->", FLOATS, FLOATS)),
+    (lambda: mg.flip([1.0]), "convert it with minigrad.tensor", lambda: mg.flip(mg.tensor([1.0]))),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("wrong", "advice", "followed"), ADVICE)
+def test_advice_works_when_it_is_followed(wrong, advice, followed):
+    with pytest.raises((errors.MinigradError, TypeError)) as caught:
+        wrong()
+    assert advice in str(caught.value)
+    followed()
+
+
+def test_help_is_named_where_there_is_some(monkeypatch):
+    def fail(*_, **__):
+        raise RuntimeError("boom")
+
+    x = mg.ones(2, requires_grad=True)
+    fail.__module__ = "minigrad"
+    for op, call in [
+        (mg.exp, lambda: mg.exp(x)),
+        (mg.OPS["put_along_axis"], lambda: mg.scatter_add(x, mg.tensor([0]), x[:1])),
+        (mg.OPS["contract"], lambda: mg.einsum("i,i->", x, x)),
+        (mg.OPS["getitem"], lambda: mg.flip(x)),
+    ]:
+        monkeypatch.setattr(op, "fn", fail)
+        with pytest.raises(errors.ArgumentError, match="boom") as caught:
+            call()
+        monkeypatch.undo()
+        (name,) = re.findall(r"see help\(minigrad\.(\w+)\)$", str(caught.value))
+        assert callable(getattr(mg, name))
+    own = Op("own", lambda m, x: 1 / 0, None, domain=Domain())
+    with pytest.raises(
+        errors.ArgumentError, match=r"zero; look at its formula, at test_errors\.py:\d+: "
+    ):
+        own(x)
