@@ -1,6 +1,7 @@
 """What every layer takes: when it is called, and when it is made."""
 
 import inspect
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,32 +19,32 @@ CONTAINERS = {
 ROWS, PICTURE, SEQUENCE, STATE = (4, 3), (2, 3, 8, 8), (5, 2, 3), (1, 2, 4)
 SCORES, CLASSES = np.ones((4, 3)), np.array([0, 2, 1, 0])
 LAYERS = {
-    **{name: (getattr(nn, name)(), np.ones(ROWS)) for name in (
+    **{name: (getattr(nn, name), np.ones(ROWS)) for name in (
         "ELU", "GELU", "Hardsigmoid", "Hardtanh", "LeakyReLU", "PReLU", "ReLU", "Sigmoid", "SiLU",
         "Softplus", "Softsign", "Tanh")},
-    "LogSoftmax": (nn.LogSoftmax(-1), np.ones(ROWS)),
-    "Softmax": (nn.Softmax(-1), np.ones(ROWS)),
-    "Linear": (nn.Linear(3, 2), np.ones(ROWS)),
-    "LayerNorm": (nn.LayerNorm(3), np.ones(ROWS)),
-    "Dropout": (nn.Dropout(1.0), np.ones(ROWS)),
-    "Dropout in evaluation": (nn.Dropout(0.5).eval(), np.ones(ROWS)),
-    "Flatten": (nn.Flatten(), np.ones(ROWS)),
-    "Unflatten": (nn.Unflatten(0, (2, 2)), np.ones(ROWS)),
-    "Embedding": (nn.Embedding(3, 2), CLASSES),
-    "Conv1d": (nn.Conv1d(3, 2, 2), np.ones(SEQUENCE).swapaxes(1, 2)),
-    "Conv2d": (nn.Conv2d(3, 2, 2), np.ones(PICTURE)),
-    **{name: (getattr(nn, name)(2), np.ones(PICTURE[:3])) for name in ("AvgPool1d", "MaxPool1d")},
-    **{name: (getattr(nn, name)(2), np.ones(PICTURE)) for name in ("AvgPool2d", "MaxPool2d")},
-    "RNN": (nn.RNN(3, 4), np.ones(SEQUENCE), np.ones(STATE)),
-    "GRU": (nn.GRU(3, 4, batch_first=True), np.ones((2, 5, 3)), np.ones(STATE)),
-    "LSTM": (nn.LSTM(3, 4), np.ones(SEQUENCE), (np.ones(STATE), np.ones(STATE))),
-    "Recurrent": (nn.Recurrent(nn.cells.mgu, 3, 4), np.ones(SEQUENCE)),
-    "RNNCell": (nn.RNNCell(3, 4), np.ones(ROWS), np.ones((4, 4))),
-    "GRUCell": (nn.GRUCell(3, 4), np.ones(ROWS)),
-    "LSTMCell": (nn.LSTMCell(3, 4), np.ones(ROWS), (np.ones((4, 4)), np.ones((4, 4)))),
-    "CrossEntropyLoss": (nn.CrossEntropyLoss(), SCORES, CLASSES),
-    "NLLLoss": (nn.NLLLoss(), SCORES, CLASSES),
-    **{name: (getattr(nn, name)(), SCORES, SCORES) for name in (
+    "LogSoftmax": (lambda: nn.LogSoftmax(-1), np.ones(ROWS)),
+    "Softmax": (lambda: nn.Softmax(-1), np.ones(ROWS)),
+    "Linear": (lambda: nn.Linear(3, 2), np.ones(ROWS)),
+    "LayerNorm": (lambda: nn.LayerNorm(3), np.ones(ROWS)),
+    "Dropout": (lambda: nn.Dropout(1.0), np.ones(ROWS)),
+    "Dropout in evaluation": (lambda: nn.Dropout(0.5).eval(), np.ones(ROWS)),
+    "Flatten": (nn.Flatten, np.ones(ROWS)),
+    "Unflatten": (lambda: nn.Unflatten(0, (2, 2)), np.ones(ROWS)),
+    "Embedding": (lambda: nn.Embedding(3, 2), CLASSES),
+    "Conv1d": (lambda: nn.Conv1d(3, 2, 2), np.ones(SEQUENCE).swapaxes(1, 2)),
+    "Conv2d": (lambda: nn.Conv2d(3, 2, 2), np.ones(PICTURE)),
+    **{f"{kind}Pool{rank}d": (partial(getattr(nn, f"{kind}Pool{rank}d"), 2), np.ones(PICTURE[: rank + 2]))
+       for kind in ("Avg", "Max") for rank in (1, 2)},
+    "RNN": (lambda: nn.RNN(3, 4), np.ones(SEQUENCE), np.ones(STATE)),
+    "GRU": (lambda: nn.GRU(3, 4, batch_first=True), np.ones((2, 5, 3)), np.ones(STATE)),
+    "LSTM": (lambda: nn.LSTM(3, 4), np.ones(SEQUENCE), (np.ones(STATE), np.ones(STATE))),
+    "Recurrent": (lambda: nn.Recurrent(nn.cells.mgu, 3, 4), np.ones(SEQUENCE)),
+    "RNNCell": (lambda: nn.RNNCell(3, 4), np.ones(ROWS), np.ones((4, 4))),
+    "GRUCell": (lambda: nn.GRUCell(3, 4), np.ones(ROWS)),
+    "LSTMCell": (lambda: nn.LSTMCell(3, 4), np.ones(ROWS), (np.ones((4, 4)), np.ones((4, 4)))),
+    "CrossEntropyLoss": (nn.CrossEntropyLoss, SCORES, CLASSES),
+    "NLLLoss": (nn.NLLLoss, SCORES, CLASSES),
+    **{name: (getattr(nn, name), SCORES, SCORES) for name in (
         "BCEWithLogitsLoss", "HuberLoss", "L1Loss", "MSELoss", "SmoothL1Loss")},
 }  # fmt: skip
 
@@ -79,7 +80,8 @@ def test_the_table_has_every_layer():
 @pytest.mark.parametrize("recorded", [True, False])
 @pytest.mark.parametrize("name", LAYERS)
 def test_layers_take_arrays_as_ops_do(name, recorded):
-    layer, *arguments = LAYERS[name]
+    make, *arguments = LAYERS[name]
+    layer = make()
     with mg.set_grad_enabled(recorded):
         expected = layer(*each(mg.tensor, tuple(arguments)))
         for _ in range(3):  # cold and warm
@@ -92,7 +94,8 @@ def test_layers_take_arrays_as_ops_do(name, recorded):
 
 @pytest.mark.parametrize("name", LAYERS)
 def test_what_is_neither_tensor_nor_array_is_refused(name):
-    layer, x, *rest = LAYERS[name]
+    make, x, *rest = LAYERS[name]
+    layer = make()
     rest = each(np.asarray, tuple(rest))
     for wrong in (x.tolist(), None, 3, "text", Foreign()):
         for _ in range(3):
@@ -104,9 +107,9 @@ def test_what_is_neither_tensor_nor_array_is_refused(name):
 
 @pytest.mark.parametrize("name", LAYERS)
 def test_a_wrong_call_is_told_by_the_name_of_the_layer(name):
-    layer, *arguments = LAYERS[name]
+    make, *arguments = LAYERS[name]
+    layer = make()
     called = f"^{type(layer).__name__}.forward"
-    hook = None
     for _ in range(2):
         with pytest.raises(TypeError, match=f"{called}: missing a required argument: 'input'"):
             layer()
@@ -114,8 +117,7 @@ def test_a_wrong_call_is_told_by_the_name_of_the_layer(name):
             layer(*arguments, qwertz=1)
         with pytest.raises(TypeError, match=rf"{called} takes only input.* and was also given \d"):
             layer(*range(20))
-        hook = hook or layer.register_forward_hook(lambda *_: None)
-    hook.remove()
+        layer.register_forward_hook(lambda *_: None)
 
 
 def test_errors_of_the_same_kind_inside_of_a_layer_stay():
@@ -131,7 +133,8 @@ def test_errors_of_the_same_kind_inside_of_a_layer_stay():
 
 @pytest.mark.parametrize("name", ["RNN", "GRU", "LSTM", "RNNCell", "LSTMCell"])
 def test_states_are_as_inputs(name):
-    layer, x, states = LAYERS[name]
+    make, x, states = LAYERS[name]
+    layer = make()
     x = each(np.asarray, x)
     wrong = tuple(s.tolist() for s in states) if isinstance(states, tuple) else states.tolist()
     for _ in range(3):
