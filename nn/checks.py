@@ -77,7 +77,7 @@ def checked_tensor(of: str, x: Any, like: Tensor | None = None, what: str = "the
     """
     if isinstance(x, (Tensor, Var)):
         return x
-    if isinstance(x, numpy.generic) or backend_of(x) is not None:
+    if isinstance(x, (numpy.ndarray, numpy.generic)) or backend_of(x) is not None:
         return tensor(x, device=None if like is None else like.device)
     raise TypeError(
         f"{of}: {what} must be a tensor or an array, not a {type_name(x)}; "

@@ -187,13 +187,13 @@ class LayerStreams:
             self._add(key, layer, RecordedLayer, x, states, broken)
         return found
 
-    def _add(self, key: Kind, layer: Layered, make: Any, *arguments: Any) -> None:
-        if _drops(layer):
+    def _add(self, key: Kind, layer: Layered, make: Any, input: Tensor, *arguments: Any) -> None:
+        if _drops(layer) or not isinstance(input._array, numpy.ndarray):  # loops are the CPU's
             return
         made = []
         if self._known.get(key) is not None:
             with suppress(KernelError):
-                made.append(make(layer, *arguments))
+                made.append(make(layer, input, *arguments))
         self._known.put(key, made)
 
     def _release(self) -> None:
