@@ -287,7 +287,7 @@ def cell(
     """
     if without_brackets or state is None:
         raise ArgumentError(
-            'cell: it must be told which arguments are states; write @cell(state="h"), or '
+            'cell: it takes options by name, and state is needed; write @cell(state="h"), or '
             '@cell(state=("h", "c"), params=...), above the function'
         )
     states = (state,) if isinstance(state, str) else state

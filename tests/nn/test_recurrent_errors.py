@@ -28,8 +28,8 @@ def made(**given):
 
 
 MADE = [
-    (lambda: cell(lambda x, h: h), r"cell: it must be told which arguments are states; write @cell\(st"),
-    (lambda: cell()(lambda x, h: h), "cell: it must be told which arguments are states"),
+    (lambda: cell(lambda x, h: h), r"cell: it takes options by name, .* write @cell\(state="),
+    (lambda: cell()(lambda x, h: h), "cell: it takes options by name, and state is needed"),
     (lambda: cell(state="h", params={"w": (3,)})(lambda x, h, *, w: h), ("cell: params must be a "
      r"function of input_size, hidden_size, not a dict; write params=lambda input_size, hidden_size: {")),
     (lambda: cell(state="h", widths={"h": 2})(lambda x, h: h), ("cell: widths must be a function of "
