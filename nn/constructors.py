@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import functools
 import inspect
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
 
 from minigrad.errors import suggestion
 from minigrad.failures import describe
 
+_F = TypeVar("_F", bound=Callable[..., Any])
 _IN_PLACE = "results are new tensors, and their memory is used again without being asked for"
 _AT_ONCE = "there is one way to update, for each parameter by itself"
 _REDUCTION = "reduction='mean', 'sum' or 'none' says it"
@@ -26,6 +28,13 @@ NOT_OFFERED = {
     "capturable": "there are no graphs of CUDA calls to capture a step in",
     "differentiable": "a step is never recorded for a gradient",
     "last_epoch": "load_state_dict() goes on from an earlier epoch",
+    "destination": "it is a new dict each time",
+    "keep_vars": "the values are copies, without gradients",
+    "assign": "values are written into the parameters, which stay the same objects",
+    "non_blocking": "copies are waited for",
+    "memory_format": "arrays are in the order of their axes",
+    "prepend": "hooks run in the order in which they were added",
+    "always_call": "hooks run after a call that ends without an error",
 }
 """Options of PyTorch that are not offered, and why."""
 
@@ -43,11 +52,8 @@ def explain_arguments(cls: type) -> None:
 
     @functools.wraps(init)
     def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
-        try:
-            signature.bind(self, *args, **kwargs)
-        except TypeError as error:
-            called = type(self) if type(self).__init__ is __init__ else cls
-            raise TypeError(_complaint(called.__name__, signature, args, kwargs, error)) from None
+        called = type(self) if type(self).__init__ is __init__ else cls
+        _bind(called.__name__, signature, self, *args, **kwargs)
         init(self, *args, **kwargs)
 
     cls.__init__ = __init__  # type: ignore[misc]
@@ -60,12 +66,30 @@ def explain_call(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> 
     ------
     TypeError
     """
-    signature = inspect.signature(module.forward)
+    _bind(f"{type(module).__name__}.forward", inspect.signature(module.forward), *args, **kwargs)
+
+
+def explained(function: _F) -> _F:
+    """Let a function or a method tell why it does not take an option of PyTorch."""
+    signature = inspect.signature(function)
+
+    @functools.wraps(function)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except TypeError:
+            _bind(function.__qualname__, signature, *args, **kwargs)
+            raise
+
+    return cast(_F, wrapper)
+
+
+def _bind(name: str, signature: inspect.Signature, /, *args: Any, **kwargs: Any) -> None:
     try:
         signature.bind(*args, **kwargs)
     except TypeError as error:
-        name = f"{type(module).__name__}.forward"
-        raise TypeError(_complaint(name, signature, args, kwargs, error)) from None
+        given = args[1:] if "self" in signature.parameters else args
+        raise TypeError(_complaint(name, signature, given, kwargs, error)) from None
 
 
 def _complaint(

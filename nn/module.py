@@ -15,7 +15,7 @@ from minigrad.dtypes import as_dtype, is_floating
 from minigrad.errors import ArgumentError, DtypeError, GradientError, suggestion
 from minigrad.lock import lock
 from minigrad.nn.backward_hooks import Hook
-from minigrad.nn.constructors import explain_arguments, explain_call
+from minigrad.nn.constructors import explain_arguments, explain_call, explained
 from minigrad.nn.hooks import ModuleHooks, add_hook
 from minigrad.nn.parameter import Buffer, Parameter
 from minigrad.nn.state import IncompatibleKeys, copying, load
@@ -431,6 +431,7 @@ class Module:
                         places[key] = member
         return places
 
+    @explained
     def state_dict(
         self, *, prefix: str = "", arrays: bool | Callable[[Tensor], Any] = False
     ) -> dict[str, Any]:
@@ -461,6 +462,7 @@ class Module:
         copied = copying("state_dict", arrays)
         return {prefix + name: copied(place) for name, place in self._places().items()}
 
+    @explained
     def load_state_dict(
         self, state_dict: Mapping[str, Any], strict: bool = True
     ) -> IncompatibleKeys:
@@ -575,6 +577,7 @@ class Module:
 
     # moving and converting
 
+    @explained
     def to(self, *targets: Any, device: str | None = None, dtype: Any = None) -> Self:
         """Move all parameters and buffers to a device, convert them to a dtype, or both; in place.
 
@@ -691,6 +694,7 @@ class Module:
 
     # hooks
 
+    @explained
     def register_forward_pre_hook(self, hook: Hook, *, with_kwargs: bool = False) -> HookHandle:
         """Call ``hook(module, args)`` before each ``forward``.
 
@@ -713,6 +717,7 @@ class Module:
         """
         return add_hook(self._own_hooks().before, hook, with_kwargs)
 
+    @explained
     def register_forward_hook(self, hook: Hook, *, with_kwargs: bool = False) -> HookHandle:
         """Call ``hook(module, args, output)`` after each ``forward``.
 
@@ -735,6 +740,7 @@ class Module:
         """
         return add_hook(self._own_hooks().after, hook, with_kwargs)
 
+    @explained
     def register_full_backward_hook(self, hook: Hook) -> HookHandle:
         """Call ``hook(module, grad_input, grad_output)`` in each backward pass through this module.
 

@@ -13,7 +13,8 @@ import numpy
 from minigrad.checks import check_number
 from minigrad.creation import full
 from minigrad.dtypes import float32, float64
-from minigrad.errors import ArgumentError, GradientError
+from minigrad.errors import ArgumentError, GradientError, user_stacklevel
+from minigrad.nn.constructors import explained
 from minigrad.nn.module import Module
 from minigrad.ops import elementwise
 from minigrad.ops.shape import stack
@@ -21,6 +22,7 @@ from minigrad.tape import no_grad
 from minigrad.tensor import Tensor
 
 
+@explained
 def get_total_norm(
     tensors: Tensor | Iterable[Tensor], norm_type: float = 2.0, error_if_nonfinite: bool = False
 ) -> Tensor:
@@ -56,6 +58,7 @@ def get_total_norm(
     return _measure("get_total_norm", found, norm_type, error_if_nonfinite).tensor
 
 
+@explained
 def clip_grad_norm_(
     parameters: Tensor | Iterable[Tensor],
     max_norm: float,
@@ -113,6 +116,7 @@ def clip_grad_norm_(
     return measured.tensor
 
 
+@explained
 def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -> None:
     """Limit each element of the gradients to between ``-clip_value`` and ``clip_value``.
 
@@ -217,7 +221,7 @@ def _with_gradients(doing: str, parameters: Any) -> list[Tensor]:
             f"{doing}: the parameters come from a generator that is used up, so that no gradient is "
             "changed; make it again",
             UserWarning,
-            stacklevel=3,
+            stacklevel=user_stacklevel(),
         )
     for position, p in enumerate(found):
         if not isinstance(p, Tensor):
