@@ -56,13 +56,18 @@ def decorated(context: Context, function: Any) -> Callable[..., Any]:
             f"a context such as no_grad() decorates functions, not {function!r}; decorate the methods "
             "of a class, or write 'with' in front of the context"
         )
-    if inspect.isgeneratorfunction(function):
+    body = function
+    while isinstance(body, functools.partial):
+        body = body.func
+    if not inspect.isroutine(body):
+        body = type(body).__call__  # of an object that can be called
+    if inspect.isgeneratorfunction(body):
 
         def of_generator(*args: Any, **kwargs: Any) -> Any:
             return (yield from _in_steps(context, function(*args, **kwargs)))
 
         wrapper: Any = of_generator
-    elif inspect.isasyncgenfunction(function):
+    elif inspect.isasyncgenfunction(body):
 
         async def of_async_generator(*args: Any, **kwargs: Any) -> Any:
             inner = function(*args, **kwargs)
@@ -83,7 +88,7 @@ def decorated(context: Context, function: Any) -> Callable[..., Any]:
                     step, given = inner.athrow, error
 
         wrapper = of_async_generator
-    elif inspect.iscoroutinefunction(function):
+    elif inspect.iscoroutinefunction(body):
 
         async def of_coroutine(*args: Any, **kwargs: Any) -> Any:
             return await _awaited(context, function(*args, **kwargs))

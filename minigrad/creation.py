@@ -9,6 +9,7 @@ import numpy
 from minigrad import dtypes, foreign, random
 from minigrad.backends import backend_named, parse_device
 from minigrad.checks import Shape, check_integer, check_number, sizes_of
+from minigrad.conversion import check_fits
 from minigrad.errors import ArgumentError, ShapeError
 from minigrad.tensor import Tensor, leaf, make, new_tensor, tensor
 
@@ -529,7 +530,10 @@ def asarray(data: Any, dtype: Any = None, device: str | None = None) -> Tensor:
     True
     """
     if isinstance(data, Tensor):
-        t: Tensor = data if dtype is None else data.astype(dtype)
+        t: Tensor = data
+        if dtype is not None:
+            check_fits("asarray", data._array, dtypes.as_dtype(dtype))
+            t = data.astype(dtype)
         return t if device is None else t.to(device)
     return tensor(data, dtype=dtype, device=device)
 

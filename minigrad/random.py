@@ -22,6 +22,7 @@ from minigrad.errors import ArgumentError, DtypeError
 from minigrad.lock import lock
 from minigrad.tensor import Tensor, new_tensor
 
+_repeating: ContextVar[dict[Generator, Generator]] = ContextVar("minigrad_repeats", default={})  # noqa: B039  never written to
 _noting: ContextVar[tuple[dict[Generator, Any], ...]] = ContextVar("minigrad_draws", default=())
 
 
@@ -72,14 +73,12 @@ def repeating_draws(noted: dict[Generator, Any]) -> Iterator[None]:
     >>> bool(mg.all(x == y))
     True
     """
-    present = {generator: generator.get_state() for generator in noted}
-    for generator, state in noted.items():
-        generator._go_on(state)
+    again = {generator: _generator_at(state) for generator, state in noted.items()}
+    token = _repeating.set({**_repeating.get(), **again})
     try:
         yield
     finally:
-        for generator, state in present.items():
-            generator._go_on(state)
+        _repeating.reset(token)
 
 
 @contextmanager
@@ -153,12 +152,16 @@ class Generator:
         sequence = numpy.random.SeedSequence(seed, spawn_key=path)
         self._numbers = numpy.random.Generator(numpy.random.Philox(sequence))
 
+    def _source(self) -> Generator:
+        """Return what numbers come from: this, or what it was, in `repeating_draws` of this thread."""
+        return _repeating.get().get(self, self)
+
     def _drawn(self) -> numpy.random.Generator:
         """Return the source of numbers, and tell whoever is noting draws."""
         for noted in _noting.get():
             if self not in noted:
                 noted[self] = self.get_state()
-        return self._numbers
+        return self._source()._numbers
 
     def split(self, count: int = 2) -> tuple[Generator, ...]:
         """Return ``count`` generators whose numbers are independent of this one's and each other's.
@@ -180,14 +183,15 @@ class Generator:
         """
         count = check_integer("split", "count", count, low=0)
         self._drawn()
+        source = self._source()
         with lock:  # no two threads get one child
-            first = self._children
-            self._children += count
+            first = source._children
+            source._children += count
         made = []
         for number in range(first, first + count):
             child = Generator.__new__(Generator)
-            child._start(self._seed, (*self._path, number), 0)
-            if self in _unseeded:
+            child._start(source._seed, (*source._path, number), 0)
+            if source in _unseeded:
                 _unseeded.add(child)
             made.append(child)
         return tuple(made)
@@ -200,12 +204,13 @@ class Generator:
         dict
             What `set_state` takes, and JSON keeps.
         """
-        inner = self._numbers.bit_generator.state
+        source = self._source()
+        inner = source._numbers.bit_generator.state
         state = inner["state"]
         return {
-            "seed": self._seed,
-            "path": list(self._path),
-            "children": self._children,
+            "seed": source._seed,
+            "path": list(source._path),
+            "children": source._children,
             "counter": [int(n) for n in state["counter"]],
             "key": [int(n) for n in state["key"]],
             "buffer": [int(n) for n in inner["buffer"]],
@@ -227,33 +232,10 @@ class Generator:
         ArgumentError
             If ``state`` is not what ``get_state`` returns. Nothing has changed then.
         """
-        self._go_on(state)
-        _unseeded.discard(self)
-
-    def _go_on(self, state: dict[str, Any]) -> None:
+        made, source = _generator_at(state), self._source()
         self._drawn()
-        made = Generator.__new__(Generator)
-        try:
-            children = check_integer("set_state", "children", state["children"], low=0)
-            made._start(state["seed"], tuple(state["path"]), children)
-            made._numbers.bit_generator.state = {
-                "bit_generator": "Philox",
-                "state": {
-                    "counter": numpy.array(state["counter"], dtype=numpy.uint64),
-                    "key": numpy.array(state["key"], dtype=numpy.uint64),
-                },
-                "buffer": numpy.array(state["buffer"], dtype=numpy.uint64),
-                "buffer_pos": state["buffer_pos"],
-                "has_uint32": state["has_uint32"],
-                "uinteger": state["uinteger"],
-            }
-            if made.get_state() != state:  # NumPy takes what it can use, and leaves the rest
-                raise ValueError("it has other entries")
-        except (KeyError, IndexError, TypeError, ValueError, OverflowError) as error:
-            raise ArgumentError(
-                f"this is not the state of a generator ({error!r}); pass what get_state() returned"
-            ) from None
-        vars(self).update(vars(made))
+        vars(source).update(vars(made))
+        _unseeded.discard(source)
 
     def uniform(
         self,
@@ -458,6 +440,38 @@ class Generator:
         edges = numpy.cumsum(weights, axis=-1)
         drawn = self._drawn().random((*weights.shape[:-1], 1)) * edges[..., -1:]
         return _made((edges <= drawn).sum(-1), dtypes.int64, device or probabilities.device)
+
+
+def _generator_at(state: Any) -> Generator:
+    """Return a new generator in a state.
+
+    Raises
+    ------
+    ArgumentError
+        If ``state`` is not what `Generator.get_state` returns.
+    """
+    made = Generator.__new__(Generator)
+    try:
+        children = check_integer("set_state", "children", state["children"], low=0)
+        made._start(state["seed"], tuple(state["path"]), children)
+        made._numbers.bit_generator.state = {
+            "bit_generator": "Philox",
+            "state": {
+                "counter": numpy.array(state["counter"], dtype=numpy.uint64),
+                "key": numpy.array(state["key"], dtype=numpy.uint64),
+            },
+            "buffer": numpy.array(state["buffer"], dtype=numpy.uint64),
+            "buffer_pos": state["buffer_pos"],
+            "has_uint32": state["has_uint32"],
+            "uinteger": state["uinteger"],
+        }
+        if made.get_state() != state:  # NumPy takes what it can use, and leaves the rest
+            raise ValueError("it has other entries")
+    except (KeyError, IndexError, TypeError, ValueError, OverflowError) as error:
+        raise ArgumentError(
+            f"this is not the state of a generator ({error!r}); pass what get_state() returned"
+        ) from None
+    return made
 
 
 def _floating(of: str, dtype: Any) -> Any:

@@ -43,6 +43,7 @@ REFUSED = {
     "arange": (lambda: mg.arange(300, dtype="uint8"), "arange: 256 at position 256 "),
     "linspace": (lambda: mg.linspace(0, 1000, 3, dtype="int8"), "linspace: 500.0 at position 1 "),
     "asarray": (lambda: mg.asarray(np.array([300]), dtype="uint8"), "300 at position 0 "),
+    "asarray of a tensor": (lambda: mg.asarray(T([300]), dtype="uint8"), "asarray: 300 at position 0 "),
     "pad": (lambda: mg.pad(T([1, 2]), ((1, 1),), value=-INF), "value: -inf does not fit int64"),
     "pad a fraction": (lambda: mg.pad(T([1]), ((1, 1),), value=1.5), "value: 1.5 does not fit int64"),
     "where": (lambda: mg.where(T(True), bytes_(1), 300), "300 does not fit uint8"),

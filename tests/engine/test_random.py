@@ -380,3 +380,24 @@ def test_a_generator_shows_where_its_numbers_come_from():
     first, second = Generator(7).split()
     assert repr(second) == "<generator 7.1>"
     assert repr(first.split()[0]) == "<generator 7.0.0>"
+
+
+def test_draws_are_repeated_in_their_thread_alone():
+    generator, found = Generator(3), []
+    with noting_draws() as noted:
+        first = numbers(generator)
+    expected = Generator(3)
+    numbers(expected)  # gone
+    thread = threading.Thread(target=lambda: found.append(numbers(generator)))
+    with repeating_draws(noted):
+        thread.start()
+        thread.join()
+        assert numbers(generator) == first
+        with noting_draws() as inner:
+            more = numbers(generator)
+        with repeating_draws(inner):
+            assert numbers(generator) == more
+        generator.set_state(Generator(9).get_state())
+        assert numbers(generator) == numbers(Generator(9))
+    assert found == [numbers(expected)]
+    assert numbers(generator) == numbers(expected)

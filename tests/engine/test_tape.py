@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import gc
 import inspect
 import sys
@@ -659,6 +660,16 @@ def test_a_mode_holds_while_a_decorated_body_runs_and_not_between_its_steps(name
     assert inspect.isgeneratorfunction(generator)
     assert inspect.isasyncgenfunction(numbers)
     assert inspect.iscoroutinefunction(coroutine)
+
+
+def test_a_partial_and_an_object_are_decorated_as_what_they_call():
+    class Numbers:
+        def __call__(self, *_):
+            yield mg.is_grad_enabled()
+
+    for steps in (mg.no_grad(Numbers()), mg.no_grad(functools.partial(Numbers(), 1))):
+        assert next(steps()) is False
+        assert mg.is_grad_enabled()
 
 
 @pytest.mark.parametrize("wrong", [3, "f", type("C", (), {})])
