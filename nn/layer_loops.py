@@ -80,3 +80,9 @@ def loops_of(layer: Layered, input: Tensor, states: Sequence[Tensor]) -> Iterato
             number += 1
         shape = *input.shape[:-1], states[0].shape[-1] * len(directions)
         input = make(numpy.broadcast_to(input._array[..., :1], shape), None)
+
+
+def given_states(layer: Layered, hx: Any) -> Sequence[Tensor] | None:
+    """Return the states that a layer is given as ``hx``; None if they are no tensors."""
+    given = layer._listed_states(hx)
+    return given if given is not None and all(isinstance(s, Tensor) for s in given) else None

@@ -17,10 +17,10 @@ from minigrad.kernels.recorded_loop import RecordedLoop
 from minigrad.kernels.rows import Rows
 from minigrad.kernels.scan import scan
 from minigrad.kernels.stream import kind_of, side_by_side
-from minigrad.nn.layer_loops import Layered, loops_of
+from minigrad.nn.layer_loops import Layered, given_states, loops_of
 from minigrad.op import Domain, Op
-from minigrad.ops.shape import concat, stack
-from minigrad.tensor import Tensor
+from minigrad.ops.shape import concat, expand_dims, squeeze, stack, swapaxes
+from minigrad.tensor import Tensor, make
 from minigrad.threads import get_num_threads
 
 
@@ -43,9 +43,9 @@ class RecordedLayer:
     ----------
     layer : Layered
     input : Tensor
-        Shape (T, N, input_size).
+        As the layer is called with it: a batch or a single sequence.
     states : sequence of Tensor
-        Shape (num_layers * directions, N, width).
+        Shape (num_layers * directions, N, width), or without N.
     broken : bool
         Whether sequences have lengths or a mask.
 
@@ -59,6 +59,11 @@ class RecordedLayer:
         self, layer: Layered, input: Tensor, states: Sequence[Tensor], broken: bool
     ) -> None:
         self._threads = get_num_threads()
+        self._zeros = [make(numpy.zeros_like(state._array), None) for state in states]
+        self._given = [_kind(state) for state in states]
+        self._batched = input.ndim == 3
+        self._swapped = self._batched and layer.batch_first
+        input, states = self._in_order(input, states)
         self._states, self._width = len(states), states[0].shape[-1]
         self._directions = 2 if layer.bidirectional else 1
         self._parts: list[_Part] = []
@@ -72,25 +77,40 @@ class RecordedLayer:
             part = _Part(ending, reverse, cell, tuple(parameters), place, run)
             self._parts.append(part)
             arguments += parameters.values()
-        self._kinds = [_kind(t) for t in arguments]
+        self._kinds = [_kind(t) for t in arguments[1 + self._states :]]
         self._wanted = tuple([i for i, t in enumerate(arguments) if t._tracked])
         if not self._wanted:
             raise Refusal("no gradient is wanted")
 
+    def _in_order(self, input: Tensor, states: Sequence[Tensor]) -> tuple[Tensor, Sequence[Tensor]]:
+        """Return the input with T first, then N, and the states with N."""
+        if not self._batched:
+            return expand_dims(input, 1), [expand_dims(state, 1) for state in states]
+        return swapaxes(input, 0, 1) if self._swapped else input, states
+
     def run(
-        self, layer: Layered, input: Tensor, states: Sequence[Tensor], rows: Rows | None
-    ) -> tuple[Tensor, tuple[Tensor, ...]] | None:
-        """Return the outputs and the final states; None if an argument is of another kind."""
-        arguments = [input, *states]
+        self, layer: Layered, input: Tensor, hx: Any, rows: Rows | None
+    ) -> tuple[Tensor, Any] | None:
+        """Run the layer, see `Recurrent`; None if states or parameters are of other kinds."""
+        states = self._zeros if hx is None else given_states(layer, hx)
+        if states is None or [_kind(s) for s in states] != self._given:
+            return None
+        parameters: list[Tensor] = []
         for part in self._parts:
-            cell, parameters = layer._run_of(part.ending)
+            cell, own = layer._run_of(part.ending)
             if part.run.is_changed(cell):
                 return None
-            arguments += parameters.values()
-        if [_kind(t) for t in arguments] != self._kinds or self._threads != get_num_threads():
+            parameters += own.values()
+        if [_kind(p) for p in parameters] != self._kinds or self._threads != get_num_threads():
             return None
-        results = dispatch.apply(_LAYER, tuple(arguments), {"layer": self, "rows": rows})
-        return results[0], results[1 : 1 + self._states]
+        x, states = self._in_order(input, states)
+        results = dispatch.apply(_LAYER, (x, *states, *parameters), {"layer": self, "rows": rows})
+        output, finals = results[0], results[1 : 1 + self._states]
+        if not self._batched:
+            output, finals = squeeze(output, 1), tuple(squeeze(final, 1) for final in finals)
+        elif self._swapped:
+            output = swapaxes(output, 0, 1)
+        return output, finals if len(finals) > 1 else finals[0]
 
     def forward(self, arrays: Sequence[Any], rows: Rows | None) -> tuple[Any, ...]:
         """Return the outputs, the final states, what each loop has kept, and what goes between layers.

@@ -169,8 +169,8 @@ class Recurrent(CellLayer):
         simple = reset is None and checkpoint_every is None
         recorded = is_recorded() if simple else None
         streams = _streams_of(self)
-        if recorded is False:
-            found = streams.run(self, input, hx, True, lengths, mask)
+        if recorded is not None:
+            found = streams.run(self, input, hx, recorded, True, lengths, mask)
             if found is not None:
                 return found
         input = self._checked_input(input, ("N", "T") if self.batch_first else ("T", "N"))
@@ -187,10 +187,9 @@ class Recurrent(CellLayer):
         rows = self._rows(input, lengths, mask, reset)
         if checkpoint_every is not None:
             check_checkpoint_every(type(self).__name__, checkpoint_every, reset)
-        if recorded is False:
-            streams.add(self, input, initial, True, rows is not None)
-        known = streams.run_recorded(self, x, states, rows) if recorded else None
-        output, finals = known or self._run(x, states, rows, checkpoint_every)
+        if recorded is not None:
+            streams.add(self, input, initial, recorded, True, rows is not None)
+        output, finals = self._run(x, states, rows, checkpoint_every)
         if batched:
             output = self._swapped(output)
         else:
@@ -227,7 +226,7 @@ class Recurrent(CellLayer):
         following = is_recorded() is False
         streams = _streams_of(self)
         if following:
-            found = streams.run(self, input, hx, False)
+            found = streams.run(self, input, hx, False, False)
             if found is not None:
                 return found
         if self.bidirectional:
@@ -239,7 +238,7 @@ class Recurrent(CellLayer):
         batched = input.ndim == 2
         states = self._checked_states(hx, input, (self.num_layers, *input.shape[:-1]))
         if following:
-            streams.add(self, input, states, False, False)
+            streams.add(self, input, states, False, False, False)
         x = input if batched else expand_dims(input, 0)
         starts = states if batched else [expand_dims(s, 1) for s in states]
         output, finals = self._run(expand_dims(x, 0), starts)

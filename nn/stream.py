@@ -14,7 +14,7 @@ from minigrad.kernels.recent import Recent
 from minigrad.kernels.rows import Rows
 from minigrad.kernels.stream import Stream, kind_of, side_by_side
 from minigrad.kernels.switch import switch
-from minigrad.nn.layer_loops import Layered, loops_of
+from minigrad.nn.layer_loops import Layered, given_states, loops_of
 from minigrad.nn.recorded_layer import RecordedLayer
 from minigrad.tensor import Tensor, make
 
@@ -54,12 +54,12 @@ class LayerStream:
         on_change: Callable[[], None],
     ) -> None:
         self._states = [kind_of(state._array) for state in states]
-        self._zeros = [numpy.zeros(shape, dtype) for _, shape, dtype in self._states]
+        self._zeros = [numpy.zeros_like(state._array) for state in states]
         self._whole, self._batched = whole, input.ndim == (3 if whole else 2)
         self._swapped = whole and self._batched and layer.batch_first
         x = self._time_first(input._array)
         first = make(x, None)
-        batched = [make(state, None) for state in self._with_rows(self._zeros)]
+        batched = [make(a, None) for a in self._with_rows(self._zeros)]
         steps = len(x) if whole else None
         self._layers: list[list[tuple[str, Stream]]] = [[] for _ in range(layer.num_layers)]
         for ending, level, reverse, cell, parameters, x, ends in loops_of(layer, first, batched):
@@ -79,23 +79,22 @@ class LayerStream:
         self, layer: Layered, input: Tensor, hx: Any, rows: Rows | None
     ) -> tuple[Tensor, Any] | None:
         """Run the layer, see `Recurrent`; None if states or parameters are of other kinds."""
-        arrays: Sequence[Any] = self._zeros
+        arrays = self._zeros
         if hx is not None:
-            given = layer._listed_states(hx)
-            try:
-                arrays = [state._array for state in given or ()]
-            except AttributeError:  # no tensor
+            given = given_states(layer, hx)
+            if given is None:
                 return None
+            arrays = [state._array for state in given]
             if [kind_of(array) for array in arrays] != self._states:
                 return None
         x, there = self._time_first(input._array), rows and rows.as_arrays()
-        arrays = self._with_rows(arrays)
+        starts_of = self._with_rows(arrays)
         ends: list[Any] = []
         for streams in self._layers:
             outputs = []
             for ending, stream in streams:
                 cell, parameters = layer._run_of(ending)
-                starts = [array[len(ends)] for array in arrays]
+                starts = [array[len(ends)] for array in starts_of]
                 arrays_of = [p._array for p in parameters.values()]
                 new = stream.take(cell, [x], starts, arrays_of, there)
                 if new is None:
@@ -142,11 +141,12 @@ class LayerStreams:
         layer: Layered,
         input: Any,
         hx: Any,
+        recorded: bool,
         whole: bool,
         lengths: Any = None,
         mask: Any = None,
     ) -> tuple[Tensor, Any] | None:
-        """Run the layer without gradients on its arguments; None if there is no stream for them yet."""
+        """Run the layer on its arguments; None if there is no stream for them yet."""
         if type(input) is not Tensor or _drops(layer):
             return None
         rows = None
@@ -159,42 +159,30 @@ class LayerStreams:
                 return None
             if rows is not None and rows.nobody:
                 return None
-        key = (None, whole, layer.batch_first, rows is not None, *kind_of(input._array))
-        stream = self._known.get(key)
-        return stream[0].run(layer, input, hx, rows) if stream else None
+        streams = self._known.get(_kind(layer, input, recorded, whole, rows is not None))
+        return streams[0].run(layer, input, hx, rows) if streams else None
 
     def add(
-        self, layer: Layered, input: Tensor, states: Sequence[Tensor], whole: bool, broken: bool
+        self,
+        layer: Layered,
+        input: Tensor,
+        states: Sequence[Tensor],
+        recorded: bool,
+        whole: bool,
+        broken: bool,
     ) -> None:
-        """Note a run without gradients; the second time make a stream for it, if there can be one."""
-        key = (None, whole, layer.batch_first, broken, *kind_of(input._array))
-        self._add(key, layer, LayerStream, input, states, whole, broken, self._release)
-
-    def run_recorded(
-        self, layer: Layered, x: Tensor, states: Sequence[Tensor], rows: Rows | None
-    ) -> tuple[Tensor, tuple[Tensor, ...]] | None:
-        """Run the layer with gradients on a batch (T, N, ...); None if there is no stream for it yet.
-
-        It is noted then, and made the second time, if there can be one.
-        """
-        if _drops(layer) or (rows is not None and rows.nobody):
-            return None
-        broken = rows is not None
-        key = (x._tracked, True, False, broken, *kind_of(x._array))
-        stream = self._known.get(key)
-        found = stream[0].run(layer, x, states, rows) if stream else None
-        if found is None:
-            self._add(key, layer, RecordedLayer, x, states, broken)
-        return found
-
-    def _add(self, key: Kind, layer: Layered, make: Any, input: Tensor, *arguments: Any) -> None:
+        """Note a run on checked arguments; the second time make a stream, if there can be one."""
         if _drops(layer) or not isinstance(input._array, numpy.ndarray):  # loops are the CPU's
             return
-        made = []
-        if self._known.get(key) is not None:
+        kind = _kind(layer, input, recorded, whole, broken)
+        made: list[LayerStream | RecordedLayer] = []
+        if self._known.get(kind) is not None:
             with suppress(KernelError):
-                made.append(make(layer, input, *arguments))
-        self._known.put(key, made)
+                if recorded:
+                    made.append(RecordedLayer(layer, input, states, broken))
+                else:
+                    made.append(LayerStream(layer, input, states, whole, broken, self._release))
+        self._known.put(kind, made)
 
     def _release(self) -> None:
         """Let go what all streams have packed: the parameters have changed."""
@@ -202,6 +190,12 @@ class LayerStreams:
             for stream in streams:
                 if isinstance(stream, LayerStream):
                     stream.release()
+
+
+def _kind(layer: Layered, input: Tensor, recorded: bool, whole: bool, broken: bool) -> Kind:
+    tracked = input._tracked if recorded else None
+    array = input._array
+    return tracked, whole, layer.batch_first, broken, type(array), array.shape, array.dtype
 
 
 def _drops(layer: Layered) -> bool:
