@@ -30,9 +30,8 @@ from minigrad.ops.shape import normal_axes
 
 COLUMNS = (slice(None),)
 REDUCTIONS = frozenset({"sum", "max", "min"})
-INTERNAL = (
-    "the compiler failed"  # begins a refusal that is a fault of the compiler, and not declared
-)
+# begins a refusal that is a fault of the compiler, and not declared
+INTERNAL = "the compiler failed"
 
 
 class Refusal(KernelError):
@@ -132,7 +131,8 @@ def _in_few_kinds(
     graph: Graph, parameters: Collection[Var], varying: Collection[Var], backward: bool
 ) -> Normal:
     first = next(iter(varying))
-    fixed = fixed_by(graph.nodes, parameters, first.shape[0])
+    rows = first.shape[0]
+    fixed = fixed_by(graph.nodes, parameters, rows)
     _, each = partition(graph.nodes, varying)
     late = {output for node in each for output in node.outputs}
     new: dict[Var, Any] = {var: var for var in graph.inputs}
@@ -141,6 +141,8 @@ def _in_few_kinds(
     with interpreting(Recorder()) as recorder:
         for node in graph.nodes:
             recorder.line = node.line
+            if not backward and _works_over_rows(node, rows):
+                raise _over_rows(node)
             args = [new[i] if isinstance(i, Var) else i for i in node.inputs]
             reasons = [outside[i] for i in args if isinstance(i, Var) and i in outside]
             reason = reasons[0] if reasons and backward else None
@@ -155,9 +157,7 @@ def _in_few_kinds(
                     reason = refusal
                     made = _as_it_is(node, args)
                 if reason is None and _sums_rows(node, args, made):
-                    reason = Refusal(
-                        f"{node.op.name} over the rows of a step has no place in a loop", node.line
-                    )
+                    reason = _over_rows(node)
                     if node.outputs[0] in late and not backward:
                         raise reason
             else:
@@ -168,6 +168,23 @@ def _in_few_kinds(
                 outside.update(dict.fromkeys(outputs, reason))
     outputs = tuple(new.get(output) for output in graph.outputs)
     return Normal(Graph(graph.inputs, live_nodes(recorder.nodes, outputs), outputs), outside)
+
+
+def _works_over_rows(node: Node, rows: int) -> bool:
+    """Say whether a node works along the axis of rows, or makes one value for all rows together."""
+    read = [i for i in node.inputs if isinstance(i, Var) and has_rows(i, rows)]
+    if read and "axis" in node.attributes and node.op.name != "stack":  # whose axis is new
+        shape, axis = read[0].shape, node.attributes["axis"]
+        every = range(len(shape))
+        axes = every if axis is None else normal_axes(axis, len(shape), node.op.name)
+        if any(shape[a] and shape[a] % rows == 0 for a in axes):
+            return True
+    return bool(read) and not all(has_rows(output, rows) for output in node.outputs)
+
+
+def _over_rows(node: Node) -> Refusal:
+    reason = f"{node.op.name} over the rows of a step has no place in a loop"
+    return Refusal(reason, node.line)
 
 
 def _check(node: Node, fixed: set[Var], state: Var) -> None:

@@ -207,6 +207,15 @@ def of_a_reduction(x, h):
     return mg.tanh(h + x) * mg.expand_dims(mg.logsumexp(h, axis=-1), 1)
 
 
+def of_copies_for_each_row(x, h, *, w):
+    """A sum over as many copies as there are rows."""
+    return mg.tanh(h + x * mg.sum(mg.broadcast_to(w, x.shape), axis=0))
+
+
+def of_numbers_of_rows(x, h):
+    return mg.tanh(h + x * mg.cumulative_sum(x * 0 + 0.1, axis=0))
+
+
 def of_no_columns(x, h):
     return mg.tanh(h + x) + mg.sum(h[:, :0], axis=-1, keepdims=True)
 
@@ -229,6 +238,8 @@ def ran(step, x, h, params, compile):
         (of_an_image, (3, 2, 1, 4, 4), (2, 2, 4, 4), (4, 3, 3, 3)),
         (of_a_reduction, (3, 2, 5), (2, 5), None),
         (of_no_columns, (3, 2, 5), (2, 5), None),
+        (of_numbers_of_rows, (3, 2, 5), (2, 5), None),
+        (of_copies_for_each_row, (3, 2, 5), (2, 5), (5,)),
         (of_rows_that_mix, (3, 1, 5), (1, 5), None),
         (lambda x, h: mg.tanh(x + h), (3, 2, 0), (2, 0), None),
         (lambda x, h: mg.tanh(x[:, 0] + h), (3, 2, 5), (2,), None),
