@@ -15,6 +15,7 @@ from minigrad.errors import (
     MinigradError,
     ShapeError,
     source_line,
+    type_name,
 )
 from minigrad.op import OPS, Op
 
@@ -126,9 +127,11 @@ def retold(
             parameter = given.signature.parameters[key]
             several = parameter.kind is parameter.VAR_POSITIONAL
             for one in value if several else (value,):
-                if parameter.annotation in ("Any", Any) and not hasattr(one, "shape"):
+                is_array = hasattr(getattr(one, "dtype", None), "kind")  # PyTorch's is none of ours
+                left_out = one is None and parameter.default is None
+                if parameter.annotation in ("Any", Any) and not is_array and not left_out:
                     return TypeError(
-                        f"{name}(): {key} must be a tensor or an array, but is a {type(one).__name__}; "
+                        f"{name}(): {key} must be a tensor or an array, but is a {type_name(one)}; "
                         "convert it with minigrad.tensor(...)"
                     )
     if not isinstance(error, MinigradError) or not error.call:

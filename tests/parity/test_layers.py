@@ -455,6 +455,10 @@ def test_tensors_of_pytorch_are_named_as_such():
             TypeError, match=r"must be a tensor or an array, not a torch\.Tensor; conv"
         ):
             layer(x)
+    with pytest.raises(
+        TypeError, match=r"conv1d\(\): x must be a tensor or an array, but is a torch"
+    ):
+        mg.conv1d(x, x)
     for loss in (nn.MSELoss(), nn.CrossEntropyLoss()):
         for pair in ((x, x), (mg.ones((4, 3)), x)):
             with pytest.raises(
