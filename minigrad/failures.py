@@ -84,7 +84,7 @@ def _explained(op: Op, args: tuple[Any, ...], call: str, error: Exception) -> Mi
     return ArgumentError(f"{call}: {reason}; {_help(op)}")
 
 
-_WRITTEN = {"getitem": "x[key]", "index_set": "x.at[key].set", "index_add": "x.at[key].add"}
+_WRITTEN = {"getitem": "indexing", "index_set": "at.set", "index_add": "at.add"}
 
 
 def _help(op: Op) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import numpy
+
 from minigrad import dtypes
 from minigrad.dispatch import apply
 from minigrad.ops import elementwise, linalg, reduce, shape
@@ -14,9 +16,11 @@ _NONE: dict[str, Any] = {}
 
 
 def _as_arrays(value: Any) -> Any:
-    """Return the arguments of a function of NumPy with arrays in place of tensors."""
+    """Return the arguments of a function of NumPy with arrays in place of tensors, for reading."""
     if isinstance(value, Operators):
-        return value.__array__()  # type: ignore[attr-defined]
+        array = value.__array__()  # type: ignore[attr-defined]
+        array.flags.writeable = False
+        return array
     if isinstance(value, dict):
         return {key: _as_arrays(item) for key, item in value.items()}
     if type(value) in (list, tuple):
@@ -33,7 +37,17 @@ class Operators:
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
         """Let a function of NumPy work on the content, as it does on that of a list."""
         args, kwargs = _as_arrays(args), _as_arrays(kwargs)
-        return func(*args, **kwargs)
+        try:
+            result = func(*args, **kwargs)
+        except ValueError as error:
+            if "read-only" not in str(error):
+                raise
+            raise TypeError(
+                f"numpy.{func.__name__} would write into a tensor, which NumPy cannot; write into its "
+                "numpy(), or use x[i] = v"
+            ) from None
+        frozen = isinstance(result, numpy.ndarray) and not result.flags.writeable
+        return result.copy() if frozen else result
 
     shape: tuple[int, ...]
     dtype: Any

@@ -24,7 +24,7 @@ class OneStep(CellLayer):
         dtype: Any,
     ) -> None:
         super().__init__(cell, input_size, hidden_size, {"bias": bias})
-        self._make("", input_size, device, dtype)
+        self._make("", self.input_size, device, dtype)
         self.bias = bias
 
     def forward(self, input: Tensor, hx: Any = None) -> Any:

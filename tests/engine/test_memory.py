@@ -84,6 +84,11 @@ def test_numpy_cannot_write_into_a_tensor(x):
         numpy.add(1.0, 1.0, out=t)
     with pytest.raises(TypeError):
         numpy.copyto(t, 9.0)
+    with pytest.raises(TypeError, match=r"numpy\.put would write into a tensor"):
+        numpy.put(t, [0], 9.0)
+    with pytest.raises(TypeError):
+        numpy.concatenate([t, t], out=mg.zeros(6))
+    numpy.reshape(t, (1, 3))[0, 0] = 9.0
     assert_slope_of_square(y, x)
 
 
