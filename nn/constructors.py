@@ -66,7 +66,11 @@ def explain_call(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> 
     ------
     TypeError
     """
-    _bind(f"{type(module).__name__}.forward", inspect.signature(module.forward), *args, **kwargs)
+    try:
+        signature = inspect.signature(module.forward)
+    except (TypeError, ValueError):  # it is no function, or one that does not tell
+        return
+    _bind(f"{type(module).__name__}.forward", signature, *args, **kwargs)
 
 
 def explained(function: _F) -> _F:
@@ -99,7 +103,7 @@ def _complaint(
     kwargs: dict[str, Any],
     error: TypeError,
 ) -> str:
-    parameters = [p for p in signature.parameters.values() if p.name != "self"]
+    parameters = [p for p in signature.parameters.values() if p.name != "self" and p.name[0] != "_"]
     known = [p.name for p in parameters]
     takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters)
     unknown = next((option for option in kwargs if option not in known and not takes_any), None)

@@ -129,6 +129,10 @@ def test_errors_of_the_same_kind_inside_of_a_layer_stay():
         Mine()(1)
     with pytest.raises(TypeError, match=r"^Mine.forward: missing a required argument: 'x'"):
         Mine()()
+    layer = Mine()
+    layer.forward = map  # does not tell its signature
+    with pytest.raises(TypeError, match=r"map\(\) must have at least two arguments"):
+        layer()
 
 
 @pytest.mark.parametrize("name", ["RNN", "GRU", "LSTM", "RNNCell", "LSTMCell"])
@@ -201,6 +205,9 @@ TOLD = [
      "MSELoss has no option 'size_average': reduction='mean', 'sum' or 'none' says it; leave it out"),
     (lambda: nn.MaxPool2d(2, return_indices=True), "MaxPool2d has no option 'return_indices': they"),
     (lambda: nn.Embedding(3, 2, sparse=True), "Embedding has no option 'sparse': gradients are dense"),
+    (lambda: nn.Embedding(3, 2, None, None, 2.0, False, True),
+     ("Embedding takes only num_embeddings, embedding_dim, padding_idx, max_norm, norm_type, "
+      "scale_grad_by_freq by position, and was also given True; pass device, dtype by name")),
     (lambda: nn.optim.Adam([], foreach=True), "Adam has no option 'foreach': there is one way"),
     (lambda: nn.ReLU().state_dict(keep_vars=True),
      "Module.state_dict has no option 'keep_vars': the values are copies, without gradients; leave"),
