@@ -92,8 +92,8 @@ def test_less_is_kept(interpreted):
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        ({"checkpoint_every": 0}, "checkpoint_every is 0; it must be a positive number"),
-        ({"checkpoint_every": True}, "checkpoint_every is True; it must be"),
+        ({"checkpoint_every": 0}, "checkpoint_every must be a positive integer, not 0"),
+        ({"checkpoint_every": True}, "checkpoint_every must be a positive integer, not True"),
         (
             {"checkpoint_every": 2, "reset": np.zeros((T, N), bool)},
             "checkpoint_every and reset cannot be used together",
