@@ -209,6 +209,17 @@ def test_a_wrong_loop_is_found(monkeypatch, change):
     assert unchecked == (TENSORS in failing(certificate))
 
 
+def test_where_gradients_end_differences_say_nothing(interpreted):
+    @cell(state="h", params=shapes)
+    def cut(x, h, *, w, u):
+        return mg.tanh(x @ w + u * h.detach())
+
+    certificate = certify(cut, 3, 4, cases=4)
+    certificate.check()
+    blamed = [certificate.findings[i].skipped for i in (GRADIENTS, COMPLEX)]
+    assert blamed == ["gradients end at detach()"] * 2
+
+
 def test_with_the_compiler_off_the_interpreted_loop_is_judged(monkeypatch):
     monkeypatch.setattr(switch, "is_off", True)
     monkeypatch.setattr(switch, "reason", "MINIGRAD_COMPILE=0")
