@@ -50,7 +50,8 @@ class Stateful(Module):
             raise TraceError(
                 f"{name} is called inside of a traced step, at {user_line()}\n  {self._in_a_step()}"
             )
-        x = checked_tensor(name, x, next(iter(self._weights()), None))
+        if not isinstance(x, Tensor):  # the weights are asked for their device only then
+            x = checked_tensor(name, x, next(iter(self._weights()), None))
         if x.ndim not in (len(order), len(order) + 1) or x.shape[-1] != self.input_size:
             batch = ", ".join([*order, str(self.input_size)])
             raise ShapeError(
@@ -88,7 +89,9 @@ class Stateful(Module):
                 f"{name}: hx must be a tuple of {len(names)} states, {', '.join(names)}, not {found}"
             )
         given = [
-            checked_tensor(name, value, x, f"state {state} of shape {shape}")
+            value
+            if isinstance(value, Tensor)
+            else checked_tensor(name, value, x, f"state {state} of shape {shape}")
             for state, value, shape in zip(names, states, shapes, strict=True)
         ]
         for state, value, shape in zip(names, given, shapes, strict=True):
