@@ -124,6 +124,8 @@ class Cell(Stateful):
             If ``input`` or a state has another shape.
         DtypeError
             If ``input`` holds integers, or its dtype is not that of the weights and states.
+        BackendError
+            If ``input``, the states and the weights are on different devices.
         ArgumentError
             If there are more or fewer states than the cell has.
         """

@@ -162,6 +162,8 @@ class Recurrent(CellLayer):
         DtypeError
             If ``input`` holds integers, or its dtype is not that of the weights and states; if
             lengths are no integers, or flags are not bool.
+        BackendError
+            If ``input``, the states and the weights are on different devices.
         ArgumentError
             If there are more or fewer states than the cell has, a length is negative or beyond T, or
             ``checkpoint_every`` is not positive or given with ``reset``.
@@ -220,7 +222,7 @@ class Recurrent(CellLayer):
         ------
         ArgumentError
             If the layer is bidirectional, or there are more or fewer states than the cell has.
-        ShapeError, DtypeError
+        ShapeError, DtypeError, BackendError
             As for `forward`.
         """
         following = is_recorded() is False

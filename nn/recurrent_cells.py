@@ -49,6 +49,8 @@ class OneStep(CellLayer):
             If ``input`` or a state has another shape.
         DtypeError
             If ``input`` holds integers, or its dtype is not that of the weights and states.
+        BackendError
+            If ``input``, the states and the weights are on different devices.
         ArgumentError
             If there are more or fewer states than the cell has.
         """

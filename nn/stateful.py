@@ -8,7 +8,14 @@ from typing import Any
 
 from minigrad.backends.base import by_type
 from minigrad.dtypes import is_floating
-from minigrad.errors import ArgumentError, DtypeError, ShapeError, TraceError, user_line
+from minigrad.errors import (
+    ArgumentError,
+    BackendError,
+    DtypeError,
+    ShapeError,
+    TraceError,
+    user_line,
+)
 from minigrad.graph import Var
 from minigrad.kernels import Cell
 from minigrad.nn.checks import checked_tensor
@@ -70,6 +77,11 @@ class Stateful(Module):
                     f"convert the input with .astype('{parameter.dtype}'), or the layer with "
                     f".to('{x.dtype}')"
                 )
+            if parameter.device != x.device:
+                raise BackendError(
+                    f"{name}: the input is on {x.device} and the weights on {parameter.device}; move the "
+                    f"input with .to('{parameter.device}'), or the layer with .to('{x.device}')"
+                )
         return x
 
     def _checked_states(self, hx: Any, x: Tensor, leading: tuple[int, ...]) -> tuple[Tensor, ...]:
@@ -103,6 +115,11 @@ class Stateful(Module):
                 raise DtypeError(
                     f"{name}: state {state} has dtype {value.dtype} and the input {x.dtype}; convert "
                     f"the state with .astype('{x.dtype}')"
+                )
+            if value.device != x.device:
+                raise BackendError(
+                    f"{name}: state {state} is on {value.device} and the input on {x.device}; move the "
+                    f"state with .to('{x.device}')"
                 )
         return tuple(given)
 

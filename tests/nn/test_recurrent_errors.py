@@ -1,5 +1,10 @@
 """Mistakes with recurrent layers: each is refused in words that say what to do."""
 
+import os
+import pathlib
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -270,3 +275,42 @@ def test_a_layer_that_has_run_before_refuses_what_a_new_one_does(recorded, of):
                     run(x, lengths=[5, 1])
         assert said == said[:1] * 4
         assert change is narrow or "scan of step" not in said[0][1]
+
+
+ON_DEVICES = """
+import warnings
+import minigrad as mg
+from minigrad import nn
+
+warnings.simplefilter("ignore")  # loops on a GPU are interpreted
+x, s = mg.ones((5, 2, 3)), mg.ones((1, 2, 4))
+bad = [(x, (s, s.to("cuda"))), (x, (s.to("cuda"), s)), (x.to("cuda"),),
+       (x.to("cuda"), (s.to("cuda"), s.to("cuda"))), (x[:0], (s, s.to("cuda")))]
+for recorded in (True, False):
+    for arguments in bad:
+        layer, said = nn.LSTM(3, 4), set()
+        for run, row in ((layer, slice(None)), (layer.step, 0)):
+            if run == layer.step and not len(arguments[0]):
+                continue
+            with mg.set_grad_enabled(recorded):
+                for _ in range(4):
+                    try:
+                        run(arguments[0][row], *arguments[1:])
+                    except mg.errors.BackendError as error:
+                        said.add(str(error))
+                    else:
+                        said.add("taken")
+                    run(x[row])
+                    run(x[row], (s, s))
+        (text,) = said
+        assert text.startswith("LSTM: ") and " is on cuda:0 and the " in text, text
+"""
+
+
+def test_devices_are_told_in_the_same_words_at_every_call():
+    stand_ins = pathlib.Path(__file__).parents[1] / "engine" / "stand_ins"
+    found = subprocess.run(
+        [sys.executable, "-c", ON_DEVICES],
+        capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": str(stand_ins)},
+    )  # fmt: skip
+    assert found.returncode == 0, found.stderr
