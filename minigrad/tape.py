@@ -18,7 +18,7 @@ from minigrad.backends import backend_of
 from minigrad.backends.base import by_type
 from minigrad.checks import check_flag
 from minigrad.contexts import Decorating
-from minigrad.dtypes import float32, float64, is_floating
+from minigrad.dtypes import bool_, float32, float64, is_floating
 from minigrad.errors import AnomalyError, BackendError, TraceError, type_name, user_line
 from minigrad.failures import describe, explain
 from minigrad.graph import Var, needs
@@ -131,25 +131,29 @@ class Eager:
         kind: Any = None
         dtype: Any = None
         for arg in args:
-            parent = None
             if isinstance(arg, Tensor):
                 if arg._tracked:
                     mask |= bit
-                    parent = arg._node or arg
+                    parents.append(arg._node or arg)
+                else:
+                    parents.append(None)
                 arg = arg._array
                 if type(arg) is not kind:
                     if kind is not None:
                         raise _mixed_devices(op, args)
                     kind = type(arg)
                 found = arg.dtype
-                if found is not dtype:
+                # truth values beside floats need no conversion, and conditions none at all
+                if found is not dtype and (
+                    found is not bool_ or (op.fixed and len(arrays) not in op.fixed)
+                ):
                     dtype = found if dtype is None else _MIXED
             elif arg is not None and type(arg) not in _WEAK:
                 return self.apply(op, _as_tensors(op, args), attrs)
             else:
                 others |= bit
+                parents.append(None)
             arrays.append(arg)
-            parents.append(parent)
             bit <<= 1
         if kind is None:
             return self.apply(op, _as_tensors(op, args), attrs)
