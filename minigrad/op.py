@@ -369,7 +369,8 @@ def define_op(
     name : str
         The public name; must be free, unless ``replace``.
     fn : callable
-        The formula ``fn(m, *arrays, **attributes)``.
+        The formula ``fn(m, *arrays, **attributes)``. It runs in a context of its own, in which NumPy
+        gives no floating-point warnings.
     vjp : callable or sequence, optional
         The adjoint rule of a function of one array, or one rule for each array. Leave it out for
         functions with no derivative.

@@ -13,7 +13,7 @@ import numpy
 from minigrad.backends import sums
 from minigrad.backends.base import Backend
 from minigrad.reuse import reused_array
-from minigrad.silence import restore, silence
+from minigrad.silence import quietly
 
 
 def _scatter_add(target: Any, key: Any, values: Any) -> Any:
@@ -88,11 +88,7 @@ def join_by(joined_rows: Callable[[Any], Any]) -> None:
 
 
 def _asarray(data: Any, dtype: Any, index: int) -> Any:
-    state = silence()
-    try:
-        return numpy.array(data, dtype=dtype, order="C")
-    finally:
-        restore(state)
+    return quietly(numpy.array, data, dtype=dtype, order="C")
 
 
 # So many multiplications take NumPy about half a millisecond: then it is worth it to load the kernels.

@@ -3,6 +3,7 @@
 import itertools
 import math
 import sys
+import threading
 import warnings
 
 import numpy
@@ -548,3 +549,22 @@ def test_bfloat16_without_its_package_says_what_to_install(monkeypatch):
     with pytest.raises(DtypeError) as caught:
         mg.tensor([1.0], dtype="bfloat16")
     assert str(caught.value) == "bfloat16 needs the package ml_dtypes; run 'pip install ml_dtypes'"
+
+
+def test_formulas_run_in_silence_in_every_thread_and_inside_each_other():
+    infinite = []
+
+    def compute(x):
+        infinite.append(mg.all(mg.isinf(mg.checkpoint(lambda t: t * 1e38 * 1e38, x))).item())
+
+    with warnings.catch_warnings(), numpy.errstate(all="raise"):
+        warnings.simplefilter("error")
+        x = mg.ones(1000, requires_grad=True)
+        threads = [threading.Thread(target=compute, args=(x,)) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        with pytest.raises(FloatingPointError):  # the caller's state is as it was
+            numpy.float32(1e38) * numpy.float32(1e38)
+    assert infinite == [True] * 8
