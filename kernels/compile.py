@@ -25,6 +25,7 @@ from minigrad.kernels.verify import verify
 _MOST = 1000
 _programs: Recent[Any, Program] = Recent(_MOST)
 _refusals: Recent[Any, str] = Recent(_MOST)  # also by the lines of the step, which they name
+_ANY = -(2**32)  # in the place of the number of rows
 _LANES = 8  # of a processor; any number does to see whether there is a text
 
 
@@ -63,12 +64,20 @@ def program_of(
 
 def _program(step: Step, traced: TracedStep, wanted: Sequence[int] | None, broken: bool) -> Program:
     """Make the program of a step; whatever a pass of the compiler raises becomes a refusal."""
+    inputs, states = len(traced.inputs), len(traced.states)
     with refused_at(definition_line(step)):
         graph = _for_any_rows(step, traced, wanted)
-        program = make_program(graph, len(traced.inputs), len(traced.states), wanted, broken)
-        numba_source(program.loop, _LANES)  # what has no text is found out now
-        if program.backward is not None:
-            numba_source(program.backward.loop, _LANES)
+        # where an attribute holds the number of rows, other numbers have the same program
+        nodes = tuple(resized(graph.nodes, graph.inputs[0].shape[0], _ANY))
+        form = form_of(replace(graph, nodes=nodes), inputs + states)
+        key = (form, None if wanted is None else tuple(wanted), broken)
+        program = _programs.get(key)
+        if program is None:
+            program = make_program(graph, inputs, states, wanted, broken)
+            numba_source(program.loop, _LANES)  # what has no text is found out now
+            if program.backward is not None:
+                numba_source(program.backward.loop, _LANES)
+            _programs.put(key, program)
         return program
 
 

@@ -283,6 +283,20 @@ OF_SLOTS = {
 }
 
 
+def test_a_program_is_for_any_number_of_rows():
+    def step(x, h):
+        return mg.tanh(h + mg.sum(mg.reshape(x, (x.shape[0], 2, 3)), axis=1))
+
+    kind = np.dtype("float64")
+    programs = {
+        compile.program_of(
+            step, traced_step(step, [((n, 6), kind)], [((n, 3), kind)], {}), [0], False
+        )
+        for n in (1, 2, 3, 7)
+    }
+    assert len(programs) == 1
+
+
 def test_an_input_that_is_one_number_for_each_row():
     def step(x, h):
         return mg.tanh(h + mg.expand_dims(x * x, 1))
