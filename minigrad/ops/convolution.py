@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from minigrad.checks import as_integer, check_flag
 from minigrad.errors import ArgumentError, ShapeError, suggestion
 from minigrad.op import Arguments, Domain, Draw, composite, define_op
 from minigrad.ops import reduce
+from minigrad.ops.elementwise import where
 from minigrad.ops.shape import broadcast_to, concat, expand_dims, flip, pad, reshape, squeeze
 from minigrad.promotion import rounded_once
 
@@ -564,7 +565,27 @@ def _partial(size: int, width: int, span: int, step: int) -> int:
 
 def _max_pool(of: str, rank: int, x: Any, *sizes: Any, ceil_mode: bool) -> Any:
     views = _pool_windows(of, rank, x, *sizes, border=-math.inf, ceil_mode=ceil_mode)
-    return _as_given(reduce.max(views, axis=2), x)
+    y = reduce.max(views, axis=2)
+    # where all is -inf, the border has taken a share of the gradient: the others get theirs and that one
+    shares = y
+    kernel, steps, widths, dilation = pool_sizes(of, rank, *sizes)
+    axes = zip(x.shape[-rank:], kernel, steps, widths, dilation, strict=True)
+    for axis, (size, k, step, width, apart) in enumerate(axes, 2):
+        starts = range(-width, y.shape[axis] * step - width, step)
+        counted = _inside(starts, k, apart, 0, size)
+        shares = _scaled(shares, axis, [k / max(n, 1) for n in counted])
+    return _as_given(y if shares is y else where(y == -math.inf, shares, y), x)
+
+
+def _inside(starts: Iterable[int], kernel: int, dilation: int, low: int, high: int) -> list[int]:
+    """Return how many places of each window lie from ``low`` on and below ``high``."""
+    reach = dilation * (kernel - 1)
+    return [
+        kernel
+        if low <= start and start + reach < high
+        else sum(low <= start + dilation * i < high for i in range(kernel))
+        for start in starts
+    ]
 
 
 def _avg_pool(
@@ -587,7 +608,7 @@ def _avg_pool(
     for axis, (size, k, step, width) in enumerate(axes, 2):
         low, high = (-width, size + width) if count_include_pad else (0, size)
         starts = range(-width, y.shape[axis] * step - width, step)
-        counted = [min(start + k, high) - max(start, low) for start in starts]
+        counted = _inside(starts, k, 1, low, high)
         y = _scaled(y, axis, [k / max(n, 1) for n in counted])
     return _as_given(y, x)
 
