@@ -26,8 +26,10 @@ import numpy
 
 from minigrad.autograd import grad
 from minigrad.backends import backend_named
+from minigrad.checks import check_integer
 from minigrad.errors import ArgumentError, DtypeError, suggestion
 from minigrad.evaluate import evaluate
+from minigrad.graph import Var
 from minigrad.op import Op
 from minigrad.ops.elementwise import zeros_like
 from minigrad.tape import enable_grad, no_grad
@@ -140,6 +142,10 @@ def _remainder_slope(line: _Line, claimed: float) -> float:
     for exponent in range(6, 16):
         h = 2.0**-exponent
         remainder = abs(line(h)[0] - middle - h * claimed)
+        if not math.isfinite(remainder):
+            raise KinkError(
+                f"{line.subject.name} is not finite within {h:.0e} of this point; check it at another"
+            )
         if remainder > 64 * _EPSILON * (size + abs(claimed) * h):
             remainders.append((h, remainder))
     if len(remainders) < 3:
@@ -184,6 +190,58 @@ def _disagreement(
     return [text for _, text in wrong]
 
 
+def _outputs_of(subject: _Subject, xs: Arrays) -> tuple[Any, ...]:
+    """Return the outputs at the point; refuse those that cannot be differentiated numerically."""
+    ys, again = subject.forward(xs), subject.forward(xs)
+    if not ys:
+        raise ArgumentError(
+            f"gradcheck of {subject.name}: it returns no floating-point numbers; "
+            "there is nothing to check"
+        )
+    if len(ys) != len(again) or not all(
+        numpy.array_equal(y, z, equal_nan=True) for y, z in zip(ys, again, strict=True)
+    ):
+        raise ArgumentError(
+            f"gradcheck of {subject.name}: called again it returned something else; seed what is "
+            "random in it, and change nothing that it reads"
+        )
+    for position, y in enumerate(ys):
+        if not numpy.isfinite(y).all():
+            raise KinkError(
+                f"gradcheck of {subject.name}: output {position} is not finite, so nothing can be "
+                "checked here; check it at another point"
+            )
+    return ys
+
+
+def _wild(subject: _Subject, parts: Arrays) -> GradcheckError:
+    shown = [
+        f"argument {label}, element {tuple(index)}: the rule gives {part[tuple(index)]}"
+        for label, part in zip(subject.labels, parts, strict=True)
+        for index in numpy.argwhere(~numpy.isfinite(part)).tolist()
+    ]
+    return GradcheckError(f"gradcheck of {subject.name}: the gradient is wrong: {shown[0]}")
+
+
+def _by_size(directions: Arrays, parts: Arrays) -> list[Arrays]:
+    """Return ``directions`` cut up, so that each of them meets derivatives of about one size.
+
+    Beside one that is much larger a wrong derivative would not be seen. Each argument has directions of
+    its own, and so have its derivatives of 0.
+    """
+    found: list[Arrays] = []
+    for k, part in enumerate(parts):
+        size = abs(part)
+        with numpy.errstate(all="ignore"):
+            below = numpy.floor(numpy.log10(size.max(initial=0.0) / size) / 3)
+        classes = numpy.where(size > 0, below, numpy.inf)
+        for value in numpy.unique(classes):
+            only = [numpy.zeros_like(v) for v in directions]
+            only[k] = numpy.where(classes == value, directions[k], 0.0)
+            found.append(only)
+    return found if len(found) > 1 else []
+
+
 def _check(
     subject: _Subject,
     xs: Arrays,
@@ -193,6 +251,12 @@ def _check(
     most: int = _MOST_ELEMENTS,
 ) -> float:
     """Return the largest relative difference between claimed and found derivatives."""
+    check_integer(f"gradcheck of {subject.name}", "directions", directions, low=1)
+    if not methods or isinstance(methods, str):
+        raise ArgumentError(
+            f"gradcheck of {subject.name}: methods must be a list or tuple of at least one of "
+            f"{', '.join(METHODS)}, not {methods!r}"
+        )
     for method in methods:
         if method not in METHODS:
             raise ArgumentError(
@@ -200,7 +264,7 @@ def _check(
                 f"the methods are {', '.join(METHODS)}"
             )
     rng = numpy.random.default_rng(seed)
-    ys = subject.forward(xs)
+    ys = _outputs_of(subject, xs)
     largest = 0.0
     for _ in range(directions):
         vs = [rng.standard_normal(x.shape) for x in xs]
@@ -212,28 +276,35 @@ def _check(
                     f"gradcheck of {subject.name}: the gradient of argument {label} has shape "
                     f"{part.shape}, but the argument has shape {x.shape}"
                 )
-        line = _Line(subject, xs, vs, gs)
-        claimed, size = _claimed(parts, vs)
-        for method in methods:
-            if method == "taylor":
-                slope = _remainder_slope(line, claimed)
-                if slope < 1.5:
-                    raise GradcheckError(
-                        f"gradcheck of {subject.name}: the gradient is wrong: the Taylor remainder "
-                        f"falls like t ** {slope:.2f}, not like t ** 2"
-                    )
-                continue
-            found, error = _DERIVATIVES[method](line)
-            if _agree(claimed, size, found, error, method):
-                largest = max(largest, abs(claimed - found) / (size + abs(found) or 1.0))
-                continue
-            details = _disagreement(subject, xs, gs, parts, method, most)
-            shown = "".join(f"\n  {text}" for text in details[:5])
-            more = f"\n  ... and {len(details) - 5} more elements" if len(details) > 5 else ""
-            raise GradcheckError(
-                f"gradcheck of {subject.name}: the gradient is wrong: along a random direction the "
-                f"rules give {claimed:.10g}, {method} gives {found:.10g}{shown}{more}"
-            )
+        if not all(numpy.isfinite(part).all() for part in parts):
+            for method in set(methods) - {"taylor"}:  # at a kink there need be no gradient
+                _DERIVATIVES[method](_Line(subject, xs, vs, gs))
+            raise _wild(subject, parts)
+        for place, along in enumerate((vs, *_by_size(vs, parts))):
+            line = _Line(subject, xs, along, gs)
+            claimed, size = _claimed(parts, along)
+            for method in methods:
+                if method == "taylor":
+                    slope = _remainder_slope(line, claimed)
+                    if slope < 1.5:
+                        raise GradcheckError(
+                            f"gradcheck of {subject.name}: the gradient is wrong: the Taylor remainder "
+                            f"falls like t ** {slope:.2f}, not like t ** 2"
+                        )
+                    continue
+                found, error = _DERIVATIVES[method](line)
+                if _agree(claimed, size, found, error, method):
+                    if place == 0:
+                        difference = abs(claimed - found) / (size + abs(found) or 1.0)
+                        largest = max(largest, difference)
+                    continue
+                details = _disagreement(subject, xs, gs, parts, method, most)
+                shown = "".join(f"\n  {text}" for text in details[:5])
+                more = f"\n  ... and {len(details) - 5} more elements" if len(details) > 5 else ""
+                raise GradcheckError(
+                    f"gradcheck of {subject.name}: the gradient is wrong: along a random direction the "
+                    f"rules give {claimed:.10g}, {method} gives {found:.10g}{shown}{more}"
+                )
     return largest
 
 
@@ -247,6 +318,42 @@ def _as_float64(values: Arrays, of: str) -> None:
                 f"{of}: input {position} is {value.dtype}, in which differences are too coarse; "
                 'convert it with .astype("float64")'
             )
+
+
+def _separate(inputs: tuple[Any, ...], of: str) -> tuple[Any, ...]:
+    """Return the inputs one by one, also if they were given as one list, as PyTorch takes them."""
+    if len(inputs) == 1 and isinstance(inputs[0], (list, tuple)):
+        inputs = tuple(inputs[0])
+    for position, value in enumerate(inputs):
+        if _holds_tensors(value):
+            raise ArgumentError(
+                f"{of}: input {position} is a {type(value).__name__} with tensors in it, which would not "
+                "be checked; give them one by one, and put them together in the function: "
+                "lambda a, b: f([a, b])"
+            )
+    return inputs
+
+
+def _holds_tensors(value: Any) -> bool:
+    parts = value.values() if isinstance(value, Mapping) else value
+    return isinstance(value, (Mapping, list, tuple, set)) and any(
+        isinstance(part, Tensor) or _holds_tensors(part) for part in parts
+    )
+
+
+def _differentiable_outputs(of: str, outputs: Any) -> list[Tensor]:
+    """Return the floating-point tensors among the outputs of a function; refuse what is no tensor."""
+    given = listed(outputs)
+    if not given or not all(isinstance(y, (Tensor, Var)) for y in given):
+        shown = "an empty tuple" if not given else ", ".join(type(y).__name__ for y in given)
+        raise ArgumentError(f"{of}: the function must return a tensor or several, not {shown}")
+    for position, y in enumerate(given):
+        if is_differentiable(y) and y.dtype != numpy.float64:
+            raise DtypeError(
+                f"{of}: output {position} is {y.dtype}, in which differences are too coarse; "
+                "let the function compute in float64"
+            )
+    return [y for y in given if is_differentiable(y)]
 
 
 def _function_subject(
@@ -271,7 +378,7 @@ def _function_subject(
             tensor(a, device=inputs[i].device, requires_grad=requires_grad)
             for i, a in zip(positions, arrays, strict=True)
         ]
-        return xs, [y for y in listed(function(*filled(xs))) if is_differentiable(y)]
+        return xs, _differentiable_outputs(of, function(*filled(xs)))
 
     def forward(arrays: Arrays) -> tuple[Any, ...]:
         with no_grad(), numpy.errstate(all="ignore"):
@@ -331,7 +438,8 @@ def gradcheck(
     function : callable
         Takes ``inputs``, returns a tensor or several. It must return the same each time.
     *inputs : Any
-        Those that require gradients are checked; all float64 tensors if none does.
+        Those that require gradients are checked; all float64 tensors if none does. They may be given
+        as one list or tuple, as PyTorch takes them.
     methods : sequence of {"differences", "complex", "linear", "taylor"}
         "differences": central differences. "complex": the complex step, for analytic functions that use
         no other tensors than their inputs. "linear": a step of one, for (bi)linear functions. "taylor":
@@ -346,9 +454,12 @@ def gradcheck(
     GradcheckError
         If a gradient is wrong; names the argument, the element and both numbers.
     KinkError
-        If the function is not smooth at this point.
+        If the function is not smooth at this point, or its result is not finite.
     DtypeError
-        If an input is a floating-point tensor of another dtype than float64.
+        If an input or an output is a floating-point tensor of another dtype than float64.
+    ArgumentError
+        If the inputs hold nothing to check, or the function returns something else than tensors or,
+        called again, other numbers.
 
     Examples
     --------
@@ -356,6 +467,7 @@ def gradcheck(
     >>> x = mg.tensor([0.5, 2.0], dtype="float64", requires_grad=True)
     >>> gradcheck(lambda x: mg.sin(x) * x, x)
     """
+    inputs = _separate(inputs, "gradcheck")
     subject, xs = _function_subject(function, inputs, "gradcheck")
     _check(subject, xs, methods, directions, seed)
 
@@ -403,6 +515,7 @@ def gradgradcheck(
             'gradgradcheck has no method "complex", because a gradient cannot be traced; '
             'use "differences", "linear" or "taylor"'
         )
+    inputs = _separate(inputs, "gradgradcheck")
     subject, xs = _function_subject(function, inputs, "gradgradcheck")
     rng = numpy.random.default_rng(seed + 1)
     cotangents = [tensor(rng.standard_normal(y.shape)) for y in subject.forward(xs)]
@@ -415,7 +528,7 @@ def gradgradcheck(
         for i, x in zip(checked, linked, strict=True):
             given[i] = x
         with enable_grad():
-            ys = [y for y in listed(function(*given)) if is_differentiable(y)]
+            ys = _differentiable_outputs("gradgradcheck", function(*given))
             pairs = [(y, g) for y, g in zip(ys, gs, strict=True) if y.requires_grad]
             if not pairs:
                 return tuple(map(zeros_like, linked))
@@ -610,7 +723,7 @@ def taylor_slope(function: Callable[..., Any], *inputs: Any, seed: int = 0) -> f
     >>> round(taylor_slope(mg.exp, x))
     2
     """
-    subject, xs = _function_subject(function, inputs, "taylor_slope")
+    subject, xs = _function_subject(function, _separate(inputs, "taylor_slope"), "taylor_slope")
     rng = numpy.random.default_rng(seed)
     vs = [rng.standard_normal(x.shape) for x in xs]
     gs = [rng.standard_normal(y.shape) for y in subject.forward(xs)]

@@ -213,6 +213,11 @@ def test_bad_calls_say_what_to_do():
         gradcheck(mg.sin, points(2), methods=("difference",))
     with pytest.raises(ArgumentError, match="nothing to check"):
         gradcheck(mg.sin, mg.tensor([1, 2]))
+    for methods in ((), "taylor"):
+        with pytest.raises(ArgumentError, match="methods must be a list or tuple of at least one"):
+            gradcheck(mg.sin, points(2), methods=methods)
+    with pytest.raises(ArgumentError, match="directions must be"):
+        gradcheck(mg.sin, points(2), directions=0)
     with pytest.raises(ArgumentError, match='gradgradcheck has no method "complex"'):
         gradgradcheck(mg.sin, points(2), methods=("complex",))
 
@@ -264,3 +269,105 @@ def test_a_structured_op_must_say_what_to_draw():
 def test_only_the_strategies_import_hypothesis():
     code = "import sys, minigrad.testing; sys.exit('hypothesis' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("method", ALL_METHODS)
+@pytest.mark.parametrize("value", [numpy.nan, numpy.inf, -numpy.inf])
+def test_a_gradient_that_is_not_finite_is_caught(value, method):
+    for places in ([True, True, True], [False, True, False]):
+        wild = numpy.where(places, value, 0.0)
+        op = cubic(lambda m, g, y, x, wild=wild: g * 3 * x * x + wild)
+        with pytest.raises(GradcheckError, match="the gradient is wrong"):
+            check_op(op, (points(3).numpy(),), methods=(method,))
+
+
+@pytest.mark.parametrize("method", [*ALL_METHODS, "linear"])
+def test_a_small_part_is_compared_on_its_own_scale(method):
+    def function(wrong_in):
+        def rule(position, factor):
+            wrong = numpy.where(numpy.arange(3) == wrong_in[1], 1.5, 1.0)
+            return lambda m, g, y, a, b: g * factor * (wrong if wrong_in[0] == position else 1.0)
+
+        sizes = numpy.array([1e7, 1.0, 0.1])
+        rules = (rule(0, sizes), rule(1, 1e-2))
+        return Op("mixed", lambda m, a, b: sizes * a + 1e-2 * b, rules, domain=Domain())
+
+    at = points(3).numpy(), points(3, seed=1).numpy()
+    check_op(function((2, 0)), at, methods=(method,))
+    for wrong_in in ((0, 0), (0, 1), (0, 2), (1, 0), (1, 2)):
+        with pytest.raises(GradcheckError, match="the gradient is wrong"):
+            check_op(function(wrong_in), at, methods=(method,))
+
+
+def test_a_part_that_is_wrongly_zero_is_caught_beside_large_ones():
+    rule = lambda m, g, y, x: g * numpy.array([1e8, 0.0])
+    op = Op("lost", lambda m, x: x * numpy.array([1e8, 1e-2]), (rule,), domain=Domain())
+    for method in ALL_METHODS:
+        with pytest.raises(GradcheckError, match="the gradient is wrong"):
+            check_op(op, (points(2).numpy(),), methods=(method,))
+
+
+CHECKS = [gradcheck, gradgradcheck, taylor_slope]
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_a_function_returns_tensors(check):
+    x = points(2)
+    for result, found in {
+        None: "NoneType",
+        (): "an empty tuple",
+        1.0: "float",
+        (x, None): "Tensor, NoneType",
+    }.items():
+        with pytest.raises(ArgumentError, match=f"must return a tensor or several, not {found}"):
+            check(lambda x, result=result: result, x)
+    with pytest.raises(ArgumentError, match="returns no floating-point numbers"):
+        gradcheck(mg.argmax, x)
+    with pytest.raises(DtypeError, match=r"output 1 is float32.*compute in float64"):
+        check(lambda x: (x, x.astype("float32")), x)
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_inputs_may_come_as_one_list(check):
+    a, b = points(2, 3), points(3, 2)
+    check(mg.matmul, [a, b])
+    check(mg.matmul, (a, b))
+    check(lambda a, b: mg.concat([a, b.mT]), [a, b])
+    check(lambda x, axis: mg.softmax(x, axis=axis), a, (0, 1))
+    with pytest.raises(ArgumentError, match=r"input 1 is a list with tensors in it.*one by one"):
+        check(lambda a, b: a @ b[0], a, [b])
+    with pytest.raises(ArgumentError, match="input 0 is a dict with tensors in it"):
+        check(lambda d: d["x"], {"x": a})
+    with pytest.raises(ArgumentError, match="nothing to check"):
+        check(mg.matmul, [])
+
+
+def test_a_wrong_rule_is_caught_also_in_a_list():
+    op = WRONG["missing factor"]
+    with pytest.raises(GradcheckError):
+        gradcheck(lambda x: mg.dispatch.apply(op, (x,), {}), [points(3)])
+
+
+def test_a_function_that_is_random_or_remembers_is_refused():
+    calls = []
+
+    def counted(x):
+        calls.append(x)
+        return x * len(calls)
+
+    for function in (counted, lambda x: mg.dropout(x, mg.rand(x.shape) > 0.5)):
+        with pytest.raises(ArgumentError, match="called again it returned something else"):
+            gradcheck(function, points(64))
+
+
+@pytest.mark.parametrize("method", ALL_METHODS)
+def test_a_result_that_is_not_finite_cannot_be_checked(method):
+    for function in (mg.log, lambda x: mg.sqrt(x - 2), lambda x: mg.exp(1000 + x), lambda x: x / 0):
+        with pytest.raises(KinkError, match="output 0 is not finite"):
+            gradcheck(function, mg.tensor([0.0, 1.0], "float64"), methods=(method,))
+
+
+def test_a_detached_function_is_caught_by_every_method():
+    for method in ("differences", "taylor"):
+        with pytest.raises(GradcheckError, match="the gradient is wrong"):
+            gradcheck(lambda x: x.detach() * 2, points(3), methods=(method,))

@@ -12,6 +12,7 @@ from minigrad import nn
 from minigrad.errors import ArgumentError, TraceError
 from minigrad.kernels import Case, CertificateError, cell, certify, scan
 from minigrad.kernels.certificate import run
+from minigrad.kernels.certificate.compare import Violation, compare
 from minigrad.kernels.switch import switch
 from minigrad.nn.cells import CELLS
 from minigrad.op import OPS, Domain, Op
@@ -218,6 +219,29 @@ def test_where_gradients_end_differences_say_nothing(interpreted):
     certificate.check()
     blamed = [certificate.findings[i].skipped for i in (GRADIENTS, COMPLEX)]
     assert blamed == ["gradients end at detach()"] * 2
+
+
+@pytest.mark.parametrize(
+    ("found", "expected", "same"),
+    [
+        ([1.0, 1e-7], [1.0, 1.5e-7], False),  # small beside large ones
+        ([3e-10], [2e-10], False),  # small by itself
+        ([3e-15], [0.0], True),  # what numbers of size 1 leave when they cancel out
+        ([np.nan], [1.0], False),
+        ([1.0], [np.nan], False),
+        ([np.inf], [-np.inf], False),
+        ([1.0, 2.0], [np.inf, 2.0], False),
+        ([np.nan, np.inf], [np.nan, np.inf], True),
+        ([1.0, np.inf], [1.0 + 1e-12, np.inf], True),
+    ],
+)
+def test_results_are_compared_each_on_its_own_scale(found, expected, same):
+    results = {"one": np.array(found)}, {"one": np.array(expected), "other": np.ones(2)}
+    if same:
+        compare(*results, 1e-9, "here", "there", 1e-14)
+    else:
+        with pytest.raises(Violation, match="one, element"):
+            compare(*results, 1e-9, "here", "there", 1e-14)
 
 
 def test_with_the_compiler_off_the_interpreted_loop_is_judged(monkeypatch):
