@@ -10,7 +10,8 @@ import pytest
 
 import minigrad as mg
 from minigrad.backends import backend_named
-from minigrad.dispatch import interpreting
+from minigrad.dispatch import apply, interpreting
+from minigrad.dtypes import as_dtype
 from minigrad.evaluate import evaluate
 from minigrad.graph import Graph, Recorder, Var, infer, needs, ops
 from minigrad.op import Composite, Domain, Op
@@ -160,11 +161,14 @@ def tape_gives_what_the_rules_give(op, args, attrs):
 def shapes_and_dtypes_are_inferred(op, args, attrs):
     args, attrs = bound(op, args, attrs)
     floats = [i for i, a in enumerate(args) if is_differentiable(a)]
-    mixed = (["float64"], ["float32"], ["float32", "float64"], ["int32", "float32"], ["int64"])
+    mixed = (
+        ["float64"], ["float32"], ["float32", "float64"], ["int32", "float32"], ["int64"],
+        ["float16"], ["bfloat16", "float32"], ["bfloat16", "int8"],
+    )  # fmt: skip
     for dtypes in mixed:
         given = list(args)
         for k, i in enumerate(floats):
-            given[i] = args[i].astype(dtypes[k % len(dtypes)])
+            given[i] = args[i].astype(as_dtype(dtypes[k % len(dtypes)]))
         variables = [Var(a.shape, a.dtype) if is_array(a) else a for a in given]
         try:
             run = Run(op, given, attrs)
@@ -178,6 +182,10 @@ def shapes_and_dtypes_are_inferred(op, args, attrs):
             tuple((y.shape, y.dtype) for y in run.ys),
             run.several,
         )
+        tensors = [mg.tensor(a) if is_array(a) else a for a in given]
+        assert [y.dtype for y in listed(apply(op, tuple(tensors), attrs))] == [
+            y.dtype for y in run.ys
+        ]
 
 
 def elementwise_ops_broadcast_and_promote_as_numpy(op, args, attrs):
