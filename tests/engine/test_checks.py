@@ -12,6 +12,9 @@ from minigrad.errors import ArgumentError, ShapeError, TraceError
 
 
 class Three:
+    def __repr__(self):  # the name of a test, which all processes of a run have to agree on
+        return "Three()"
+
     def __index__(self):
         return 3
 
