@@ -127,12 +127,6 @@ def _namespace(cupy: Any) -> SimpleNamespace:
     def argsort(x: Any, /, *, axis: int = -1, stable: bool = True) -> Any:
         return cupy.argsort(x, axis=axis)  # always stable, and without that argument
 
-    def var(x: Any, /, *, axis: Any = None, correction: float = 0.0, keepdims: bool = False) -> Any:
-        return cupy.var(x, axis=axis, ddof=correction, keepdims=keepdims)
-
-    def std(x: Any, /, *, axis: Any = None, correction: float = 0.0, keepdims: bool = False) -> Any:
-        return cupy.std(x, axis=axis, ddof=correction, keepdims=keepdims)
-
     def diagonal(x: Any, /, *, offset: int = 0) -> Any:
         return cupy.diagonal(x, offset=offset, axis1=-2, axis2=-1)
 
@@ -171,8 +165,6 @@ def _namespace(cupy: Any) -> SimpleNamespace:
         "floor_divide": division(0, cupy.floor_divide),
         "remainder": division(1, cupy.remainder),
         "argsort": argsort,
-        "var": var,
-        "std": std,
         "linalg": SimpleNamespace(diagonal=diagonal),
     }
     names = [name for name in dir(cupy) if not name.startswith("_")]
