@@ -16,7 +16,7 @@ from minigrad.dtypes import as_dtype, is_floating
 from minigrad.errors import GradientError, TraceError, source_line, user_line
 from minigrad.op import OPS, Domain, Op, on_replacement
 from minigrad.operators import Operators
-from minigrad.promotion import as_number, promoted
+from minigrad.promotion import promoted, weak_number
 
 Line = tuple[str, int]
 
@@ -230,7 +230,7 @@ class Recorder:
         """Append a node for ``op`` and return its output variables."""
         given: list[Any] = []
         for arg in args:
-            number = None if isinstance(arg, Var) else as_number(arg)
+            number = None if isinstance(arg, Var) else weak_number(arg)
             if number is None and not isinstance(arg, (Var, type(None))):
                 way = "it" if isinstance(arg, Operators) else "minigrad.tensor(...) of it"
                 raise TraceError(

@@ -30,8 +30,8 @@ def _rank(kind: Any) -> int:
     return _NUMBERS[kind] if kind in _NUMBERS else _KINDS[kind.kind]
 
 
-def as_number(value: Any) -> bool | int | float | None:
-    """Return a number of Python or NumPy as one of Python, which has a kind and no width; else None."""
+def weak_number(value: Any) -> bool | int | float | None:
+    """Return a number of Python or NumPy as one of Python: it has a kind and no width. Else None."""
     if isinstance(value, numpy.generic):
         value = value.item()
     for kind in (bool, int, float):

@@ -23,7 +23,7 @@ from minigrad.errors import AnomalyError, BackendError, TraceError, type_name, u
 from minigrad.failures import describe, explain
 from minigrad.graph import Var, needs
 from minigrad.op import Op
-from minigrad.promotion import as_number, promoted
+from minigrad.promotion import promoted, weak_number
 from minigrad.silence import give_back, new_quiet, take
 from minigrad.tensor import Tensor, make, tensor
 
@@ -285,7 +285,7 @@ def _as_tensors(op: Op, args: tuple[Any, ...]) -> tuple[Any, ...]:
                 f"{op.name} got {arg!r}, a value of a traced step, outside of that step, at "
                 f"{user_line()}\n  a step must return its results, not store them"
             )
-        elif (number := as_number(arg)) is not None:
+        elif (number := weak_number(arg)) is not None:
             converted.append(number)
         elif isinstance(arg, numpy.ndarray) or backend_of(arg) is not None:
             converted.append(tensor(arg, device=None if like is None else like.device))
