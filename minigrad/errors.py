@@ -64,6 +64,13 @@ def type_name(value: Any) -> str:
     return kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
 
 
+def conversion(value: Any) -> str:
+    """Return ``"; convert it with minigrad.tensor(...)"`` for what that takes, or an empty string."""
+    known = isinstance(value, (bool, int, float, list, tuple, range))
+    known = known or hasattr(value, "__array__") or hasattr(value, "__dlpack__")
+    return "; convert it with minigrad.tensor(...)" if known else ""
+
+
 def suggestion(name: str, known: Iterable[str]) -> str:
     """Return ``"; did you mean 'x'?"`` for the nearest known name, or an empty string."""
     names = list(known)

@@ -14,6 +14,7 @@ from minigrad.errors import (
     IndexingError,
     MinigradError,
     ShapeError,
+    conversion,
     source_line,
     type_name,
 )
@@ -131,8 +132,8 @@ def retold(
                 left_out = one is None and parameter.default is None
                 if parameter.annotation in ("Any", Any) and not is_array and not left_out:
                     return TypeError(
-                        f"{name}(): {key} must be a tensor or an array, but is a {type_name(one)}; "
-                        "convert it with minigrad.tensor(...)"
+                        f"{name}(): {key} must be a tensor or an array, but is a {type_name(one)}"
+                        f"{conversion(one)}"
                     )
     if not isinstance(error, MinigradError) or not error.call:
         return error

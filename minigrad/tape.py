@@ -19,7 +19,14 @@ from minigrad.backends.base import by_type
 from minigrad.checks import check_flag
 from minigrad.contexts import Decorating
 from minigrad.dtypes import bool_, float32, float64, is_floating
-from minigrad.errors import AnomalyError, BackendError, TraceError, type_name, user_line
+from minigrad.errors import (
+    AnomalyError,
+    BackendError,
+    TraceError,
+    conversion,
+    type_name,
+    user_line,
+)
 from minigrad.failures import describe, explain
 from minigrad.graph import Var, needs
 from minigrad.op import Op
@@ -292,12 +299,10 @@ def _as_tensors(op: Op, args: tuple[Any, ...]) -> tuple[Any, ...]:
         else:
             name = op.arrays[position] if position < len(op.arrays) else f"argument {position + 1}"
             inner = isinstance(arg, (list, tuple)) and any(isinstance(a, Tensor) for a in arg)
-            advice = (
-                "join it with minigrad.stack" if inner else "convert it with minigrad.tensor(...)"
-            )
+            advice = "; join it with minigrad.stack" if inner else conversion(arg)
             raise TypeError(
                 f"{op.name}(): {name} must be a tensor, an array or a number, but is a "
-                f"{type_name(arg)}; {advice}"
+                f"{type_name(arg)}{advice}"
             )
     if not any(isinstance(a, Tensor) for a in converted):
         converted = [a if a is None else tensor(a) for a in converted]

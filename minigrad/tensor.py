@@ -25,6 +25,8 @@ from minigrad.errors import (
     IndexingError,
     ShapeError,
     TraceError,
+    conversion,
+    type_name,
     user_line,
 )
 from minigrad.foreign import as_numpy, to_dlpack
@@ -653,10 +655,7 @@ def check_gradient(what: str, g: Any, of: str, like: Tensor) -> None:
         By what differs first: the type, the shape, the dtype or the device.
     """
     if not isinstance(g, Tensor):
-        raise TypeError(
-            f"{what} must be None or a tensor, but is a {type(g).__name__}; "
-            "convert it with minigrad.tensor(...)"
-        )
+        raise TypeError(f"{what} must be None or a tensor, but is a {type_name(g)}{conversion(g)}")
     if g.shape != like.shape:
         raise GradientError(
             f"{what} has shape {g.shape}, but {of} has shape {like.shape}; they must be equal"

@@ -10,7 +10,7 @@ import numpy
 from minigrad.backends.base import backend_of
 from minigrad.checks import as_number, check_flag, check_integer
 from minigrad.dtypes import is_floating
-from minigrad.errors import ArgumentError, DtypeError, type_name
+from minigrad.errors import ArgumentError, DtypeError, conversion, type_name
 from minigrad.graph import Var
 from minigrad.tensor import Tensor, tensor
 
@@ -80,8 +80,7 @@ def checked_tensor(of: str, x: Any, like: Tensor | None = None, what: str = "the
     if isinstance(x, (numpy.ndarray, numpy.generic)) or backend_of(x) is not None:
         return tensor(x, device=None if like is None else like.device)
     raise TypeError(
-        f"{of}: {what} must be a tensor or an array, not a {type_name(x)}; "
-        "convert it with minigrad.tensor(...)"
+        f"{of}: {what} must be a tensor or an array, not a {type_name(x)}{conversion(x)}"
     )
 
 

@@ -13,7 +13,10 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+import numpy
+
 from minigrad.checks import as_integer, check_flag
+from minigrad.dtypes import is_floating
 from minigrad.errors import ArgumentError, ShapeError, suggestion
 from minigrad.op import Arguments, Domain, Draw, composite, define_op
 from minigrad.ops import reduce
@@ -564,8 +567,10 @@ def _partial(size: int, width: int, span: int, step: int) -> int:
 
 
 def _max_pool(of: str, rank: int, x: Any, *sizes: Any, ceil_mode: bool) -> Any:
-    views = _pool_windows(of, rank, x, *sizes, border=-math.inf, ceil_mode=ceil_mode)
+    views = _pool_windows(of, rank, x, *sizes, border=_lowest(x.dtype), ceil_mode=ceil_mode)
     y = reduce.max(views, axis=2)
+    if not is_floating(x.dtype):
+        return _as_given(y, x)
     # where all is -inf, the border has taken a share of the gradient: the others get theirs and that one
     shares = y
     kernel, steps, widths, dilation = pool_sizes(of, rank, *sizes)
@@ -575,6 +580,12 @@ def _max_pool(of: str, rank: int, x: Any, *sizes: Any, ceil_mode: bool) -> Any:
         counted = _inside(starts, k, apart, 0, size)
         shares = _scaled(shares, axis, [k / max(n, 1) for n in counted])
     return _as_given(y if shares is y else where(y == -math.inf, shares, y), x)
+
+
+def _lowest(dtype: Any) -> float:
+    if is_floating(dtype):
+        return -math.inf
+    return False if dtype.kind == "b" else int(numpy.iinfo(dtype).min)
 
 
 def _inside(starts: Iterable[int], kernel: int, dilation: int, low: int, high: int) -> list[int]:

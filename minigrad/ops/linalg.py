@@ -12,7 +12,7 @@ from minigrad.errors import ArgumentError, ShapeError
 from minigrad.op import Arguments, Domain, Draw, EachArgument, composite, define_op
 from minigrad.ops import reduce
 from minigrad.ops.shape import matrices, normal_axes, normal_axis, permute_dims, reshape
-from minigrad.promotion import rounded_once
+from minigrad.promotion import result_type, rounded_once
 
 
 def _bilinear(arguments: Any) -> Domain:
@@ -206,7 +206,8 @@ def vecdot(x1: Any, x2: Any, axis: int = -1) -> Any:
             f"vecdot: axis {axis} has size {x1.shape[last]} and {x2.shape[last]}; "
             "the sizes must be equal"
         )
-    return reduce.sum(x1 * x2, axis=last)
+    common = result_type(x1.dtype, x2.dtype)
+    return reduce.sum(reduce.widened(x1, common) * reduce.widened(x2, common), axis=last)
 
 
 def _two_vectors(draw: Draw) -> Arguments:

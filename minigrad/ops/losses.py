@@ -15,6 +15,7 @@ from minigrad.errors import (
     IndexingError,
     ShapeError,
     check_choice,
+    conversion,
     type_name,
 )
 from minigrad.op import Arguments, Domain, Draw, composite, define_op
@@ -52,8 +53,8 @@ def _check_arrays(of: str, **arrays: Any) -> None:
     for name, array in arrays.items():
         if not hasattr(getattr(array, "dtype", None), "kind"):  # a dtype of PyTorch has none
             raise TypeError(
-                f"{of}(): {name} must be a tensor or an array, but is a {type_name(array)}; "
-                "convert it with minigrad.tensor(...)"
+                f"{of}(): {name} must be a tensor or an array, but is a {type_name(array)}"
+                f"{conversion(array)}"
             )
 
 

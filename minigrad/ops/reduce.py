@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from minigrad.checks import check_integer
+from minigrad.dtypes import int64, uint64
 from minigrad.errors import ShapeError
 from minigrad.op import Arguments, Domain, Draw, composite, define_op
 from minigrad.ops.index import gather
@@ -31,6 +32,12 @@ def spread(m: Any, g: Any, x: Any, axis: Any, keepdims: bool) -> Any:
 def count(x: Any, axis: Any) -> int:
     """Return how many elements are reduced to one."""
     return math.prod(x.shape[i] for i in reduced_axes(axis, x.ndim))
+
+
+def widened(x: Any, dtype: Any) -> Any:
+    """Return ``x`` in the dtype of a sum of elements of ``dtype``: wide for integers and truth values."""
+    wide = dtype if dtype.kind not in "biu" else uint64 if dtype.kind == "u" else int64
+    return x if x.dtype == wide else astype(x, dtype=wide)
 
 
 def reduction_arguments(draw: Draw) -> Arguments:
@@ -148,8 +155,7 @@ def prod(x: Any, *, axis: int | Sequence[int] | None = None, keepdims: bool = Fa
     >>> mg.prod(mg.tensor([[1.0, 2.0], [3.0, 4.0]]), axis=0)
     tensor([3., 8.])
     """
-    if x.dtype.kind in "biu":
-        x = astype(x, dtype="uint64" if x.dtype.kind == "u" else "int64")
+    x = widened(x, x.dtype)
     axes = reduced_axes(axis, x.ndim)
     rest = tuple(i for i in range(x.ndim) if i not in axes)
     n = count(x, axis)

@@ -400,7 +400,12 @@ def test_products_and_sums_of_integers_are_wide():
     for dtype in (*INTEGERS, "bool"):
         wide = "uint64" if dtype.startswith("u") else "int64"
         hundred = mg.tensor([100, 100], dtype=dtype)
-        for run, expected in ((mg.prod, 10000), (mg.sum, 200), (mg.cumulative_sum, [100, 200])):
+        for run, expected in (
+            (mg.prod, 10000),
+            (mg.sum, 200),
+            (mg.cumulative_sum, [100, 200]),
+            (lambda x: mg.vecdot(x, x), 20000),
+        ):
             y = run(hundred)
             assert y.dtype == wide
             if dtype != "bool":

@@ -149,7 +149,7 @@ CASES = {
         (
             'mg.add(mg.ones(2), "text")',
             "TypeError",
-            "add(): b must be a tensor, an array or a number, but is a str; convert it with minigrad.tensor(...)",
+            "add(): b must be a tensor, an array or a number, but is a str",
         ),
         (
             "mg.add(mg.ones(2), [1.0, 2.0])",
@@ -387,7 +387,7 @@ CASES = {
         (
             "mg.outer(mg.ones(2), None)",
             "TypeError",
-            "outer(): x2 must be a tensor or an array, but is a NoneType; convert it with minigrad.tensor(...)",
+            "outer(): x2 must be a tensor or an array, but is a NoneType",
         ),
         (
             "mg.trace(mg.ones(2))",
@@ -733,7 +733,7 @@ CASES = {
         (
             "x.grad = np.ones(3)",
             "TypeError",
-            "the value assigned to .grad must be None or a tensor, but is a ndarray; convert it with minigrad.tensor(...)",
+            "the value assigned to .grad must be None or a tensor, but is a numpy.ndarray; convert it with minigrad.tensor(...)",
         ),
         (
             "x.grad = 3.0",

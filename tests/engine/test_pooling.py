@@ -69,3 +69,13 @@ def test_extremes_share_also_where_they_are_no_numbers(function, value):
     assert found.tolist() == ([0, 1, 0] if alone else [0.5, 0, 0.5])
     (found,) = mg.grad(function(mg.stack([x, x]), axis=0).sum(), x)
     assert found.tolist() == [1, 1, 1]
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "int64", "bool"])
+def test_the_border_of_integers_is_never_the_largest(dtype):
+    lowest = 0 if dtype == "bool" else int(numpy.iinfo(dtype).min)
+    x = mg.tensor([[[lowest, lowest, 1, lowest, lowest]]], dtype=dtype)
+    for ceil_mode in (False, True):
+        y = mg.max_pool1d(x, 2, padding=1, ceil_mode=ceil_mode)
+        assert y.dtype == dtype
+        assert y.tolist() == [[[lowest, 1, lowest]]]
