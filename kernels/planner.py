@@ -301,6 +301,8 @@ class _Planner:
             else:
                 self._store_last(new, place)
         for var, buffer in self.stored.items():
+            if not buffer.width:  # the zeros of an unused part of a split ask for its shape alone
+                continue
             if var not in self.places or self.places[var][0].buffer is not buffer:
                 self._store_last(var, Place(buffer))
         for product in self.phases[0].products if self.phases else ():

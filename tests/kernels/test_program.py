@@ -327,6 +327,17 @@ def test_columns_that_are_not_there():
 
 
 @pytest.mark.parametrize("masked", [False, True])
+def test_a_part_without_columns_is_not_kept_for_the_backward_pass(masked):
+    def step(x, y, z, h, c, *, u, v):
+        part, _ = mg.split(y, (1, 0), axis=-1)
+        row = mg.sum(z, axis=1)
+        return x + row @ u, part + row @ v
+
+    inputs, parameters = [(3,), (1,), (2, 3)], {"u": (3, 3), "v": (3, 1)}
+    compare(step, inputs, [3, 1], parameters, 3, 2, False, 0, masked)
+
+
+@pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize("step", [in_products_and_sweeps, in_what_is_before_the_loop])
 def test_what_is_made_of_parameters_is_there_in_the_backward_pass(step, masked):
     compare(step, [(5,)], [5], dict.fromkeys("uvw", (5, 5)), 3, 2, False, 0, masked)
