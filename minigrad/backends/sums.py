@@ -33,7 +33,7 @@ _add: Any = numpy.add.reduce
 
 def sum(x: Any, /, *, axis: Axes = None, keepdims: bool = False) -> Any:
     """Do what `numpy.sum` does."""
-    if x.dtype not in _OURS:
+    if x.dtype not in _OURS or not x.ndim:  # of a number NumPy takes an axis, too
         return numpy.sum(x, axis=axis, keepdims=keepdims)
     shape = x.shape
     ndim = len(shape)

@@ -159,8 +159,9 @@ class _Measured(NamedTuple):
         return self.scale * self.root
 
 
-def _measure(doing: str, tensors: list[Tensor], norm_type: float, strict: bool) -> _Measured:
-    power = check_number(doing, "norm_type", norm_type, low=0)
+def _measure(doing: str, tensors: list[Tensor], norm_type: Any, strict: bool) -> _Measured:
+    order = math.inf if norm_type == "inf" else norm_type  # PyTorch takes the text, too
+    power = check_number(doing, "norm_type", order, low=0)
     if not power:
         raise ArgumentError(f"{doing}: norm_type must be above 0, not {norm_type!r}")
     with no_grad(), numpy.errstate(all="ignore"):
