@@ -183,11 +183,14 @@ def test_the_digest_changes_with_any_file_of_the_library(tmp_path, monkeypatch):
 
 
 def test_the_digest_is_that_of_an_archive_too(tmp_path):
+    sources = {}  # an installed package has the others in its folder, a checkout beside it
+    for package in (minigrad, minigrad.nn, minigrad.kernels):
+        root = Path(package.__file__).parent
+        for path in root.rglob("*.py"):
+            sources[Path(*package.__name__.split(".")) / path.relative_to(root)] = path
     with zipfile.ZipFile(tmp_path / "packages.zip", "w") as archive:
-        for package in (minigrad, minigrad.nn, minigrad.kernels):
-            root = Path(package.__file__).parent
-            for path in root.rglob("*.py"):
-                archive.write(path, Path(*package.__name__.split(".")) / path.relative_to(root))
+        for name, path in sources.items():
+            archive.write(path, name)
     script = """
     from minigrad.kernels.cache import __file__, library_digest
     print(__file__, library_digest())
