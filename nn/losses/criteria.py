@@ -1,4 +1,4 @@
-"""Loss functions as layers: the options at first, scores and targets when called."""
+"""Losses of each element or class, as layers around the functions of `minigrad`."""
 
 from __future__ import annotations
 

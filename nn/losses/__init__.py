@@ -1,0 +1,9 @@
+"""Loss functions as layers: options first, scores and targets when called."""
+
+from minigrad.nn.losses.criteria import BCEWithLogitsLoss as BCEWithLogitsLoss
+from minigrad.nn.losses.criteria import CrossEntropyLoss as CrossEntropyLoss
+from minigrad.nn.losses.criteria import HuberLoss as HuberLoss
+from minigrad.nn.losses.criteria import L1Loss as L1Loss
+from minigrad.nn.losses.criteria import MSELoss as MSELoss
+from minigrad.nn.losses.criteria import NLLLoss as NLLLoss
+from minigrad.nn.losses.criteria import SmoothL1Loss as SmoothL1Loss
