@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any
-from weakref import WeakKeyDictionary
+from typing import Any, TypeVar
+from weakref import WeakKeyDictionary, WeakSet
 
 from minigrad.dtypes import get_default_dtype
 from minigrad.errors import KernelError, ShapeError, TraceError, user_line, user_stacklevel
@@ -21,9 +21,22 @@ from minigrad.kernels.trace import name_of
 from minigrad.kernels.traces import Spec, traced_step
 from minigrad.tensor import Tensor
 
+_S = TypeVar("_S", bound=Step)
 _told: set[str] = set()
+_interpreted: WeakSet[Any] = WeakSet()
 _calls: WeakKeyDictionary[Any, Recent[Any, Call]] = WeakKeyDictionary()
 _MOST = 1000  # calls that are known for a step
+
+
+def interpreted(step: _S) -> _S:
+    """Mark a step of minigrad itself that is known not to compile yet, and return it.
+
+    `scan` does not warn of such a step, which no user can change: it compiles it as soon as the
+    compiler takes it, and interprets it until then. ``compile="require"`` and
+    `minigrad.kernels.explain` say why as of any other step.
+    """
+    _interpreted.add(step)
+    return step
 
 
 class Call:
@@ -80,7 +93,7 @@ class Call:
             reason = f"{self.where} cannot be compiled: {refusal}"
         if required:
             raise KernelError(f"{reason}; use compile='auto'")
-        if reason not in _told:
+        if step not in _interpreted and reason not in _told:
             _told.add(reason)
             warnings.warn(f"{reason}; it is interpreted instead", stacklevel=user_stacklevel())
         return None

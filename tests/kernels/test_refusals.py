@@ -12,6 +12,7 @@ import minigrad as mg
 from minigrad import nn
 from minigrad.errors import GradientError, KernelError, TraceError
 from minigrad.kernels import cell, compile, explain, scan
+from minigrad.kernels.calls import interpreted
 from minigrad.kernels.normalize import INTERNAL
 from minigrad.kernels.switch import switch
 from minigrad.kernels.targets import frames
@@ -338,6 +339,16 @@ def test_the_warning_stands_at_the_line_that_called(call, told_anew):
         call()
     (warning,) = told
     assert marked(call).startswith(f"{Path(warning.filename).name}:{warning.lineno}: ")
+
+
+def test_a_step_that_is_marked_as_interpreted_is_not_warned_of(told_anew):
+    def step(x, h):
+        return mg.cumulative_sum(h, axis=-1) + x
+
+    given = mg.ones((2, 2, 3)), mg.zeros((2, 3))
+    assert mg.all(scan(interpreted(step), *given)[0][-1] == mg.tensor([2.0, 3.0, 4.0]))
+    with pytest.raises(KernelError, match="cumulative_sum has no place"):
+        scan(step, *given, compile="require")
 
 
 def test_what_numba_does_not_compile_is_no_mistake_of_the_user(monkeypatch):
