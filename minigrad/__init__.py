@@ -54,12 +54,8 @@ from minigrad.op import COMPOSITES as COMPOSITES
 from minigrad.op import OPS as OPS
 from minigrad.op import Domain as Domain
 from minigrad.op import define_op as define_op
-from minigrad.ops.convolution import avg_pool1d as avg_pool1d
-from minigrad.ops.convolution import avg_pool2d as avg_pool2d
 from minigrad.ops.convolution import conv1d as conv1d
 from minigrad.ops.convolution import conv2d as conv2d
-from minigrad.ops.convolution import max_pool1d as max_pool1d
-from minigrad.ops.convolution import max_pool2d as max_pool2d
 from minigrad.ops.elementwise import abs as abs
 from minigrad.ops.elementwise import acos as acos
 from minigrad.ops.elementwise import acosh as acosh
@@ -154,9 +150,13 @@ from minigrad.ops.losses import nll_loss as nll_loss
 from minigrad.ops.losses import smooth_l1_loss as smooth_l1_loss
 from minigrad.ops.network import dropout as dropout
 from minigrad.ops.network import embedding as embedding
-from minigrad.ops.network import layer_norm as layer_norm
 from minigrad.ops.network import log_softmax as log_softmax
 from minigrad.ops.network import softmax as softmax
+from minigrad.ops.normalization import layer_norm as layer_norm
+from minigrad.ops.pooling import avg_pool1d as avg_pool1d
+from minigrad.ops.pooling import avg_pool2d as avg_pool2d
+from minigrad.ops.pooling import max_pool1d as max_pool1d
+from minigrad.ops.pooling import max_pool2d as max_pool2d
 from minigrad.ops.reduce import all as all
 from minigrad.ops.reduce import any as any
 from minigrad.ops.reduce import argmax as argmax

@@ -11,7 +11,7 @@ from minigrad.kernels import cell
 from minigrad.nn.cells.shared import Starts, affine, affine_parameters, gates
 from minigrad.ops.elementwise import sigmoid, tanh
 from minigrad.ops.linalg import linear
-from minigrad.ops.network import layer_norm
+from minigrad.ops.normalization import layer_norm
 from minigrad.ops.shape import split
 
 

@@ -1,4 +1,4 @@
-"""Layers that give their input a fixed mean and spread."""
+"""Layers that give the last axes of their input a fixed mean and spread."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from minigrad.nn import init
 from minigrad.nn.checks import check_flags, checked_input
 from minigrad.nn.module import Module
 from minigrad.nn.parameter import Parameter
-from minigrad.ops.network import layer_norm
+from minigrad.ops.normalization import layer_norm
 
 
 class LayerNorm(Module):

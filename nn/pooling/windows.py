@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from minigrad.nn.checks import check_flags, checked_input
 from minigrad.nn.module import Module
-from minigrad.ops.convolution import (
+from minigrad.ops.pooling import (
     avg_pool1d,
     avg_pool2d,
     check_divisor,

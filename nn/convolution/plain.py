@@ -11,14 +11,8 @@ from minigrad.nn import init
 from minigrad.nn.checks import check_counts, check_flags, checked_input
 from minigrad.nn.module import Module
 from minigrad.nn.parameter import Parameter
-from minigrad.ops.convolution import (
-    PADDING_MODES,
-    axis_sizes,
-    bordered,
-    conv1d,
-    conv2d,
-    margins,
-)
+from minigrad.ops.convolution import PADDING_MODES, bordered, conv1d, conv2d, margins
+from minigrad.ops.windows import axis_sizes
 
 Sizes = int | Sequence[int]
 
