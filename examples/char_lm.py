@@ -69,9 +69,8 @@ class Run:
             raise mg.errors.ArgumentError(f"{found}; give a longer text or a smaller batch")
         cut = len(codes) * 9 // 10
         self.training, self.held_out = Streams(codes[:cut], batch), Streams(codes[cut:], batch)
-        counted = NGram(codes[:cut], len(self.vocabulary))
-        self.bigram = counted.bigram_bits(self.held_out.inputs, self.held_out.targets)
-        self.unigram = counted.unigram_bits(self.held_out.targets)
+        counted = [NGram(codes[:cut], len(self.vocabulary), n) for n in (1, 2)]
+        self.unigram, self.bigram = [model.bits(codes[cut:]) for model in counted]
 
         mg.manual_seed(settings["seed"])
         self.generator = mg.Generator(settings["seed"])  # writing does not change training
