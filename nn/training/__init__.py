@@ -1,10 +1,17 @@
-"""minigrad.nn.training: what a training program needs around its model: files, signals, pictures."""
+"""minigrad.nn.training: the training loop, and what a program needs around it."""
 
+from minigrad.nn.training.callbacks import Callback as Callback
 from minigrad.nn.training.checkpoint import Checkpoint as Checkpoint
 from minigrad.nn.training.checkpoint import save_checkpoint as save_checkpoint
 from minigrad.nn.training.curves import plot_curves as plot_curves
+from minigrad.nn.training.evaluation import evaluate as evaluate
+from minigrad.nn.training.evaluation import evaluating as evaluating
+from minigrad.nn.training.fit import fit as fit
 from minigrad.nn.training.interrupt import Interrupt as Interrupt
 from minigrad.nn.training.interrupt import noting_interrupts as noting_interrupts
+from minigrad.nn.training.logs import CSVLog as CSVLog
+from minigrad.nn.training.logs import TensorBoard as TensorBoard
 from minigrad.nn.training.program import Parser as Parser
 from minigrad.nn.training.program import number as number
+from minigrad.nn.training.run import Run as Run
 from minigrad.nn.training.truncation import detach_state as detach_state

@@ -1,0 +1,173 @@
+"""What batches, losses and metrics are to `fit` and `evaluate`: read and checked in one place."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
+from typing import Any, NamedTuple
+
+from minigrad.checks import as_number
+from minigrad.errors import ArgumentError, type_name
+from minigrad.nn.checks import entry_of
+from minigrad.nn.module import Module
+from minigrad.nn.training.truncation import detach_state
+from minigrad.tensor import Tensor
+
+Score = Callable[[Any, Any], Any]
+
+
+class Items(NamedTuple):
+    """A loss or a metric of one batch: the mean over some items, or their sum."""
+
+    value: Any
+    number: float
+    is_mean: bool
+
+    @property
+    def sum(self) -> float:
+        """The sum over the items."""
+        return float(self.value) * (self.number if self.is_mean else 1.0)
+
+    def share(self, unit: float) -> Tensor:
+        """Return the sum divided by ``unit``, with its gradient."""
+        factor = (self.number if self.is_mean else 1.0) / unit
+        return self.value if factor == 1 else self.value * factor  # type: ignore[no-any-return]
+
+
+def items_of(of: str, what: str, value: Any, target: Any) -> Items:
+    """Return what a loss or a metric gave for a batch.
+
+    A single number is a mean over the elements of the target; those of padding are not counted.
+
+    Raises
+    ------
+    ArgumentError
+        If it is neither a number nor a pair of a sum and a number of items.
+    """
+    if isinstance(value, tuple) and len(value) == 2:
+        total, count = value[0], _number(value[1])
+        if _number(total) is None or count is None or not 0 <= count < math.inf:
+            raise ArgumentError(
+                f"{of}: {what} returned the pair {value!r}; return two numbers, the sum over the items "
+                "and how many they are"
+            )
+        return Items(total, count, False)
+    if _number(value) is None:
+        found = type_name(value)
+        if isinstance(value, Tensor):
+            found = f"tensor of shape {value.shape} and dtype {value.dtype}"
+        raise ArgumentError(
+            f"{of}: {what} returned a {found}; return a number, the mean over the items, or a pair: "
+            "the sum over the items and how many they are"
+        )
+    count = _number_of_elements(target)
+    if count is None:
+        raise ArgumentError(
+            f"{of}: {what} returned a single number, and of how many items it is the mean cannot be "
+            f"told from a target of type {type_name(target)}; return a pair: their sum, and how many "
+            "they are"
+        )
+    return Items(value, count, True)
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, Tensor):
+        return float(value) if value.shape == () and value.dtype.kind in "biuf" else None
+    return as_number(value)
+
+
+def _number_of_elements(target: Any) -> float | None:
+    if is_padded(target):
+        return float(target.lengths.sum())
+    size = getattr(target, "size", None)
+    return float(size) if isinstance(size, int) else None
+
+
+def is_padded(value: Any) -> bool:
+    """Say whether a value is a `Padded`: one field of a batch, though it is a tuple."""
+    return getattr(value, "_fields", None) == ("values", "lengths")
+
+
+def run_model(
+    of: str, model: Module, batch: Any, state: Any, carry_state: bool
+) -> tuple[Any, Any, Any]:
+    """Return the outputs for a batch, its target, and the detached state to go on from.
+
+    Raises
+    ------
+    ArgumentError
+        If the batch is no tuple of inputs and a target, or the model returns no state.
+    """
+    if not isinstance(batch, tuple) or is_padded(batch) or len(batch) < 2:
+        found = "single field" if is_padded(batch) else type_name(batch)
+        if isinstance(batch, tuple) and not is_padded(batch):
+            found = f"tuple of {len(batch)}"
+        raise ArgumentError(
+            f"{of}: a batch is a {found}; it must be a tuple (*inputs, target), as batches((inputs, "
+            "targets), size) gives it, or as in a list of such tuples"
+        )
+    *inputs, target = batch
+    if not carry_state:
+        return model(*inputs), target, None
+    found = model(*inputs, state)
+    if not isinstance(found, tuple) or len(found) != 2:
+        raise ArgumentError(
+            f"{of}: with carry_state=True the model must return a pair, its outputs and its state, and "
+            f"returned a {type_name(found)}"
+        )
+    return found[0], target, detach_state(found[1])
+
+
+class Listed:
+    """Batches in a list, with a position to go on from, as `nn.data` has them.
+
+    Parameters
+    ----------
+    batches : list or tuple
+    """
+
+    def __init__(self, batches: Any) -> None:
+        self.batches, self.position = batches, 0
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __iter__(self) -> Iterator[Any]:
+        while self.position < len(self):
+            self.position += 1
+            yield self.batches[self.position - 1]
+        self.position = 0
+
+    def state_dict(self) -> dict[str, int]:
+        return {"position": self.position, "batches": len(self)}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        position, count = entry_of(state, "position"), entry_of(state, "batches")
+        if count != len(self):
+            raise ArgumentError(
+                f"the position belongs to a list of {count} batches, and this one has {len(self)}; give "
+                "those that the run began with"
+            )
+        self.position = position
+
+
+def source_of(of: str, name: str, batches: Any) -> Any:
+    """Return a source of batches that can be read once for each epoch.
+
+    Raises
+    ------
+    ArgumentError
+        If it can be read only once, has no length, or is empty.
+    """
+    if isinstance(batches, (list, tuple)):
+        batches = Listed(batches)
+    if not isinstance(batches, Iterable) or not isinstance(batches, Sized):
+        once = isinstance(batches, Iterator)
+        found = "can be read only once" if once else "are no batches with a length"
+        raise ArgumentError(
+            f"{of}: {name} is a {type_name(batches)}, which {found}; give a list of batches, or what "
+            "minigrad.nn.data.batches() returns"
+        )
+    if len(batches) == 0:
+        raise ArgumentError(f"{of}: {name} has no batches; give one or more")
+    return batches
