@@ -54,6 +54,7 @@ from minigrad.op import COMPOSITES as COMPOSITES
 from minigrad.op import OPS as OPS
 from minigrad.op import Domain as Domain
 from minigrad.op import define_op as define_op
+from minigrad.ops.attention import scaled_dot_product_attention as scaled_dot_product_attention
 from minigrad.ops.convolution import conv1d as conv1d
 from minigrad.ops.convolution import conv2d as conv2d
 from minigrad.ops.elementwise import abs as abs

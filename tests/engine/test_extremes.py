@@ -655,6 +655,27 @@ def softmax(x, axis):
     return numpy.exp(log_softmax(x, axis))
 
 
+def matching(query, key, scale):
+    scale = 1 / math.sqrt(max(query.shape[-1], 1)) if scale is None else scale
+    return (query[..., :, None, :] * scale * key[..., None, :, :]).sum(axis=-1)
+
+
+def attention(query, key, value, mask, is_causal, scale):
+    scores = matching(query, key, scale)
+    mask = numpy.tri(*scores.shape[-2:], dtype=bool) if is_causal else mask
+    if mask is not None:
+        scores = numpy.where(mask, scores, -math.inf) if mask.dtype == bool else scores + mask
+    weights = softmax(scores, -1) if scores.size else scores
+    return (weights[..., None] * value[..., None, :, :]).sum(axis=-2)
+
+
+def size_of_attention(query, key, value, mask, is_causal, scale):
+    """An error of the scores is one of the exponents."""
+    scores = matching(query, key, scale) + (0 if mask is None else mask)
+    size = (1 + numpy.nanmax(scores, initial=0)) * value.max(initial=0)
+    return numpy.full((*scores.shape[:-1], value.shape[-1]), size)
+
+
 def reduced(loss, reduction):
     return {"none": numpy.asarray, "mean": numpy.mean, "sum": numpy.sum}[reduction](loss)
 
@@ -767,6 +788,7 @@ WRITTEN_OUT = {
     "put_zeros": lambda values, *arrays, key, shape: index_add(
         numpy.zeros(shape), values, *arrays, key=key
     ),
+    "scaled_dot_product_attention": attention,
     "scatter_add": added_along,
     "smooth_l1_loss": smooth_l1_loss,
     "softmax": softmax,
@@ -779,6 +801,7 @@ SIZES = {
         -x, numpy.ones_like(target), *weights, reduction
     ),
     "nll_loss": likelihood,
+    "scaled_dot_product_attention": size_of_attention,
 }
 # where the formula has a limit and minigrad gives NaN: rows of "NaN that is kept" in docs/limits.md
 UNDEFINED = {("binary_cross_entropy_with_logits", "masked")}

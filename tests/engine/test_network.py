@@ -3,6 +3,7 @@
 What holds for every row of the tables (gradients, dtypes, tracing) is in test_ops_properties.py.
 """
 
+import functools
 import math
 
 import numpy
@@ -758,3 +759,64 @@ def test_binary_cross_entropy_loses_no_digits(score, target):
         mg.tensor([score], dtype="float64"), mg.tensor([target], dtype="float64")
     )
     assert found.item() == pytest.approx(expected, rel=1e-15)
+
+
+# attention
+
+
+def test_keys_that_no_query_may_look_at_are_never_read():
+    key, value = floats(4, 2), floats(4, 3)
+    allowed = numpy.array([[True, True, False, False], [False, True, False, False]])
+    query, g = floats(2, 2), mg.tensor(floats(2, 3))
+    found = []
+    for garbage in (0.0, 7.0, math.nan, INF):
+        key[2:] = value[2:] = garbage
+        for mask in (allowed, numpy.where(allowed, 0.5, -INF)):
+            given = [leaf(a) for a in (query, key, value)]
+            y = mg.scaled_dot_product_attention(*given, mg.tensor(mask))
+            found.append([y.numpy(), *(d.numpy() for d in mg.grad(y, given, g))])
+    for other in found[1:]:
+        for a, b in zip(found[0], other, strict=True):
+            numpy.testing.assert_allclose(b, a, rtol=1e-13, atol=1e-15)
+    assert (found[0][2][2:] == 0).all()
+
+
+def test_weights_of_attention_are_dropped_with_the_probability():
+    x, generator = mg.ones((40, 50, 2)), mg.Generator(1)
+    call = functools.partial(mg.scaled_dot_product_attention, x, x, x, generator=generator)
+    assert mg.all(call(dropout_p=1.0) == 0)
+    kept = call(dropout_p=0.25).numpy()[..., 0] * 50 * 0.75  # each query's sum of its kept weights
+    assert abs(kept.mean() / 50 - 0.75) < 4 * math.sqrt(0.75 * 0.25 / (40 * 50 * 50))
+    assert len(numpy.unique(kept.round())) > 3
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"dropout_p": 0.5}, ArgumentError, "dropout_p=0.5 draws random numbers; give generator="),
+        ({"dropout_p": 1.5}, ArgumentError, "dropout_p must be a number from 0 to 1, not 1.5"),
+        (
+            {"is_causal": True, "attn_mask": mg.ones((2, 2))},
+            ArgumentError,
+            "is a mask, and there is",
+        ),
+        ({"is_causal": 1}, ArgumentError, "is_causal must be True or False, not 1"),
+        ({"scale": "a"}, ArgumentError, "scale must be a number, not 'a'"),
+        (
+            {"attn_mask": mg.ones((2, 2), dtype="int64")},
+            DtypeError,
+            "attn_mask has dtype int64; it",
+        ),
+        (
+            {"key": mg.ones((2, 4))},
+            ShapeError,
+            r"have shapes \(2, 3\), \(2, 4\) and \(2, 3\); they",
+        ),
+        ({"value": mg.ones((4, 3))}, ShapeError, r"they must be \(..., L, E\), \(..., S, E\) and"),
+        ({"value": mg.ones(2)}, ShapeError, r"they must be \(..., L, E\)"),
+    ],
+)
+def test_what_attention_does_not_take(options, error, message):
+    x = mg.ones((2, 3))
+    with pytest.raises(error, match=message):
+        mg.scaled_dot_product_attention(**{"query": x, "key": x, "value": x, **options})

@@ -890,6 +890,19 @@ PEERS = {
          for bias in ((), (real(4),))]
         + [S(real(2, 0), real(4, 0), real(4)), S(real(2, 3), real(0, 3), real(0))],
     ),
+    "scaled_dot_product_attention": Peer(
+        functional.scaled_dot_product_attention,
+        [S(real(*lead, 4, 2), real(*lead, 5, 2), real(*lead, 5, 3), mask, is_causal=causal, scale=scale)
+         for lead in ((), (2,), (2, 3)) for scale in (None, 0.3)
+         for mask, causal in ((None, False), (None, True), (real(4, 5), False), (real(1, 5), False),
+                              (truth(4, 5) | numpy.eye(4, 5, dtype=bool), False))]
+        + [S(real(2, 4, 2), real(2, 3, 2), real(2, 3, 2), numpy.arange(3) < 0),
+           S(real(2, 4, 2), real(2, 3, 2), real(2, 3, 2), numpy.full((4, 3), -numpy.inf)),
+           S(real(2, 0, 2), real(2, 3, 2), real(2, 3, 2)),
+           S(real(2, 4, 0), real(2, 3, 0), real(2, 3, 2)),
+           S(real(0, 4, 2), real(0, 3, 2), real(0, 3, 2)),
+           S(real(2, 4, 2), real(2, 0, 2), real(2, 0, 2))],
+    ),
     "vecdot": Peer(
         lambda a, b, axis=-1: torch.linalg.vecdot(a, b, dim=axis),
         [S(real(3), real(3)), S(real(2, 3), real(3)), S(real(2, 3), real(2, 3), axis=-2),
