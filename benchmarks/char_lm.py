@@ -44,7 +44,10 @@ class Ours:
         return loss.item()
 
     def first(self):
-        return next(self.run.training.chunks(self.settings["seq_len"]))
+        import minigrad as mg
+
+        length, training = self.settings["seq_len"], self.run.training
+        return mg.tensor(training.inputs[:length]), mg.tensor(training.targets[:length])
 
 
 class Theirs:
@@ -65,16 +68,15 @@ class Theirs:
         weights = {name: torch.tensor(value) for name, value in self.ours.weights().items()}
         self.model.load_state_dict(weights)
         self.optimizer = torch.optim.Adam(self.model.parameters(), lr=settings["lr"])
-        updates = settings["epochs"] * -(-len(run.training) // settings["seq_len"])
+        updates = settings["epochs"] * len(run.training)
         schedule = torch.optim.lr_scheduler.LinearLR
         self.schedule = schedule(self.optimizer, 1.0, 0.0, updates)
         self.state, self.chunks = None, iter(())
 
     def update(self):
-        length = self.ours.settings["seq_len"]
         chunk = next(self.chunks, None)
         if chunk is None:
-            self.state, self.chunks = None, self.ours.run.training.remaining(length)
+            self.state, self.chunks = None, iter(self.ours.run.training)
             chunk = next(self.chunks)
         loss, state = self._loss(*chunk, self.state)
         self.state = tuple(part.detach() for part in state)

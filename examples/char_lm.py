@@ -17,7 +17,8 @@ from tqdm import tqdm
 
 import minigrad as mg
 from minigrad import nn
-from minigrad.nn.text import NGram, Streams, Vocabulary, english_text, generate, read_text
+from minigrad.nn.data import Streams
+from minigrad.nn.text import NGram, Vocabulary, english_text, generate, read_text
 from minigrad.nn.text.language import bits_per_character, next_loss
 from minigrad.nn.training import Parser, number, plot_curves
 
@@ -68,7 +69,9 @@ class Run:
             found = f"the text has {len(codes)} characters, and --batch {batch} takes {least}"
             raise mg.errors.ArgumentError(f"{found}; give a longer text or a smaller batch")
         cut = len(codes) * 9 // 10
-        self.training, self.held_out = Streams(codes[:cut], batch), Streams(codes[cut:], batch)
+        self.training, self.held_out = (
+            Streams(part, batch, settings["seq_len"], device) for part in (codes[:cut], codes[cut:])
+        )
         counted = [NGram(codes[:cut], len(self.vocabulary), n) for n in (1, 2)]
         self.unigram, self.bigram = [model.bits(codes[cut:]) for model in counted]
 
@@ -77,7 +80,7 @@ class Run:
         sizes = {name: settings[name] for name in ("cell", "hidden", "layers")}
         self.model = CharacterModel(len(self.vocabulary), **sizes).to(device)
         self.optimizer = nn.optim.Adam(self.model.parameters(), lr=settings["lr"])
-        updates = settings["epochs"] * math.ceil(len(self.training) / settings["seq_len"])
+        updates = settings["epochs"] * len(self.training)
         self.schedule = nn.optim.lr_scheduler.LinearLR(self.optimizer, 1.0, 0.0, updates)
         self.parts = {name: getattr(self, name) for name in PARTS}
         self.epoch, self.seen, self.state = 0, 0, None
@@ -90,8 +93,7 @@ class Run:
 
     def train_epoch(self, bar, interrupt):
         """Train to the end of the epoch; return whether no interrupt came first."""
-        length = self.settings["seq_len"]
-        for codes, targets in self.training.remaining(length, self.device):
+        for codes, targets in self.training:
             loss, self.state = next_loss(self.model, codes, targets, self.state)
             self.optimizer.zero_grad()
             loss.backward()
@@ -107,7 +109,7 @@ class Run:
             if interrupt:
                 return False
         self.epoch, self.state = self.epoch + 1, None
-        score = bits_per_character(self.model, self.held_out, length, self.device)
+        score = bits_per_character(self.model, self.held_out)
         self.scores.append((self.seen, score))
         return True
 

@@ -20,7 +20,8 @@ import numpy as np
 import minigrad as mg
 from minigrad import nn
 from minigrad.kernels import cell, certify, explain
-from minigrad.nn.text import Streams, Vocabulary, english_text, read_text
+from minigrad.nn.data import Streams
+from minigrad.nn.text import Vocabulary, english_text, read_text
 from minigrad.nn.text.language import bits_per_character, next_loss
 from minigrad.nn.training import Parser, number
 
@@ -80,7 +81,7 @@ def train(model, training, settings):
     start = perf_counter()
     for _ in range(settings.epochs):
         state = None
-        for codes, targets in training.chunks(settings.seq_len):
+        for codes, targets in training:
             loss, state = next_loss(model, codes, targets, state)
             optimizer.zero_grad()
             loss.backward()
@@ -95,7 +96,8 @@ def streams(settings):
     vocabulary = Vocabulary(text[: settings.limit])
     codes = vocabulary.encode(text[: settings.limit])
     cut = len(codes) * 9 // 10
-    return len(vocabulary), *(Streams(part, settings.batch) for part in (codes[:cut], codes[cut:]))
+    cuts = settings.batch, settings.seq_len
+    return len(vocabulary), *(Streams(part, *cuts) for part in (codes[:cut], codes[cut:]))
 
 
 def train_side_by_side(settings, characters, training, held_out):
@@ -105,7 +107,7 @@ def train_side_by_side(settings, characters, training, held_out):
         mg.manual_seed(settings.seed)
         model = CharacterModel(characters, make(64, settings.hidden))
         weights, speed = sum(p.size for p in model.parameters()), train(model, training, settings)
-        bits = bits_per_character(model, held_out, settings.seq_len)
+        bits = bits_per_character(model, held_out)
         print(f"{name:<12}{weights:>10,}{bits:>22.3f}{speed:>20,.0f}")
 
 

@@ -6,5 +6,4 @@ from minigrad.nn.text.language import bits_per_character as bits_per_character
 from minigrad.nn.text.language import next_loss as next_loss
 from minigrad.nn.text.ngram import NGram as NGram
 from minigrad.nn.text.sampling import generate as generate
-from minigrad.nn.text.streams import Streams as Streams
 from minigrad.nn.text.vocabulary import Vocabulary as Vocabulary

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from minigrad.nn.data.streams import Streams
 from minigrad.nn.module import Module
-from minigrad.nn.text.streams import Streams
 from minigrad.nn.training.truncation import detach_state
 from minigrad.ops.losses import cross_entropy
 from minigrad.tape import no_grad
@@ -52,9 +52,7 @@ def next_loss(
     return loss, detach_state(state)
 
 
-def bits_per_character(
-    model: Module, streams: Streams, length: int, device: str | None = None
-) -> float:
+def bits_per_character(model: Module, streams: Streams) -> float:
     """Return the mean number of bits that the model needs for a character of these streams.
 
     The streams are read from their beginning; their ``position`` stays as it is.
@@ -65,10 +63,6 @@ def bits_per_character(
         As for `next_loss`; it is run in its evaluation mode.
     streams : Streams
         The text.
-    length : int
-        How many steps to run at a time.
-    device : str, optional
-        Where the model is.
 
     Returns
     -------
@@ -84,19 +78,21 @@ def bits_per_character(
     ...         output, state = self.rnn(self.embedding(codes), state)
     ...         return self.head(output), state
     >>> import numpy as np
-    >>> streams = nn.text.Streams(np.zeros(9, dtype=np.int64), batch=2)
-    >>> nn.text.bits_per_character(Model(), streams, length=3) > 0
+    >>> streams = nn.data.Streams(np.zeros(9, dtype=np.int64), batch=2, length=3)
+    >>> nn.text.bits_per_character(Model(), streams) > 0
     True
     """
     total, state = 0.0, None
+    position, streams.position = streams.position, 0
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
         with no_grad():
-            for codes, targets in streams.chunks(length, device):
+            for codes, targets in streams:
                 loss, state = next_loss(model, codes, targets, state)
                 total += loss.item() * codes.size
     finally:
+        streams.position = position
         for module, mode in modes:  # some may have been in evaluation mode already
             module.training = mode
     return total / streams.size / math.log(2)

@@ -35,6 +35,7 @@ PACKAGES = (
     "minigrad.errors",
     "minigrad.nn",
     "minigrad.nn.cells",
+    "minigrad.nn.data",
     "minigrad.nn.init",
     "minigrad.nn.optim",
     "minigrad.nn.optim.lr_scheduler",
@@ -229,7 +230,8 @@ x, v, i = mg.ones((2, 2)), T([1.0, 2.0]), T([[0, 1], [1, 0]])
 p, d = nn.Parameter([1.0, 2.0]), T([1.0, 2.0], dtype="float64", requires_grad=True)
 y = nn.Parameter(x) * 2.0
 g, module, optimizer = mg.Generator(0), nn.Linear(2, 2), nn.optim.SGD([p], lr=1.0)
-streams = nn.text.Streams(numpy.arange(9), 2)
+streams = nn.data.Streams(numpy.arange(9), 2, 3)
+batches = nn.data.batches([[1, 2], [3]], 1, shuffle=mg.Generator(0))
 add = lambda x, h: x + h
 wrong = mg.define_op("wrong", lambda m, x: x * x, lambda m, g, y, x: 3 * g * x)
 class Average(nn.Cell):

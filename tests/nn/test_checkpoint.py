@@ -10,8 +10,8 @@ import pytest
 import minigrad as mg
 from minigrad import nn
 from minigrad.errors import ArgumentError, FileFormatError
+from minigrad.nn.data import Streams
 from minigrad.nn.optim.lr_scheduler import CosineAnnealingLR, ReduceLROnPlateau, StepLR
-from minigrad.nn.text import Streams
 
 TEXT = np.arange(50) * 7 % 11
 
@@ -30,7 +30,7 @@ class Training:
         self.optimizer = optimizer(self.model.parameters(), lr=0.1)
         options = {StepLR: (2, 0.5), CosineAnnealingLR: (9,), ReduceLROnPlateau: ()}[schedule]
         self.schedule = schedule(self.optimizer, *options)
-        self.streams = Streams(TEXT, 2)
+        self.streams = Streams(TEXT, 2, 5)
         self.pen = mg.Generator(seed)
 
     @property
@@ -41,7 +41,7 @@ class Training:
         """Make some updates; return what was seen on the way."""
         seen = []
         while len(seen) < count:
-            for codes, targets in self.streams.remaining(5):
+            for codes, targets in self.streams:
                 loss = nn.CrossEntropyLoss()(self.model(codes).reshape(-1, 11), targets.reshape(-1))
                 self.optimizer.zero_grad()
                 loss.backward()
@@ -307,8 +307,8 @@ def test_whatever_goes_wrong_all_parts_are_as_they_were(path, error):
     ("change", "message"),
     [
         ({"model": nn.Linear(3, 11)}, "model: load_state_dict into Linear; nothing was changed"),
-        ({"streams": Streams(TEXT + 1, 2)}, "streams: this is not the text that the position"),
-        ({"streams": Streams(TEXT, 3)}, "streams: the position belongs to 2 streams side by side"),
+        ({"streams": Streams(TEXT + 1, 2, 5)}, "streams: this is not the data that the position"),
+        ({"streams": Streams(TEXT, 3, 5)}, "streams: the position was saved with batch=2"),
         ({"pen": nn.Linear(3, 11)}, "pen: load_state_dict into Linear"),
         ({"schedule": mg.Generator()}, "schedule: this is not the state of a generator"),
         (

@@ -82,7 +82,7 @@ CALLS = {
     "GRUCell": lambda i, f: repr(nn.GRUCell(i(2), i(3))),
     "generate": generated,
     "scan": scanned,
-    "Streams": lambda i, f: nn.text.Streams(np.arange(9), i(2)).inputs.tolist(),
+    "Streams": lambda i, f: nn.data.Streams(np.arange(9), i(2), i(3)).inputs.tolist(),
     "SGD": trained,
     "Adam": lambda i, f: trained(
         i, f, lambda p, i, f: optim.Adam(p, lr=f(0.5), betas=(f(0.5), f(0.75)), amsgrad=np.bool_(i(1)))

@@ -5,7 +5,7 @@ import pytest
 
 import minigrad as mg
 from minigrad import nn
-from minigrad.nn.text import Streams
+from minigrad.nn.data import Streams
 from minigrad.nn.text.language import bits_per_character, next_loss
 
 
@@ -45,14 +45,14 @@ def nats(model, inputs, targets):
 
 @pytest.mark.parametrize("length", [1, 4, 5, 14, 100])
 def test_the_score_is_the_mean_of_all_characters(model, length):
-    streams = Streams(TEXT, 3)
+    streams = Streams(TEXT, 3, length)
     expected = nats(model, streams.inputs, streams.targets).mean() / np.log(2)
-    assert bits_per_character(model, streams, length) == pytest.approx(expected, rel=1e-12)
+    assert bits_per_character(model, streams) == pytest.approx(expected, rel=1e-12)
 
 
 def test_a_model_that_knows_nothing_needs_the_logarithm_of_the_size():
-    streams = Streams(TEXT, 2)
-    scores = bits_per_character(Uniform(), streams, 5)
+    streams = Streams(TEXT, 2, 5)
+    scores = bits_per_character(Uniform(), streams)
     assert scores == pytest.approx(np.log2(8))
 
 
@@ -62,33 +62,33 @@ class Uniform(nn.Module):
 
 
 def test_scoring_leaves_no_trace(model):
-    streams = Streams(TEXT, 3)
-    next(streams.remaining(4))
+    streams = Streams(TEXT, 3, 4)
+    next(iter(streams))
     model.dropout.eval()  # one module does not train already
     modes = [module.training for module in model.modules()]
     random_state = mg.random.get_state()
-    expected = bits_per_character(model, Streams(TEXT, 3), 4)
-    assert bits_per_character(model, streams, 4) == expected  # from the beginning all the same
-    assert streams.position == 4
+    expected = bits_per_character(model, Streams(TEXT, 3, 4))
+    assert bits_per_character(model, streams) == expected  # from the beginning all the same
+    assert streams.position == 1
     assert [module.training for module in model.modules()] == modes
     assert mg.random.get_state() == random_state
     assert all(p.grad is None for p in model.parameters())
 
 
 def test_modes_are_put_back_after_an_error(model):
-    streams = Streams(TEXT + 1, 3)  # the model has no character 7
+    streams = Streams(TEXT + 1, 3, 4)  # the model has no character 7
     with pytest.raises(mg.errors.MinigradError):
-        bits_per_character(model, streams, 4)
+        bits_per_character(model, streams)
     assert all(module.training for module in model.modules())
 
 
 def test_the_loss_of_a_chunk_and_the_state_to_go_on_from(model):
     model.dropout.eval()
-    streams = Streams(TEXT, 3)
+    streams = Streams(TEXT, 3, 5)
     expected = nats(model, streams.inputs, streams.targets)
     model.dropout.eval()
     state = None
-    for start, (codes, targets) in zip(range(0, 14, 5), streams.chunks(5), strict=True):
+    for start, (codes, targets) in zip(range(0, 14, 5), streams, strict=True):
         loss, state = next_loss(model, codes, targets, state)
         assert loss.item() == pytest.approx(expected[start : start + 5].mean(), rel=1e-12)
         assert loss.requires_grad
@@ -97,7 +97,7 @@ def test_the_loss_of_a_chunk_and_the_state_to_go_on_from(model):
 
 def test_the_gradient_of_the_loss(model):
     model.dropout.eval()
-    codes, targets = next(Streams(TEXT, 3).chunks(5))
+    codes, targets = next(iter(Streams(TEXT, 3, 5)))
     bias = model.readout.bias
     loss, _ = next_loss(model, codes, targets)
     loss.backward()
