@@ -9,6 +9,7 @@ if __name__ != "minigrad.nn":
 from minigrad.nn import cells as cells
 from minigrad.nn import data as data
 from minigrad.nn import init as init
+from minigrad.nn import metrics as metrics
 from minigrad.nn import optim as optim
 from minigrad.nn import text as text
 from minigrad.nn import training as training

@@ -37,6 +37,7 @@ PACKAGES = (
     "minigrad.nn.cells",
     "minigrad.nn.data",
     "minigrad.nn.init",
+    "minigrad.nn.metrics",
     "minigrad.nn.optim",
     "minigrad.nn.optim.lr_scheduler",
     "minigrad.nn.text",
