@@ -57,6 +57,8 @@ from minigrad.op import define_op as define_op
 from minigrad.ops.attention import scaled_dot_product_attention as scaled_dot_product_attention
 from minigrad.ops.convolution import conv1d as conv1d
 from minigrad.ops.convolution import conv2d as conv2d
+from minigrad.ops.convolution_transpose import conv_transpose1d as conv_transpose1d
+from minigrad.ops.convolution_transpose import conv_transpose2d as conv_transpose2d
 from minigrad.ops.elementwise import abs as abs
 from minigrad.ops.elementwise import acos as acos
 from minigrad.ops.elementwise import acosh as acosh

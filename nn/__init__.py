@@ -35,6 +35,8 @@ from minigrad.nn.containers import ParameterList as ParameterList
 from minigrad.nn.containers import Sequential as Sequential
 from minigrad.nn.convolution import Conv1d as Conv1d
 from minigrad.nn.convolution import Conv2d as Conv2d
+from minigrad.nn.convolution import ConvTranspose1d as ConvTranspose1d
+from minigrad.nn.convolution import ConvTranspose2d as ConvTranspose2d
 from minigrad.nn.dropout import Dropout as Dropout
 from minigrad.nn.linear import Embedding as Embedding
 from minigrad.nn.linear import Linear as Linear

@@ -21,6 +21,7 @@ NOT_OFFERED = {
     "return_indices": "they serve MaxUnpool, which there is not",
     "sparse": "gradients are dense, and no optimiser takes others",
     "_freeze": "write layer.requires_grad_(False)",
+    "padding_mode": "only a convolution reads a border that could be made of something else than zeros",
     "min_value": "it is called min_val",
     "max_value": "it is called max_val",
     "foreach": _AT_ONCE,

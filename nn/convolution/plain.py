@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
-from minigrad.creation import zeros
-from minigrad.errors import ArgumentError, ShapeError, check_choice
-from minigrad.nn import init
-from minigrad.nn.checks import check_counts, check_flags, checked_input
-from minigrad.nn.module import Module
-from minigrad.nn.parameter import Parameter
+from minigrad.errors import check_choice
+from minigrad.nn.convolution.base import Convolution, Sizes
 from minigrad.ops.convolution import PADDING_MODES, bordered, conv1d, conv2d, margins
-from minigrad.ops.windows import axis_sizes
-
-Sizes = int | Sequence[int]
 
 
-class _Convolution(Module):
-    rank: ClassVar[int]
-    layout: ClassVar[str]
-    function: ClassVar[Callable[..., Any]]
+class _Convolution(Convolution):
+    usual = (
+        ("padding", 0),
+        ("dilation", 1),
+        ("groups", 1),
+        ("bias", True),
+        ("padding_mode", "zeros"),
+    )
 
     def __init__(
         self,
@@ -38,31 +34,12 @@ class _Convolution(Module):
         dtype: Any = None,
     ) -> None:
         name = type(self).__name__
-        in_channels, out_channels, groups = check_counts(
-            name, in_channels=in_channels, out_channels=out_channels, groups=groups
-        )
-        check_flags(name, bias=bias)
+        self._set_up(in_channels, out_channels, kernel_size, stride, dilation, groups, bias)
         check_choice(name, PADDING_MODES, padding_mode=padding_mode)
-        if in_channels % groups or out_channels % groups:
-            raise ArgumentError(
-                f"{name}: groups={groups} must divide in_channels={in_channels} and "
-                f"out_channels={out_channels}"
-            )
-        self.in_channels, self.out_channels, self.groups = in_channels, out_channels, groups
-        self.kernel_size = axis_sizes(name, "kernel_size", kernel_size, self.rank, 1)
-        self.stride = axis_sizes(name, "stride", stride, self.rank, 1)
-        self.dilation = axis_sizes(name, "dilation", dilation, self.rank, 1)
         borders = margins(name, padding, self.kernel_size, self.stride, self.dilation)
         self.padding = padding if isinstance(padding, str) else tuple(n for n, _ in borders)
         self.padding_mode = padding_mode
-        shape = (out_channels, in_channels // groups, *self.kernel_size)
-        self.weight = Parameter(zeros(shape, dtype=dtype, device=device))
-        self.bias = Parameter(zeros(out_channels, dtype=dtype, device=device)) if bias else None
-        self.reset_parameters()
-
-    def reset_parameters(self) -> None:
-        """Draw the parameters anew."""
-        init.by_fan_in_(self.weight, self.bias)
+        self._make((self.out_channels, self.in_channels // self.groups), bias, device, dtype)
 
     def forward(self, input: Any) -> Any:
         """Return the convolution of ``input`` with the weight, and add the bias.
@@ -85,14 +62,7 @@ class _Convolution(Module):
         DtypeError
             If ``input`` does not hold floating-point numbers.
         """
-        name = type(self).__name__
-        input = checked_input(name, input, self.weight)
-        shape, axes = tuple(input.shape), self.rank + 1
-        if len(shape) not in (axes, axes + 1) or shape[-axes] != self.in_channels:
-            raise ShapeError(
-                f"{name}: the input has shape {shape}; it must be {self.layout} without a batch, "
-                f"with in_channels={self.in_channels}"
-            )
+        name, input = type(self).__name__, self._checked(input)
         padding: Any = self.padding
         if self.padding_mode != "zeros":
             widths = margins(name, padding, self.kernel_size, self.stride, self.dilation)
@@ -100,18 +70,6 @@ class _Convolution(Module):
         return type(self).function(
             input, self.weight, self.bias, self.stride, padding, self.dilation, self.groups
         )
-
-    def extra_repr(self) -> str:
-        parts = [str(self.in_channels), str(self.out_channels)]
-        parts += [f"kernel_size={self.kernel_size}", f"stride={self.stride}"]
-        ones, zeros = (1,) * self.rank, (0,) * self.rank
-        options = (("padding", zeros), ("dilation", ones), ("groups", 1))
-        parts += [
-            f"{name}={value}" for name, usual in options if (value := getattr(self, name)) != usual
-        ]
-        parts += ["bias=False"] * (self.bias is None)
-        parts += [f"padding_mode={self.padding_mode}"] * (self.padding_mode != "zeros")
-        return ", ".join(parts)
 
 
 class Conv1d(_Convolution):

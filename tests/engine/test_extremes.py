@@ -594,6 +594,25 @@ def conv(x, weight, bias, stride, padding, dilation, groups):
     return y if x.ndim == rank + 2 else y[0]
 
 
+def conv_transpose(x, weight, bias, stride, padding, output_padding, groups, dilation):
+    rank = weight.ndim - 2
+    spans = [d * (k - 1) + 1 for d, k in zip(dilation, weight.shape[2:], strict=True)]
+    ends = zip(x.shape[-rank:], spans, stride, output_padding, strict=True)
+    size = [(n - 1) * s + span + more for n, span, s, more in ends]
+    y = numpy.zeros((*x.shape[: x.ndim - rank - 1], weight.shape[1] * groups, *size), x.dtype)
+    share, made = len(weight) // groups, weight.shape[1]
+    for channel, place in itertools.product(range(len(weight)), numpy.ndindex(x.shape[-rank:])):
+        steps = zip(place, spans, stride, dilation, strict=True)
+        key = tuple(slice(p * s, p * s + span, d) for p, span, s, d in steps)
+        start = channel // share * made
+        one = x[(..., channel, *place)].reshape(-1, *(1,) * (rank + 1))
+        y[(..., slice(start, start + made), *key)] += (one * weight[channel]).reshape(
+            *x.shape[: x.ndim - rank - 1], *weight.shape[1:]
+        )
+    y = y[(..., *(slice(p, n - p) for p, n in zip(padding, size, strict=True)))]
+    return y if bias is None else y + bias.reshape(-1, *(1,) * rank)
+
+
 def pool(reduce, border):
     def pooled(x, kernel, stride, padding, dilation=1, ceil_mode=False):
         rank = len(kernel)
@@ -767,6 +786,8 @@ WRITTEN_OUT = {
     "binary_cross_entropy_with_logits": binary_cross_entropy,
     "conv1d": conv,
     "conv2d": conv,
+    "conv_transpose1d": conv_transpose,
+    "conv_transpose2d": conv_transpose,
     "convolution": convolution,
     "convolution_input": convolution_input,
     "convolution_weight": convolution_weight,

@@ -33,6 +33,8 @@ LAYERS = {
     "Embedding": (lambda: nn.Embedding(3, 2), CLASSES),
     "Conv1d": (lambda: nn.Conv1d(3, 2, 2), np.ones(SEQUENCE).swapaxes(1, 2)),
     "Conv2d": (lambda: nn.Conv2d(3, 2, 2), np.ones(PICTURE)),
+    "ConvTranspose1d": (lambda: nn.ConvTranspose1d(3, 2, 2), np.ones(SEQUENCE).swapaxes(1, 2)),
+    "ConvTranspose2d": (lambda: nn.ConvTranspose2d(3, 2, 2), np.ones(PICTURE)),
     **{f"{kind}Pool{rank}d": (partial(getattr(nn, f"{kind}Pool{rank}d"), 2), np.ones(PICTURE[: rank + 2]))
        for kind in ("Avg", "Max") for rank in (1, 2)},
     "RNN": (lambda: nn.RNN(3, 4), np.ones(SEQUENCE), np.ones(STATE)),
@@ -208,6 +210,8 @@ TOLD = [
     (lambda: nn.Embedding(3, 2, None, None, 2.0, False, True),
      ("Embedding takes only num_embeddings, embedding_dim, padding_idx, max_norm, norm_type, "
       "scale_grad_by_freq by position, and was also given True; pass device, dtype by name")),
+    (lambda: nn.ConvTranspose1d(1, 2, 3, padding_mode="zeros"),
+     "ConvTranspose1d has no option 'padding_mode': only a convolution reads a border"),
     (lambda: nn.optim.Adam([], foreach=True), "Adam has no option 'foreach': there is one way"),
     (lambda: nn.ReLU().state_dict(keep_vars=True),
      "Module.state_dict has no option 'keep_vars': the values are copies, without gradients; leave"),

@@ -94,6 +94,24 @@ def convolution(layer, x):
     return y.reshape(*y.shape[:-1], *counts)
 
 
+def convolution_transpose(layer, x):
+    """Add each element times the kernel, element by element."""
+    p, rank = values(layer), layer.rank
+    steps = list(zip(layer.kernel_size, layer.stride, layer.dilation, strict=True))
+    sizes = zip(x.shape[-rank:], steps, layer.output_padding, strict=True)
+    size = [(n - 1) * s + d * (k - 1) + 1 + more for n, (k, s, d), more in sizes]
+    y = np.zeros((*x.shape[: -rank - 1], layer.out_channels, *size))
+    share, made = layer.in_channels // layer.groups, layer.out_channels // layer.groups
+    weight = p["weight"]
+    for channel, *place in np.ndindex(*x.shape[-rank - 1 :]):
+        for output, *inside in np.ndindex(*weight.shape[1:]):
+            at = [n * s + i * d for n, i, (_, s, d) in zip(place, inside, steps, strict=True)]
+            product = x[(..., channel, *place)] * weight[(channel, output, *inside)]
+            y[(..., channel // share * made + output, *at)] += product
+    kept = [slice(p, n - p) for p, n in zip(layer.padding, size, strict=True)]
+    return y[(..., *kept)] + p.get("bias", np.zeros(1)).reshape(-1, *(1,) * rank)
+
+
 def pool(reduce, border):
     def pooled(layer, x):
         def each(value):
@@ -169,6 +187,13 @@ LAYERS = [
     (partial(nn.Conv1d, 4, 6, 4, padding="same", dilation=2), convolution, (2, 4, 9)),
     (partial(nn.Conv2d, 4, 6, (3, 2), (2, 1), (1, 0), (1, 2), 2), convolution, (2, 4, 7, 6)),
     (partial(nn.Conv2d, 2, 3, 2, padding="valid"), convolution, (2, 4, 5)),
+    (partial(nn.ConvTranspose1d, 4, 6, 3), convolution_transpose, (2, 4, 5)),
+    (partial(nn.ConvTranspose1d, 4, 6, 3, 2, 1, 1, 2, False, 2), convolution_transpose, (4, 5)),
+    (
+        partial(nn.ConvTranspose2d, 4, 6, (3, 2), (2, 1), (1, 0), 1, 2, dilation=(1, 2)),
+        convolution_transpose,
+        (2, 4, 3, 2),
+    ),
     (partial(nn.MaxPool1d, 3, 2, 1), pool(np.max, -math.inf), (2, 3, 9)),
     (partial(nn.MaxPool2d, (2, 3), dilation=(2, 1)), pool(np.max, -math.inf), (3, 7, 8)),
     (partial(nn.AvgPool1d, 3, 2, 1), pool(np.mean, 0.0), (2, 3, 9)),
@@ -289,6 +314,8 @@ MAKERS = [
     partial(nn.LayerNorm, 20),
     partial(nn.Conv1d, 4, 6, 3, groups=2),
     partial(nn.Conv2d, 4, 6, (3, 2)),
+    partial(nn.ConvTranspose1d, 4, 6, 3, groups=2),
+    partial(nn.ConvTranspose2d, 4, 6, (3, 2)),
     partial(nn.PReLU, 4),
 ]
 
@@ -323,6 +350,8 @@ def test_parameters_are_drawn_anew_in_place(make):
         (partial(nn.Linear, 100, 300), 100),
         (partial(nn.Conv1d, 20, 300, 5), 100),
         (partial(nn.Conv2d, 40, 300, (2, 5), groups=4), 100),
+        (partial(nn.ConvTranspose1d, 300, 20, 5), 100),
+        (partial(nn.ConvTranspose2d, 300, 40, (2, 5), groups=4), 100),
         (partial(nn.LSTM, 50, 100, 2, proj_size=60, bidirectional=True), 100),  # hidden_size
         (partial(nn.GRUCell, 50, 100), 100),
     ],
@@ -539,6 +568,12 @@ ERRORS = [
      "Conv1d: padding must be 'same', 'valid' or numbers, not 'some'; did you mean 'same'?"),
     (lambda: nn.Conv1d(3, 4, 2, 2, "same"), ArgumentError,
      "Conv1d: padding='same' needs stride 1, not (2,); give the padding in numbers"),
+    (lambda: nn.ConvTranspose1d(3, 4, 2, groups=2), ArgumentError,
+     "ConvTranspose1d: groups=2 must divide in_channels=3 and out_channels=4"),
+    (lambda: nn.ConvTranspose1d(3, 4, 2, padding="same"), ArgumentError,
+     "ConvTranspose1d: padding must be an integer >= 0, not 'same'"),
+    (lambda: nn.ConvTranspose2d(3, 4, 2, (2, 1), output_padding=1), ArgumentError,
+     "ConvTranspose2d: output_padding (1, 1) must be smaller than the stride (2, 1) or the dilation"),
     (lambda: nn.MaxPool1d(2, padding=2), ArgumentError,
      "MaxPool1d: padding 2 is more than half of kernel_size 2; use less"),
     (lambda: nn.MaxPool2d(2, dilation=0), ArgumentError,
@@ -600,6 +635,17 @@ ERRORS = [
     (lambda: nn.Conv2d(3, 2, 2)(tensor(3, 5)), ShapeError,
      ("Conv2d: the input has shape (3, 5); it must be (N, in_channels, H, W), or (in_channels, H, W) "
      "without a batch, with in_channels=3")),
+    (lambda: nn.ConvTranspose1d(3, 2, 2)(tensor(4, 5)), ShapeError,
+     ("ConvTranspose1d: the input has shape (4, 5); it must be (N, in_channels, L), or (in_channels, L) "
+     "without a batch, with in_channels=3")),
+    (lambda: nn.ConvTranspose1d(3, 2, 2, padding=1)(tensor(3, 1)), ShapeError,
+     "conv_transpose1d: x of size (1,) with padding (1,) leaves a result of size (0,); give a larger x"),
+    (lambda: nn.ConvTranspose1d(3, 2, 2)(tensor(3, 0)), ShapeError,
+     "conv_transpose1d: x of size (0,) with padding (0,) leaves"),
+    (lambda: nn.ConvTranspose1d(3, 2, 3, 2)(tensor(3, 4), 8), ShapeError,
+     "ConvTranspose1d: an input of shape (3, 4) gives a result of sizes from (9,) to (10,), not outp"),
+    (lambda: nn.ConvTranspose1d(3, 2, 3, 2)(tensor(3, 4), "9"), ArgumentError,
+     "ConvTranspose1d: output_size must be an integer >= 1, not '9'"),
     (lambda: nn.Conv1d(3, 2, 6)(tensor(3, 5)), ShapeError,
      ("conv1d: a kernel that spans (6,) does not fit an input of size (5,); use padding or a smaller "
      "kernel")),

@@ -75,6 +75,18 @@ LAYERS = {
             for padding in ((4, 3), (0, 2))
         ),
     ],
+    "ConvTranspose1d": [
+        (made(4, 6, 3), (2, 4, 5)),
+        (made(4, 6, 3), (4, 5)),
+        (made(4, 6, 3), (0, 4, 5)),
+        (made(4, 6, (3,), (2,), (1,), (1,), 2, False, (2,)), (2, 4, 5)),
+        (made(4, 4, 2, 3, 1, 2, groups=4), (2, 4, 1)),
+    ],
+    "ConvTranspose2d": [
+        (made(4, 6, 3), (2, 4, 4, 5)),
+        (made(4, 6, 3, 2, 1, 1), (4, 4, 5)),
+        (made(4, 6, (3, 2), (2, 1), (1, 0), (1, 0), 2, False, (1, 2)), (2, 4, 4, 1)),
+    ],
     "MaxPool1d": [
         (made(2), (2, 3, 9)),
         (made(3, 2, 1), (3, 9)),
@@ -235,7 +247,10 @@ def test_layers(name, arguments, shape):
     assert_same_results(layer, peer, drawn(shape))
 
 
-@pytest.mark.parametrize("name", ["Linear", "LayerNorm", "Conv1d", "Conv2d", "PReLU"])
+@pytest.mark.parametrize(
+    "name",
+    ["Linear", "LayerNorm", "Conv1d", "Conv2d", "ConvTranspose1d", "ConvTranspose2d", "PReLU"],
+)
 def test_weights_go_back_to_pytorch(name):
     for arguments, shape in LAYERS[name]:
         layer, peer = both(name, *arguments)
@@ -340,6 +355,8 @@ def test_the_text_of_layers_in_which_we_differ():
         ("Linear", (300, 200)),
         ("Conv1d", (40, 60, 5)),
         ("Conv2d", (12, 60, (3, 5), 1, 0, 1, 2)),
+        ("ConvTranspose1d", (60, 40, 5)),
+        ("ConvTranspose2d", (60, 12, (3, 5), 1, 0, 0, 2)),
         ("Embedding", (300, 64)),
         ("Embedding", (300, 64, 7)),
         ("LayerNorm", ((30, 20),)),
@@ -361,7 +378,13 @@ def test_new_layers_are_drawn_from_the_distribution_of_pytorch(name, args):
         ]
         limit = 1.95 * np.sqrt(2 / found.size)  # exceeded once in a thousand draws
         assert np.abs(shares[0] - shares[1]).max() < limit
-        if name in {"Linear", "Conv1d", "Conv2d"}:  # a bound is sharp
+        if name in {
+            "Linear",
+            "Conv1d",
+            "Conv2d",
+            "ConvTranspose1d",
+            "ConvTranspose2d",
+        }:  # a bound is sharp
             bound = 1 / np.sqrt(torch.nn.init._calculate_fan_in_and_fan_out(peer.weight)[0])
             for values in (found, expected):
                 assert -bound <= values[0] < values[-1] <= bound

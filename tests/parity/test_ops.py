@@ -515,6 +515,27 @@ def convolved(rank):
     ]
 
 
+def transposed_convolved(rank):
+    size = (5,) if rank == 1 else (4, 5)
+    kernel = (3,) if rank == 1 else (3, 2)
+    samples = [
+        S(real(2, 4, *size), real(4, 2, *kernel), *bias, **options)
+        for bias in ((), (real(2),))
+        for options in (
+            {}, {"stride": 2}, {"padding": 1}, {"dilation": 2}, {"stride": 3, "output_padding": 2},
+            {"stride": (2,) * rank, "padding": (1,) * rank, "output_padding": 1, "dilation": 2},
+            {"dilation": 3, "output_padding": (2,) * rank, "padding": 1},
+        )
+    ]  # fmt: skip
+    return [
+        *samples,
+        S(real(4, *size), real(4, 3, *kernel), real(6), groups=2),
+        S(real(2, 4, *size), real(4, 1, *kernel), groups=4, padding=1, stride=2),
+        S(real(0, 4, *size), real(4, 2, *kernel)),
+        S(real(1, 4, *(1,) * rank), real(4, 2, *(1,) * rank)),
+    ]
+
+
 PEERS = {
     # arithmetic
     "add": Peer(torch.add, binary() + integer_pairs()),
@@ -1064,6 +1085,8 @@ PEERS = {
     ),
     "conv1d": Peer(functional.conv1d, convolved(1)),
     "conv2d": Peer(functional.conv2d, convolved(2)),
+    "conv_transpose1d": Peer(functional.conv_transpose1d, transposed_convolved(1)),
+    "conv_transpose2d": Peer(functional.conv_transpose2d, transposed_convolved(2)),
     **{
         f"max_pool{rank}d": Peer(
             theirs,

@@ -1,0 +1,109 @@
+"""Layers with all options drawn equal PyTorch's: results, gradients, states; or both refuse the input."""
+
+import hypothesis
+import numpy as np
+import pytest
+import torch
+from hypothesis import strategies as st
+
+import minigrad as mg
+from minigrad import nn
+from minigrad.errors import MinigradError
+
+TOLERANCE = {"rtol": 1e-9, "atol": 1e-11}
+
+
+@pytest.fixture(autouse=True)
+def float64():
+    """Compute in float64 in both libraries."""
+    mg.set_default_dtype("float64")
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+    mg.set_default_dtype("float32")
+
+
+def drawn(rng, shape):
+    return np.asarray(rng.normal(size=shape) * 2 + 1)
+
+
+def outcome(layer, *args):
+    """Return the result of a call, or None if it is refused."""
+    try:
+        return layer(*args)
+    except (MinigradError, RuntimeError, ValueError):
+        return None
+
+
+def same(found, expected):
+    if expected is None or found is None:
+        assert found is expected
+        return
+    assert tuple(found.shape) == tuple(expected.shape)
+    np.testing.assert_allclose(found.detach().numpy(), expected.detach().numpy(), **TOLERANCE)
+
+
+def compare(name, options, shapes, seed, *more, training=True):
+    """Call both layers on several inputs in turn; compare results, gradients and states after each."""
+    rng = np.random.default_rng(seed)
+    layer, peer = getattr(nn, name)(**options), getattr(torch.nn, name)(**options)
+    assert repr(layer) == repr(peer)
+    state = {key: drawn(rng, tuple(t.shape)) ** 2 for key, t in peer.state_dict().items()
+             if t.dtype.is_floating_point}  # fmt: skip
+    layer.load_state_dict(state, strict=False)
+    peer.load_state_dict({key: torch.tensor(t) for key, t in state.items()}, strict=False)
+    layer.train(training)
+    peer.train(training)
+    for shape in shapes:
+        x = drawn(rng, shape)
+        ours, theirs = mg.tensor(x, requires_grad=True), torch.tensor(x, requires_grad=True)
+        found, expected = outcome(layer, ours, *more), outcome(peer, theirs, *more)
+        same(found, expected)
+        if expected is not None:
+            weight = rng.normal(size=tuple(expected.shape))
+            found.backward(mg.tensor(weight))
+            expected.backward(torch.tensor(weight))
+            same(ours.grad, theirs.grad)
+            for key, parameter in peer.named_parameters():
+                same(dict(layer.named_parameters())[key].grad, parameter.grad)
+            states = layer.state_dict()
+            assert [*states] == [*peer.state_dict()]
+            for key, value in peer.state_dict().items():
+                same(states[key], value)
+
+
+SEEDS = st.integers(0, 2**16)
+
+
+@st.composite
+def transposed(draw, rank):
+    def each(low, high):
+        numbers = st.integers(low, high)
+        return draw(st.one_of(numbers, st.tuples(*[numbers] * rank)))
+
+    groups = draw(st.integers(1, 3))
+    options = {
+        "in_channels": groups * draw(st.integers(1, 2)), "out_channels": groups * draw(st.integers(1, 2)),
+        "kernel_size": each(1, 3), "stride": each(1, 3), "padding": each(0, 2), "groups": groups,
+        "dilation": each(1, 3), "bias": draw(st.booleans()),
+    }  # fmt: skip
+    steps = (options["stride"], options["dilation"])
+    pairs = [s if isinstance(s, tuple) else (s,) * rank for s in steps]
+    options["output_padding"] = tuple(
+        draw(st.integers(0, max(n) - 1)) for n in zip(*pairs, strict=True)
+    )
+    size = tuple(draw(st.integers(1, 4)) for _ in range(rank))
+    batch = draw(st.sampled_from([(), (0,), (1,), (3,)]))
+    if batch == (0,):  # PyTorch then takes what leaves nothing of the result
+        options["padding"] = 0
+    return options, (*batch, options["in_channels"], *size)
+
+
+@pytest.mark.parametrize("rank", [1, 2])
+@hypothesis.given(st.data(), SEEDS)
+def test_transposed_convolutions(rank, data, seed):
+    options, shape = data.draw(transposed(rank))
+    compare(f"ConvTranspose{rank}d", options, [shape] * 2, seed)
+    size = [data.draw(st.integers(1, 12)) for _ in range(rank)]
+    more = data.draw(st.sampled_from([[], [*shape[: len(shape) - rank]]]))
+    compare(f"ConvTranspose{rank}d", options, [shape], seed, more + size)
