@@ -40,12 +40,14 @@ from minigrad.nn.convolution import ConvTranspose2d as ConvTranspose2d
 from minigrad.nn.dropout import Dropout as Dropout
 from minigrad.nn.linear import Embedding as Embedding
 from minigrad.nn.linear import Linear as Linear
+from minigrad.nn.losses import CRF as CRF
 from minigrad.nn.losses import BCEWithLogitsLoss as BCEWithLogitsLoss
 from minigrad.nn.losses import CrossEntropyLoss as CrossEntropyLoss
 from minigrad.nn.losses import HuberLoss as HuberLoss
 from minigrad.nn.losses import L1Loss as L1Loss
 from minigrad.nn.losses import MSELoss as MSELoss
 from minigrad.nn.losses import NLLLoss as NLLLoss
+from minigrad.nn.losses import SequenceLoss as SequenceLoss
 from minigrad.nn.losses import SmoothL1Loss as SmoothL1Loss
 from minigrad.nn.module import Module as Module
 from minigrad.nn.normalization import LayerNorm as LayerNorm
@@ -69,6 +71,7 @@ from minigrad.nn.shape import Flatten as Flatten
 from minigrad.nn.shape import Identity as Identity
 from minigrad.nn.shape import Unflatten as Unflatten
 from minigrad.nn.summary import summary as summary
+from minigrad.nn.tied_linear import TiedLinear as TiedLinear
 from minigrad.nn.training.checkpoint import Checkpoint as Checkpoint
 from minigrad.nn.training.checkpoint import save_checkpoint as save_checkpoint
 from minigrad.nn.training.interrupt import Interrupt as Interrupt

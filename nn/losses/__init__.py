@@ -1,5 +1,8 @@
 """Loss functions as layers: options first, scores and targets when called."""
 
+from minigrad.nn.losses.crf import CRF as CRF
+from minigrad.nn.losses.crf import BestPaths as BestPaths
+from minigrad.nn.losses.crf import bio_forbidden as bio_forbidden
 from minigrad.nn.losses.criteria import BCEWithLogitsLoss as BCEWithLogitsLoss
 from minigrad.nn.losses.criteria import CrossEntropyLoss as CrossEntropyLoss
 from minigrad.nn.losses.criteria import HuberLoss as HuberLoss
@@ -7,3 +10,4 @@ from minigrad.nn.losses.criteria import L1Loss as L1Loss
 from minigrad.nn.losses.criteria import MSELoss as MSELoss
 from minigrad.nn.losses.criteria import NLLLoss as NLLLoss
 from minigrad.nn.losses.criteria import SmoothL1Loss as SmoothL1Loss
+from minigrad.nn.losses.sequence import SequenceLoss as SequenceLoss

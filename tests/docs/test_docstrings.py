@@ -38,6 +38,7 @@ PACKAGES = (
     "minigrad.nn.data",
     "minigrad.nn.init",
     "minigrad.nn.metrics",
+    "minigrad.nn.losses",
     "minigrad.nn.optim",
     "minigrad.nn.optim.lr_scheduler",
     "minigrad.nn.text",

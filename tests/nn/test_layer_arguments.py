@@ -25,6 +25,7 @@ LAYERS = {
     "LogSoftmax": (lambda: nn.LogSoftmax(-1), np.ones(ROWS)),
     "Softmax": (lambda: nn.Softmax(-1), np.ones(ROWS)),
     "Linear": (lambda: nn.Linear(3, 2), np.ones(ROWS)),
+    "TiedLinear": (lambda: nn.TiedLinear(nn.Embedding(2, 3)), np.ones(ROWS)),
     "LayerNorm": (lambda: nn.LayerNorm(3), np.ones(ROWS)),
     "Dropout": (lambda: nn.Dropout(1.0), np.ones(ROWS)),
     "Dropout in evaluation": (lambda: nn.Dropout(0.5).eval(), np.ones(ROWS)),
@@ -48,6 +49,8 @@ LAYERS = {
     "NLLLoss": (nn.NLLLoss, SCORES, CLASSES),
     **{name: (getattr(nn, name), SCORES, SCORES) for name in (
         "BCEWithLogitsLoss", "HuberLoss", "L1Loss", "MSELoss", "SmoothL1Loss")},
+    "SequenceLoss": (nn.SequenceLoss, np.ones((4, 1, 3)), CLASSES[:, None]),
+    "CRF": (lambda: nn.CRF(3), np.ones((4, 1, 3)), CLASSES[:, None]),
 }  # fmt: skip
 
 
