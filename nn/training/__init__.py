@@ -9,9 +9,14 @@ from minigrad.nn.training.evaluation import evaluating as evaluating
 from minigrad.nn.training.fit import fit as fit
 from minigrad.nn.training.interrupt import Interrupt as Interrupt
 from minigrad.nn.training.interrupt import noting_interrupts as noting_interrupts
+from minigrad.nn.training.invocation import Invocation as Invocation
 from minigrad.nn.training.logs import CSVLog as CSVLog
 from minigrad.nn.training.logs import TensorBoard as TensorBoard
-from minigrad.nn.training.program import Parser as Parser
-from minigrad.nn.training.program import number as number
+from minigrad.nn.training.named_cell import find_cell as find_cell
+from minigrad.nn.training.named_cell import recurrent_layer as recurrent_layer
+from minigrad.nn.training.parser import Parser as Parser
+from minigrad.nn.training.parser import number as number
+from minigrad.nn.training.program import Program as Program
+from minigrad.nn.training.program import Setting as Setting
 from minigrad.nn.training.run import Run as Run
 from minigrad.nn.training.truncation import detach_state as detach_state

@@ -95,7 +95,7 @@ class Checkpoint:
                 )
             case {"checkpoint": int(), "parts": dict(parts), "progress": progress}:
                 self.progress: Any = progress
-                self._parts: dict[str, Any] = parts
+                self.parts: dict[str, Any] = parts
             case _:
                 raise FileFormatError(
                     f"{self.path!r} is no checkpoint of a training run; give a file that "
@@ -117,14 +117,14 @@ class Checkpoint:
             goes wrong, all parts are then as they were.
         """
         parts, doing = _with_random(parts), f"restoring {self.path!r}"
-        wrong = [f"missing here: {name}" for name in self._parts if name not in parts]
-        wrong += [f"not in the file: {name}" for name in parts if name not in self._parts]
+        wrong = [f"missing here: {name}" for name in self.parts if name not in parts]
+        wrong += [f"not in the file: {name}" for name in parts if name not in self.parts]
         if wrong:
             raise ArgumentError(f"{doing}: {'; '.join(wrong)}; give the parts that were saved")
         before = {name: _state_of(name, part) for name, part in parts.items()}
         try:
             for name, part in parts.items():
-                _set_state(part, self._parts[name])
+                _set_state(part, self.parts[name])
         except BaseException as error:
             for other, part in parts.items():
                 _set_state(part, before[other])

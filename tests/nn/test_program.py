@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from minigrad import errors
-from minigrad.nn.training.program import Parser, number
+from minigrad.nn.training.parser import Parser, number
 
 
 @pytest.fixture
