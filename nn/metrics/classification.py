@@ -9,8 +9,8 @@ import numpy
 
 from minigrad.checks import check_integer, check_integers
 from minigrad.errors import ArgumentError, ShapeError, check_choice
+from minigrad.nn.data.arrays import Array
 from minigrad.nn.metrics import inputs
-from minigrad.nn.metrics.inputs import Array
 from minigrad.nn.metrics.ratio import Ratio
 
 

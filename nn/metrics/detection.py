@@ -7,7 +7,8 @@ from typing import Any
 import numpy
 
 from minigrad.errors import ArgumentError, DtypeError, ShapeError
-from minigrad.nn.metrics.inputs import Array, counted, on_host, unpadded
+from minigrad.nn.data.arrays import Array
+from minigrad.nn.metrics.inputs import counted, on_host, unpadded
 from minigrad.nn.metrics.ratio import Ratio
 
 

@@ -9,7 +9,8 @@ import numpy
 
 from minigrad.checks import check_integer
 from minigrad.errors import ArgumentError, ShapeError
-from minigrad.nn.metrics.inputs import Array, numbers, on_host
+from minigrad.nn.data.arrays import Array
+from minigrad.nn.metrics.inputs import numbers, on_host
 from minigrad.nn.metrics.ratio import Ratio
 
 

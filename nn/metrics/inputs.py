@@ -6,12 +6,11 @@ from typing import Any
 
 import numpy
 
-from minigrad.backends import backend_of
-from minigrad.errors import ArgumentError, DtypeError, ShapeError, type_name
+from minigrad.errors import ArgumentError, DtypeError, ShapeError
+from minigrad.nn.data.arrays import Array, array_of
+from minigrad.nn.data.padding import Padded
 from minigrad.ops import reduce
 from minigrad.tensor import Tensor, tensor
-
-Array = numpy.ndarray[Any, Any]
 
 
 def on_host(of: str, x: Any, what: str) -> Array:
@@ -24,29 +23,22 @@ def on_host(of: str, x: Any, what: str) -> Array:
     DtypeError
         If it holds something other than numbers and bool.
     """
-    backend = None if isinstance(x, Tensor) else backend_of(x)
-    try:
-        array = x.detach().numpy() if isinstance(x, Tensor) else None
-        if array is None:
-            array = numpy.asarray(x if backend is None else backend.to_numpy(x))
-    except ValueError:
-        raise ArgumentError(
-            f"{of}: {what} must be a tensor, an array or a list of numbers, not a ragged list; "
-            "pad it with nn.data.pad_sequence"
-        ) from None
-    if array.dtype.name == "bfloat16":
-        array = array.astype(numpy.float32)
-    if array.dtype.kind not in "biuf":
-        found = type_name(x) if array.dtype.kind == "O" else f"{type_name(x)} of {array.dtype}"
+    if isinstance(x, Tensor):
+        x = x.detach()
+    elif not hasattr(x, "dtype"):  # Python's floats keep their digits
+        try:
+            x = numpy.asarray(x)
+        except ValueError:
+            raise ArgumentError(
+                f"{of}: {what} must be a tensor, an array or a list of numbers, not a ragged list; "
+                "pad it with nn.data.pad_sequence"
+            ) from None
+    if isinstance(x, numpy.ndarray) and x.dtype.kind not in "biufV":
         raise DtypeError(
-            f"{of}: {what} must be a tensor, an array or a list of numbers, not a {found}"
+            f"{of}: {what} must be a tensor, an array or a list of numbers, not of dtype {x.dtype}"
         )
-    return array
-
-
-def is_padded(x: Any) -> bool:
-    """Say whether ``x`` is a pair of padded values and lengths, as `nn.data.Padded`."""
-    return isinstance(x, tuple) and getattr(x, "_fields", None) == ("values", "lengths")
+    array = array_of(of, x)
+    return array.astype(numpy.float32) if array.dtype.kind == "V" else array  # bfloat16
 
 
 def unpadded(of: str, predictions: Any, targets: Any, lengths: Any) -> tuple[Any, Any, Any]:
@@ -57,7 +49,7 @@ def unpadded(of: str, predictions: Any, targets: Any, lengths: Any) -> tuple[Any
     ArgumentError
         If lengths are given twice and differ.
     """
-    found = [x.lengths for x in (predictions, targets) if is_padded(x)]
+    found = [x.lengths for x in (predictions, targets) if isinstance(x, Padded)]
     if lengths is not None:
         found.append(lengths)
     arrays = [on_host(of, x, "lengths") for x in found]
@@ -65,7 +57,9 @@ def unpadded(of: str, predictions: Any, targets: Any, lengths: Any) -> tuple[Any
         raise ArgumentError(
             f"{of}: lengths are given more than once, and differ; pass those of the targets only"
         )
-    predictions, targets = (x.values if is_padded(x) else x for x in (predictions, targets))
+    predictions, targets = (
+        x.values if isinstance(x, Padded) else x for x in (predictions, targets)
+    )
     return predictions, targets, arrays[0] if arrays else None
 
 
@@ -209,7 +203,7 @@ def _winners(of: str, scores: Any, places: Array) -> tuple[Array, int]:
         return numpy.zeros(places.shape, dtype=numpy.int64), size
     if numpy.any(numpy.isnan(on_host(of, reduce.max(scores, axis=-1), "scores"))[places]):
         raise ArgumentError(f"{of}: the scores hold NaN; the model has diverged, or was given NaN")
-    return reduce.argmax(scores, axis=-1).numpy(), size
+    return on_host(of, reduce.argmax(scores, axis=-1), "scores"), size
 
 
 def _whole(of: str, what: str, array: Array, places: Array, size: int | None) -> Array:

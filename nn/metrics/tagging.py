@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 import numpy
 
 from minigrad.errors import ArgumentError, ShapeError
+from minigrad.nn.data.arrays import Array
 from minigrad.nn.metrics import inputs
 from minigrad.nn.metrics.classification import Counts
-from minigrad.nn.metrics.inputs import Array
 from minigrad.nn.metrics.ratio import Ratio
 
 

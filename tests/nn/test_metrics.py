@@ -2,7 +2,6 @@
 
 import math
 import sys
-from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -14,13 +13,9 @@ from sklearn import metrics as sk
 import minigrad as mg
 from minigrad.errors import ArgumentError, DtypeError, ShapeError
 from minigrad.nn import metrics
+from minigrad.nn.data import Padded, pad_sequence
 
 rng = np.random.default_rng(0)
-
-
-class Padded(NamedTuple):
-    values: mg.Tensor
-    lengths: mg.Tensor
 
 
 def labelled(classes=4, shape=(7, 5)):
@@ -45,6 +40,8 @@ def test_accuracy_is_that_of_scikit_learn(kind):
             assert tuple(ratio) == ((found == true)[counts].sum(), counts.sum())
         padded = Padded(mg.tensor(true), mg.tensor(lengths))
         assert metrics.accuracy(kind(predictions), padded).value == wanted
+    rows = pad_sequence([row[:n] for row, n in zip(true.T, lengths, strict=True)])
+    assert metrics.accuracy(kind(found[: lengths.max()]), rows).value == wanted
     whole = metrics.accuracy(kind(found), kind(true))
     assert whole.value == sk.accuracy_score(true.ravel(), found.ravel())
 
@@ -133,6 +130,13 @@ def test_logits_of_a_yes_or_no_question_and_targets_of_its_loss():
     assert metrics.f1(logits > 0, true).value == 2 / 3
 
 
+@pytest.mark.parametrize("dtype", ["float16", "float32", "bfloat16"])
+def test_values_of_any_dtype(dtype):
+    x = mg.tensor([[0.5, 2.0], [3.0, 1.0]], dtype=dtype)
+    assert metrics.accuracy(x, mg.tensor([1, 1])) == (1, 2)
+    assert metrics.mae(x, mg.zeros((2, 2))).value == 1.625
+
+
 def test_of_nothing_the_score_is_nan():
     for shape in ((0,), (0, 3), (4, 0)):
         empty = np.zeros(shape, dtype=np.int64)
@@ -162,7 +166,7 @@ ZEROS = np.zeros((3, 2), dtype=int)
         ((ZEROS, ZEROS + np.nan), {}, ArgumentError, "the targets hold nan"),
         (([[1], [1, 2]], [1, 2]), {}, ArgumentError, "predictions must be .* ragged list"),
         ((["a"], [1]), {}, DtypeError, "predictions must be a tensor, an array or a list of numbers"),
-        ((ZEROS, None), {}, DtypeError, "targets must be .*, not a NoneType"),
+        ((ZEROS, None), {}, DtypeError, "targets must be .*, not of dtype object"),
         ((ZEROS, ZEROS), {"mask": [1, 1, 1]}, DtypeError, "the mask must be bool, not int64"),
         ((ZEROS, ZEROS), {"mask": [True, True]}, ShapeError, r"a mask of shape \(2,\) does not fit"),
         ((ZEROS, ZEROS), {"lengths": [3]}, ShapeError, r"lengths of shape \(1,\) do not fit targets"),
