@@ -1,4 +1,4 @@
-"""minigrad.nn.text: what models of text need besides layers. It knows characters, not words yet."""
+"""minigrad.nn.text: what models of text need besides layers: tokens, their numbers, files, counts."""
 
 from minigrad.nn.text.files import english_text as english_text
 from minigrad.nn.text.files import read_text as read_text
@@ -6,4 +6,7 @@ from minigrad.nn.text.language import bits_per_character as bits_per_character
 from minigrad.nn.text.language import next_loss as next_loss
 from minigrad.nn.text.ngram import NGram as NGram
 from minigrad.nn.text.sampling import generate as generate
+from minigrad.nn.text.tokens import characters as characters
+from minigrad.nn.text.tokens import sentence as sentence
+from minigrad.nn.text.tokens import words as words
 from minigrad.nn.text.vocabulary import Vocabulary as Vocabulary
