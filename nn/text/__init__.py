@@ -5,6 +5,7 @@ from minigrad.nn.text.files import read_text as read_text
 from minigrad.nn.text.language import bits_per_character as bits_per_character
 from minigrad.nn.text.language import next_loss as next_loss
 from minigrad.nn.text.ngram import NGram as NGram
+from minigrad.nn.text.package import package_file as package_file
 from minigrad.nn.text.sampling import generate as generate
 from minigrad.nn.text.tokens import characters as characters
 from minigrad.nn.text.tokens import sentence as sentence

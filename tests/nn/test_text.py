@@ -9,7 +9,15 @@ from hypothesis import strategies as st
 
 import minigrad as mg
 from minigrad.errors import ArgumentError, FileFormatError
-from minigrad.nn.text import Vocabulary, characters, english_text, read_text, sentence, words
+from minigrad.nn.text import (
+    Vocabulary,
+    characters,
+    english_text,
+    package_file,
+    read_text,
+    sentence,
+    words,
+)
 
 # vocabulary
 
@@ -327,3 +335,25 @@ def test_a_file_of_text(tmp_path, mark):
     path = tmp_path / "file.txt"
     path.write_bytes(f"{mark}Merhaba\r\ndünya".encode())
     assert read_text(path) == read_text(str(path)) == "Merhaba\ndünya"
+
+
+# files of packages
+
+
+def test_files_of_packages_are_found_and_the_package_is_not_imported(tmp_path, monkeypatch):
+    (tmp_path / "a_package/texts").mkdir(parents=True)
+    (tmp_path / "a_package/__init__.py").write_text("raise RuntimeError('imported')")
+    (tmp_path / "a_package/texts/some.txt").write_text("some")
+    monkeypatch.syspath_prepend(tmp_path)
+    found = package_file("a_package", "texts/some.txt")
+    assert (found.read_text(), found.name) == ("some", "some.txt")
+    with pytest.raises(ArgumentError, match=r"a_package has no file texts/other\.txt; install a"):
+        package_file("a_package", "texts/other.txt")
+
+
+@pytest.mark.parametrize("name", ["no_such_package", "this"])  # the second is a single file
+def test_a_package_that_is_not_there_is_told(name):
+    with pytest.raises(ArgumentError, match=f"not installed; install it with: pip install {name}"):
+        package_file(name, "any.txt")
+    with pytest.raises(ArgumentError, match="'a b' is no name of a package"):
+        package_file("a b", "any.txt")
