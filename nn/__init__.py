@@ -8,6 +8,7 @@ if __name__ != "minigrad.nn":
 
 from minigrad.nn import cells as cells
 from minigrad.nn import data as data
+from minigrad.nn import decoding as decoding
 from minigrad.nn import init as init
 from minigrad.nn import metrics as metrics
 from minigrad.nn import optim as optim
@@ -43,12 +44,14 @@ from minigrad.nn.linear import Linear as Linear
 from minigrad.nn.losses import CRF as CRF
 from minigrad.nn.losses import BCEWithLogitsLoss as BCEWithLogitsLoss
 from minigrad.nn.losses import CrossEntropyLoss as CrossEntropyLoss
+from minigrad.nn.losses import CTCLoss as CTCLoss
 from minigrad.nn.losses import HuberLoss as HuberLoss
 from minigrad.nn.losses import L1Loss as L1Loss
 from minigrad.nn.losses import MSELoss as MSELoss
 from minigrad.nn.losses import NLLLoss as NLLLoss
 from minigrad.nn.losses import SequenceLoss as SequenceLoss
 from minigrad.nn.losses import SmoothL1Loss as SmoothL1Loss
+from minigrad.nn.losses import ctc_loss as ctc_loss
 from minigrad.nn.module import Module as Module
 from minigrad.nn.normalization import LayerNorm as LayerNorm
 from minigrad.nn.optim.clip import clip_grad_norm_ as clip_grad_norm_

@@ -10,4 +10,6 @@ from minigrad.nn.losses.criteria import L1Loss as L1Loss
 from minigrad.nn.losses.criteria import MSELoss as MSELoss
 from minigrad.nn.losses.criteria import NLLLoss as NLLLoss
 from minigrad.nn.losses.criteria import SmoothL1Loss as SmoothL1Loss
+from minigrad.nn.losses.ctc import CTCLoss as CTCLoss
+from minigrad.nn.losses.ctc import ctc_loss as ctc_loss
 from minigrad.nn.losses.sequence import SequenceLoss as SequenceLoss

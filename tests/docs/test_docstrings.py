@@ -36,6 +36,7 @@ PACKAGES = (
     "minigrad.nn",
     "minigrad.nn.cells",
     "minigrad.nn.data",
+    "minigrad.nn.decoding",
     "minigrad.nn.init",
     "minigrad.nn.metrics",
     "minigrad.nn.losses",

@@ -50,6 +50,7 @@ LAYERS = {
     **{name: (getattr(nn, name), SCORES, SCORES) for name in (
         "BCEWithLogitsLoss", "HuberLoss", "L1Loss", "MSELoss", "SmoothL1Loss")},
     "SequenceLoss": (nn.SequenceLoss, np.ones((4, 1, 3)), CLASSES[:, None]),
+    "CTCLoss": (nn.CTCLoss, np.ones((4, 4, 3)), CLASSES[[1, 1, 2, 2], None]),
     "CRF": (lambda: nn.CRF(3), np.ones((4, 1, 3)), CLASSES[:, None]),
 }  # fmt: skip
 
