@@ -234,6 +234,7 @@ p, d = nn.Parameter([1.0, 2.0]), T([1.0, 2.0], dtype="float64", requires_grad=Tr
 y = nn.Parameter(x) * 2.0
 g, module, optimizer = mg.Generator(0), nn.Linear(2, 2), nn.optim.SGD([p], lr=1.0)
 streams = nn.data.Streams(numpy.arange(9), 2, 3)
+scaler = types.SimpleNamespace(fit=len, transform=len, inverse_transform=len)
 batches = nn.data.batches([[1, 2], [3]], 1, shuffle=mg.Generator(0))
 add = lambda x, h: x + h
 wrong = mg.define_op("wrong", lambda m, x: x * x, lambda m, g, y, x: 3 * g * x)
