@@ -155,6 +155,8 @@ from minigrad.ops.network import dropout as dropout
 from minigrad.ops.network import embedding as embedding
 from minigrad.ops.network import log_softmax as log_softmax
 from minigrad.ops.network import softmax as softmax
+from minigrad.ops.normalization import batch_norm as batch_norm
+from minigrad.ops.normalization import group_norm as group_norm
 from minigrad.ops.normalization import layer_norm as layer_norm
 from minigrad.ops.pooling import avg_pool1d as avg_pool1d
 from minigrad.ops.pooling import avg_pool2d as avg_pool2d

@@ -189,7 +189,11 @@ def rounded_once(
                 name: astype(x, dtype=wanted[name]) if name in wanted else x for name, x in named
             }
             out = function(*[given.pop(name) for name in names[: len(args)]], **given)
-            return astype(out, dtype=common) if is_half(common) else out
+            if not is_half(common):
+                return out
+            if isinstance(out, tuple):  # what stands behind the result is not rounded
+                return (astype(out[0], dtype=common), *out[1:])
+            return astype(out, dtype=common)
 
         return wrapper  # type: ignore[return-value]
 

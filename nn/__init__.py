@@ -53,6 +53,9 @@ from minigrad.nn.losses import SequenceLoss as SequenceLoss
 from minigrad.nn.losses import SmoothL1Loss as SmoothL1Loss
 from minigrad.nn.losses import ctc_loss as ctc_loss
 from minigrad.nn.module import Module as Module
+from minigrad.nn.normalization import BatchNorm1d as BatchNorm1d
+from minigrad.nn.normalization import BatchNorm2d as BatchNorm2d
+from minigrad.nn.normalization import GroupNorm as GroupNorm
 from minigrad.nn.normalization import LayerNorm as LayerNorm
 from minigrad.nn.optim.clip import clip_grad_norm_ as clip_grad_norm_
 from minigrad.nn.optim.clip import clip_grad_value_ as clip_grad_value_

@@ -6,16 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from minigrad.checks import check_integers, check_number
-from minigrad.creation import zeros
 from minigrad.errors import ArgumentError
-from minigrad.nn import init
 from minigrad.nn.checks import check_flags, checked_input
-from minigrad.nn.module import Module
-from minigrad.nn.parameter import Parameter
+from minigrad.nn.normalization.base import Normalization
 from minigrad.ops.normalization import layer_norm
 
 
-class LayerNorm(Module):
+class LayerNorm(Normalization):
     """Give the last axes mean 0 and variance 1, then scale and shift (Ba 2016).
 
     ``y = (x - mean) / sqrt(variance + eps) * weight + bias``
@@ -68,20 +65,7 @@ class LayerNorm(Module):
         check_flags("LayerNorm", elementwise_affine=elementwise_affine, bias=bias)
         self.normalized_shape = sizes
         self.eps, self.elementwise_affine = eps, elementwise_affine
-
-        def parameter(wanted: bool) -> Parameter | None:
-            return Parameter(zeros(sizes, dtype=dtype, device=device)) if wanted else None
-
-        self.weight = parameter(elementwise_affine)
-        self.bias = parameter(elementwise_affine and bias)
-        self.reset_parameters()
-
-    def reset_parameters(self) -> None:
-        """Let ``weight`` and ``bias`` change nothing."""
-        if self.weight is not None:
-            init.ones_(self.weight)
-        if self.bias is not None:
-            init.zeros_(self.bias)
+        self._make(sizes, elementwise_affine, bias, device, dtype)
 
     def forward(self, input: Any) -> Any:
         """Return ``input`` normalised.

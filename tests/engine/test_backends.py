@@ -429,8 +429,9 @@ def test_a_tensor_stays_on_its_device_whatever_the_default_is():
                 layer = make(3, 4, device=other)
                 assert {p.device for p in layer.parameters()} == {other}
                 assert {p.device for p in make(3, 4).to(other).parameters()} == {other}
-            for make in (nn.LayerNorm, nn.PReLU):
-                assert make(3, device=other).weight.device == other
+            for make in (nn.LayerNorm, nn.PReLU, nn.BatchNorm1d):
+                layer = make(3, device=other)
+                assert {t.device for t in (*layer.parameters(), *layer.buffers())} == {other}
     """)
 
 

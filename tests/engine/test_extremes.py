@@ -752,6 +752,24 @@ def layer_norm(x, shape, weight, bias, eps):
     return y * (1 if weight is None else weight) + (0 if bias is None else bias)
 
 
+def group_norm(x, groups, weight, bias, eps):
+    shape = (x.shape[1], *(1,) * (x.ndim - 2))
+    rows = x.reshape(len(x), groups, math.prod(x.shape[1:]) // groups)
+    y = layer_norm(rows, rows.shape[2:], None, None, eps).reshape(x.shape)
+    weight, bias = (p if p is None else p.reshape(shape) for p in (weight, bias))
+    return y * (1 if weight is None else weight) + (0 if bias is None else bias)
+
+
+def batch_norm(x, mean, var, weight, bias, eps):
+    shape = (x.shape[1], *(1,) * (x.ndim - 2))
+    if mean is None:
+        axes = (0, *range(2, x.ndim))
+        mean, var = x.mean(axis=axes), x.var(axis=axes)
+    y = (x - mean.reshape(shape)) / numpy.sqrt(var.reshape(shape) + eps)
+    weight, bias = (p if p is None else p.reshape(shape) for p in (weight, bias))
+    return y * (1 if weight is None else weight) + (0 if bias is None else bias)
+
+
 # NumPy has the function
 OF_NUMPY = {
     # in NumPy's best order too: `inf * a + inf * b` may be NaN where `inf * (a + b)` is not
@@ -783,6 +801,7 @@ OF_NUMPY = {
 WRITTEN_OUT = {
     "avg_pool1d": average_pool,
     "avg_pool2d": average_pool,
+    "batch_norm": batch_norm,
     "binary_cross_entropy_with_logits": binary_cross_entropy,
     "conv1d": conv,
     "conv2d": conv,
@@ -793,6 +812,7 @@ WRITTEN_OUT = {
     "convolution_weight": convolution_weight,
     "cross_entropy": cross_entropy,
     "dropout": lambda x, mask, p: numpy.where(mask & (p < 1), x / (1 - p % 1), 0.0),
+    "group_norm": group_norm,
     "huber_loss": huber_loss,
     "index_add": index_add,
     "l1_loss": lambda x, target, reduction: reduced(abs(x - target), reduction),

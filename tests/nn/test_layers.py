@@ -54,6 +54,39 @@ def layer_norm(layer, x):
     return y * p.get("weight", 1.0) + p.get("bias", 0.0)
 
 
+def group_norm(layer, x):
+    rows = x.reshape(len(x), layer.num_groups, -1)
+    return affine(layer, standard(rows, 2, layer.eps).reshape(x.shape))
+
+
+def batch_norm(layer, x):
+    if layer.training or not layer.track_running_stats:
+        return affine(layer, standard(x, (0, *range(2, x.ndim)), layer.eps))
+    shape = (-1, *(1,) * (x.ndim - 2))
+    mean, var = (b.numpy().reshape(shape) for b in (layer.running_mean, layer.running_var))
+    return affine(layer, (x - mean) / np.sqrt(var + layer.eps))
+
+
+def standard(x, axes, eps):
+    centred = x - x.mean(axes, keepdims=True)
+    return centred / np.sqrt((centred**2).mean(axes, keepdims=True) + eps)
+
+
+def affine(layer, y):
+    p, shape = values(layer), (-1, *(1,) * (y.ndim - 2))
+    return y * p.get("weight", np.ones(1)).reshape(shape) + p.get("bias", np.zeros(1)).reshape(
+        shape
+    )
+
+
+def evaluated(*args, **kwargs):
+    """Return a batch normalisation that has seen batches, in evaluation."""
+    layer = nn.BatchNorm1d(*args, **kwargs)
+    layer.running_mean.copy_([0.5, -1.25, 0.0, 2.0])
+    layer.running_var.copy_([0.25, 2.0, 1.0, 4.0])
+    return layer.eval()
+
+
 def windows(x, kernel, stride, dilation, left, right, border):
     """Yield where each window goes, and its elements with the kernel's axes last."""
     rank = len(kernel)
@@ -182,6 +215,13 @@ LAYERS = [
     (partial(nn.LayerNorm, 4), layer_norm, (2, 3, 4)),
     (partial(nn.LayerNorm, (3, 4), 0.1, bias=False), layer_norm, (2, 3, 4)),
     (partial(nn.LayerNorm, [4], elementwise_affine=False), layer_norm, (2, 4)),
+    (partial(nn.GroupNorm, 2, 4), group_norm, (3, 4, 2)),
+    (partial(nn.GroupNorm, 1, 4, 0.1, bias=False), group_norm, (2, 4)),
+    (partial(nn.BatchNorm1d, 4), batch_norm, (5, 4)),
+    (partial(nn.BatchNorm1d, 4, 0.1, bias=False), batch_norm, (2, 4, 3)),
+    (partial(nn.BatchNorm2d, 3, affine=False), batch_norm, (2, 3, 2, 4)),
+    (partial(evaluated, 4), batch_norm, (3, 4)),
+    (partial(evaluated, 4, affine=False), batch_norm, (1, 4, 2)),
     (partial(nn.Conv1d, 4, 6, 3), convolution, (2, 4, 9)),
     (partial(nn.Conv1d, 4, 6, 3, 2, 1, 2, 2, False), convolution, (4, 9)),
     (partial(nn.Conv1d, 4, 6, 4, padding="same", dilation=2), convolution, (2, 4, 9)),
@@ -312,6 +352,8 @@ MAKERS = [
     partial(nn.Linear, 30, 20),
     partial(nn.Embedding, 30, 20),
     partial(nn.LayerNorm, 20),
+    partial(nn.GroupNorm, 4, 20),
+    partial(nn.BatchNorm1d, 20),
     partial(nn.Conv1d, 4, 6, 3, groups=2),
     partial(nn.Conv2d, 4, 6, (3, 2)),
     partial(nn.ConvTranspose1d, 4, 6, 3, groups=2),
@@ -333,7 +375,7 @@ def test_parameters_are_made_with_the_dtype_and_on_the_device_given(make, dtype)
 def test_parameters_are_drawn_anew_in_place(make):
     layer = make()
     before = {name: (p, p.tolist()) for name, p in layer.named_parameters()}
-    constant = isinstance(layer, (nn.LayerNorm, nn.PReLU))
+    constant = isinstance(layer, (nn.LayerNorm, nn.GroupNorm, nn.BatchNorm1d, nn.PReLU))
     for parameter in layer.parameters():
         if constant:
             parameter.copy_(7.0)
@@ -554,6 +596,11 @@ ERRORS = [
      "LayerNorm: normalized_shape is empty; give one size or more"),
     (lambda: nn.LayerNorm(3, -1.0), ArgumentError,
      "LayerNorm: eps must be a number, 0 or more, not -1.0"),
+    (lambda: nn.GroupNorm(3, 4), ArgumentError, "GroupNorm: num_groups=3 must divide num_channels=4"),
+    (lambda: nn.BatchNorm1d(3, momentum=2), ArgumentError,
+     "BatchNorm1d: momentum must be a number from 0 to 1, not 2"),
+    (lambda: nn.BatchNorm2d(3, 1e-5, 0.1, 1), ArgumentError,
+     "BatchNorm2d: affine must be True or False, not 1"),
     (lambda: nn.Conv1d(3, True, 2), ArgumentError,
      "Conv1d: out_channels must be a positive integer, not True"),
     (lambda: nn.Conv1d(3, 4, 2, groups=2), ArgumentError,
@@ -629,6 +676,24 @@ ERRORS = [
      "Linear: the input has shape (); it must be (..., in_features) with in_features=3"),
     (lambda: nn.LayerNorm(3)(tensor(3, 2)), ShapeError,
      "layer_norm: x has shape (3, 2), which does not end in normalized_shape (3,)"),
+    (lambda: nn.GroupNorm(1, 3)(tensor(3)), ShapeError,
+     "GroupNorm: the input has shape (3,); it must be (N, num_channels, ...) with num_channels=3"),
+    (lambda: nn.GroupNorm(3, 3)(tensor(1, 3)), ShapeError,
+     "group_norm: x has shape (1, 3), so that each of 3 groups is one number, which has no variance"),
+    (lambda: mg.group_norm(tensor(2, 3), 2), ShapeError,
+     "group_norm: x has shape (2, 3); num_groups=2 must divide its 3 channels"),
+    (lambda: nn.BatchNorm1d(3)(tensor(2, 4)), ShapeError,
+     "BatchNorm1d: the input has shape (2, 4); it must be (N, num_features) or (N, num_features, L)"),
+    (lambda: nn.BatchNorm2d(3)(tensor(3, 4, 4)), ShapeError,
+     "BatchNorm2d: the input has shape (3, 4, 4); it must be (N, num_features, H, W) with"),
+    (lambda: nn.BatchNorm1d(3)(tensor(1, 3)), ShapeError,
+     "BatchNorm1d: x has shape (1, 3), one number for each channel, which has no variance; give more"),
+    (lambda: nn.BatchNorm1d(3, track_running_stats=False).eval()(tensor(1, 3, 1)), ShapeError,
+     "BatchNorm1d: x has shape (1, 3, 1), one number for each channel, which has no variance"),
+    (lambda: mg.batch_norm(tensor(2, 3), tensor(3)), ArgumentError,
+     "batch_norm: running_mean and running_var belong together; give both, or neither"),
+    (lambda: mg.batch_norm(tensor(2, 3), tensor(3), tensor(2)), ShapeError,
+     "batch_norm: running_var has shape (2,); x of shape (2, 3) has 3 channels, so it must be (3,)"),
     (lambda: nn.Conv1d(3, 2, 2)(tensor(4, 5)), ShapeError,
      ("Conv1d: the input has shape (4, 5); it must be (N, in_channels, L), or (in_channels, L) "
      "without a batch, with in_channels=3")),

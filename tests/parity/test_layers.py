@@ -48,6 +48,21 @@ LAYERS = {
         (made(4, 1e-5, False), (2, 4)),
         (made(4), (0, 4)),
     ],
+    "GroupNorm": [
+        (made(2, 4), (2, 4, 3)),
+        (made(1, 3, 0.1), (1, 3, 2, 3)),
+        (made(4, 4), (2, 4)),
+        (made(2, 4, affine=False), (2, 4, 1)),
+        (made(2, 4, bias=False), (0, 4, 3)),
+    ],
+    "BatchNorm1d": [
+        (made(4), (3, 4)),
+        (made(4, 0.1, 0.5), (3, 4, 5)),
+        (made(4, bias=False), (1, 4, 2)),
+        (made(4, 1e-5, None, False), (3, 4)),
+        (made(4, 1e-5, 0.1, True, False), (3, 4)),
+    ],
+    "BatchNorm2d": [(made(3), (2, 3, 4, 2)), (made(3, affine=False), (1, 3, 2, 2))],
     "Conv1d": [
         (made(4, 6, 3), (2, 4, 9)),
         (made(4, 6, 3), (4, 9)),
@@ -248,8 +263,7 @@ def test_layers(name, arguments, shape):
 
 
 @pytest.mark.parametrize(
-    "name",
-    ["Linear", "LayerNorm", "Conv1d", "Conv2d", "ConvTranspose1d", "ConvTranspose2d", "PReLU"],
+    "name", [name for name in LAYERS if "dtype" in inspect.signature(getattr(nn, name)).parameters]
 )
 def test_weights_go_back_to_pytorch(name):
     for arguments, shape in LAYERS[name]:
@@ -360,6 +374,8 @@ def test_the_text_of_layers_in_which_we_differ():
         ("Embedding", (300, 64)),
         ("Embedding", (300, 64, 7)),
         ("LayerNorm", ((30, 20),)),
+        ("GroupNorm", (3, 6)),
+        ("BatchNorm2d", (6,)),
         ("PReLU", (30,)),
     ],
 )

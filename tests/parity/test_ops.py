@@ -1014,6 +1014,24 @@ PEERS = {
         + [S(real(2, 4), 4), S(real(0, 4), (4,))],
         ties=False,
     ),
+    "group_norm": Peer(
+        functional.group_norm,
+        [S(real(n, c, *rest), groups, *parts, eps=eps)
+         for n, c, rest, groups in ((2, 4, (3,), 2), (1, 3, (2, 3), 1), (2, 9, (), 3), (0, 2, (3,), 2))
+         for eps in (1e-5, 0.1) for parts in ((), (real(c), real(c)), (real(c),))],
+        ties=False,
+    ),
+    "batch_norm": Peer(
+        lambda x, mean=None, var=None, weight=None, bias=None, eps=1e-5: functional.batch_norm(
+            x, mean, var, weight, bias, mean is None, eps=eps
+        ),
+        [S(real(*shape), *statistics, *parts, eps=eps)
+         for shape in ((5, 3), (3, 3, 4), (2, 3, 2, 3), (1, 3, 4)) for eps in (1e-5, 0.1)
+         for statistics in ((None, None), (fixed(real(3)), fixed(real(3, low=0.5))))
+         for parts in ((), (real(3), real(3)), (real(3),))]
+        + [S(real(0, 3), fixed(real(3)), fixed(real(3, low=0.5)))],
+        ties=False,
+    ),
     "embedding": Peer(  # without indices PyTorch cannot differentiate it
         functional.embedding,
         [S(whole(*shape, low=0, high=3), real(4, 3), **options) for shape in SHAPES[:4]
