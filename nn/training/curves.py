@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 
 Points = Sequence[tuple[float, float]]
 
@@ -48,8 +49,8 @@ def plot_curves(
         style = "o-" if len(points) <= 50 else "-"
         xs, ys = [x for x, _ in points], [y for _, y in points]
         axes.plot(xs, ys, style, alpha=0.8, markersize=4, label=name)
-    for name, level in (levels or {}).items():
-        axes.axhline(level, color="tab:gray", linestyle="--", label=name)
+    for (name, level), dashes in zip((levels or {}).items(), cycle(("--", ":", "-."))):
+        axes.axhline(level, color="tab:gray", linestyle=dashes, label=name)
     axes.set(xlabel=xlabel, ylabel=ylabel)
     axes.xaxis.set_major_formatter(EngFormatter())
     axes.spines[["top", "right"]].set_visible(False)
