@@ -2,6 +2,9 @@
 
 from minigrad.nn.text.files import english_text as english_text
 from minigrad.nn.text.files import read_text as read_text
+from minigrad.nn.text.formats import read_conll as read_conll
+from minigrad.nn.text.formats import read_labelled as read_labelled
+from minigrad.nn.text.formats import read_parallel as read_parallel
 from minigrad.nn.text.language import bits_per_character as bits_per_character
 from minigrad.nn.text.language import next_loss as next_loss
 from minigrad.nn.text.ngram import NGram as NGram
