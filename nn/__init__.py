@@ -6,6 +6,7 @@ if __name__ != "minigrad.nn":
         "write 'from minigrad import nn' (install minigrad first: pip install -e .)"
     )
 
+from minigrad.nn import attention as attention
 from minigrad.nn import cells as cells
 from minigrad.nn import data as data
 from minigrad.nn import decoding as decoding
@@ -28,6 +29,12 @@ from minigrad.nn.activations import Softmax as Softmax
 from minigrad.nn.activations import Softplus as Softplus
 from minigrad.nn.activations import Softsign as Softsign
 from minigrad.nn.activations import Tanh as Tanh
+from minigrad.nn.attention import AdditiveAttention as AdditiveAttention
+from minigrad.nn.attention import AttentionPooling as AttentionPooling
+from minigrad.nn.attention import DotAttention as DotAttention
+from minigrad.nn.attention import GeneralAttention as GeneralAttention
+from minigrad.nn.attention import MultiheadAttention as MultiheadAttention
+from minigrad.nn.attention import ScaledDotAttention as ScaledDotAttention
 from minigrad.nn.cell import Cell as Cell
 from minigrad.nn.containers import ModuleDict as ModuleDict
 from minigrad.nn.containers import ModuleList as ModuleList
@@ -38,6 +45,7 @@ from minigrad.nn.convolution import Conv1d as Conv1d
 from minigrad.nn.convolution import Conv2d as Conv2d
 from minigrad.nn.convolution import ConvTranspose1d as ConvTranspose1d
 from minigrad.nn.convolution import ConvTranspose2d as ConvTranspose2d
+from minigrad.nn.decoder import Decoder as Decoder
 from minigrad.nn.dropout import Dropout as Dropout
 from minigrad.nn.linear import Embedding as Embedding
 from minigrad.nn.linear import Linear as Linear

@@ -84,7 +84,7 @@ def checked_tensor(of: str, x: Any, like: Tensor | None = None, what: str = "the
     )
 
 
-def checked_input(of: str, x: Any, like: Tensor | None = None) -> Any:
+def checked_input(of: str, x: Any, like: Tensor | None = None, what: str = "the input") -> Any:
     """Return an input as a tensor of floating-point numbers.
 
     Raises
@@ -94,10 +94,10 @@ def checked_input(of: str, x: Any, like: Tensor | None = None) -> Any:
     DtypeError
         If it holds integers or bool.
     """
-    x = checked_tensor(of, x, like)
+    x = checked_tensor(of, x, like, what)
     if not is_floating(x.dtype):
         raise DtypeError(
-            f"{of}: the input has dtype {x.dtype}; it must hold floating-point numbers, "
+            f"{of}: {what} has dtype {x.dtype}; it must hold floating-point numbers, "
             "convert it with .astype('float32')"
         )
     return x

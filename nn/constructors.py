@@ -24,6 +24,8 @@ NOT_OFFERED = {
     "padding_mode": "only a convolution reads a border that could be made of something else than zeros",
     "min_value": "it is called min_val",
     "max_value": "it is called max_val",
+    "add_bias_kv": "concat a learned position to keys and values",
+    "add_zero_attn": "concat a position of zeros to keys and values",
     "foreach": _AT_ONCE,
     "fused": _AT_ONCE,
     "capturable": "there are no graphs of CUDA calls to capture a step in",

@@ -126,18 +126,19 @@ def _contents(value: Any) -> dict[Any, Any]:
 
 
 def _seen(value: Any, names: Mapping[int, str], above: tuple[Any, ...]) -> Surroundings | None:
-    """Return `surroundings_of` a value, also of modules and of what holds them."""
+    """Return `surroundings_of` a value, also of modules, of their classes, and of what holds them."""
     if id(value) in names:
         return (names[id(value)],)  # a tensor: an argument of the step
-    if not isinstance(value, (Module, list, tuple, dict)):
+    if not isinstance(value, (Module, list, tuple, dict, type)):
         return surroundings_of(value, above)
     if any(value is outer for outer in above):
         return ()
     above = (*above, value)
-    found: list[Any] = [type(value)]
-    parts: Iterable[tuple[Any, Any]] = _contents(value).items()
-    if isinstance(value, Module):
-        parts = chain(parts, *(_written_for(kind) for kind in type(value).__mro__))
+    kind = value if isinstance(value, type) else type(value)
+    found: list[Any] = [kind]
+    parts: Iterable[tuple[Any, Any]] = () if kind is value else _contents(value).items()
+    if kind is value or isinstance(value, Module):
+        parts = chain(parts, *(_written_for(base) for base in kind.__mro__))
     for name, part in parts:
         seen = _seen(part, names, above)
         if seen is None:

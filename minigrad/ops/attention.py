@@ -109,16 +109,26 @@ def scaled_dot_product_attention(
     if attn_mask is not None:
         key, value = _without_the_unused(attn_mask, key, value)
     scores = matmul(query * factor, matrix_transpose(key))
-    if is_causal:
-        attn_mask = tril(zeros_like(scores) == 0)
-    if attn_mask is not None:
-        is_bool = attn_mask.dtype == bool_
-        scores = where(attn_mask, scores, -math.inf) if is_bool else scores + attn_mask
-    weights = softmax(scores, axis=-1)
+    weights = weights_of(scores, causal_mask(scores) if is_causal else attn_mask)
     if dropout_p and generator is not None:
         kept = generator.bernoulli(1 - dropout_p, weights.shape, device=weights.device)
         weights = dropout(weights, kept, p=dropout_p)
     return matmul(weights, value)
+
+
+def causal_mask(scores: Any) -> Any:
+    """Return a mask of bool for scores (..., L, S): query i may look at the keys 0 to i."""
+    return tril(zeros_like(scores) == 0)
+
+
+def weights_of(scores: Any, mask: Any = None) -> Any:
+    """Return the weights of scores (..., L, S): a softmax over the keys that the mask allows.
+
+    Where it allows none, the weights are zero, and no gradient comes to the scores.
+    """
+    if mask is not None:
+        scores = where(mask, scores, -math.inf) if mask.dtype == bool_ else scores + mask
+    return softmax(scores, axis=-1)
 
 
 def _check(query: Any, key: Any, value: Any) -> None:

@@ -34,6 +34,9 @@ PACKAGES = (
     "minigrad.dtypes",
     "minigrad.errors",
     "minigrad.nn",
+    "minigrad.nn.attention",
+    "minigrad.nn.decoder",
+    "minigrad.nn.decoding",
     "minigrad.nn.cells",
     "minigrad.nn.data",
     "minigrad.nn.decoding",
@@ -238,6 +241,9 @@ scaler = types.SimpleNamespace(fit=len, transform=len, inverse_transform=len)
 batches = nn.data.batches([[1, 2], [3]], 1, shuffle=mg.Generator(0))
 add = lambda x, h: x + h
 wrong = mg.define_op("wrong", lambda m, x: x * x, lambda m, g, y, x: 3 * g * x)
+dot = nn.DotAttention(2)
+memory = dot.prepare(mg.ones((2, 2, 2)))
+attending = nn.Decoder(nn.cells.gru, 2, 2, 2, attention=dot)
 class Average(nn.Cell):
     def step(self, x, h, c): return x + h, c
 average = Average(2, 2)

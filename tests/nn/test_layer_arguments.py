@@ -42,6 +42,11 @@ LAYERS = {
     "ConvTranspose2d": (lambda: nn.ConvTranspose2d(3, 2, 2), np.ones(PICTURE)),
     **{f"{kind}Pool{rank}d": (partial(getattr(nn, f"{kind}Pool{rank}d"), 2), np.ones(PICTURE[: rank + 2]))
        for kind in ("Avg", "Max") for rank in (1, 2)},
+    **{name: (partial(getattr(nn, name), 3, 3), np.ones(SEQUENCE), np.ones(SEQUENCE)) for name in (
+        "AdditiveAttention", "DotAttention", "GeneralAttention", "ScaledDotAttention")},
+    "AttentionPooling": (lambda: nn.AttentionPooling(3), np.ones(SEQUENCE)),
+    "MultiheadAttention": (lambda: nn.MultiheadAttention(3, 1), *[np.ones(SEQUENCE)] * 3),
+    "Decoder": (lambda: nn.Decoder(nn.cells.gru, 3, 4, 3), CLASSES[:, None]),
     "RNN": (lambda: nn.RNN(3, 4), np.ones(SEQUENCE), np.ones(STATE)),
     "GRU": (lambda: nn.GRU(3, 4, batch_first=True), np.ones((2, 5, 3)), np.ones(STATE)),
     "LSTM": (lambda: nn.LSTM(3, 4), np.ones(SEQUENCE), (np.ones(STATE), np.ones(STATE))),
@@ -77,7 +82,7 @@ def leaves(nested):
     if isinstance(nested, tuple):
         for part in nested:
             yield from leaves(part)
-    else:
+    elif nested is not None:
         yield nested
 
 
@@ -120,12 +125,15 @@ def test_a_wrong_call_is_told_by_the_name_of_the_layer(name):
     make, *arguments = LAYERS[name]
     layer = make()
     called = f"^{type(layer).__name__}.forward"
+    first = next(iter(inspect.signature(layer.forward).parameters))
     for _ in range(2):
-        with pytest.raises(TypeError, match=f"{called}: missing a required argument: 'input'"):
+        with pytest.raises(TypeError, match=f"{called}: missing a required argument: '{first}'"):
             layer()
-        with pytest.raises(TypeError, match=rf"{called} has no option 'qwertz'; it takes input"):
+        with pytest.raises(TypeError, match=rf"{called} has no option 'qwertz'; it takes {first}"):
             layer(*arguments, qwertz=1)
-        with pytest.raises(TypeError, match=rf"{called} takes only input.* and was also given \d"):
+        with pytest.raises(
+            TypeError, match=rf"{called} takes only {first}.* and was also given \d"
+        ):
             layer(*range(20))
         layer.register_forward_hook(lambda *_: None)
 
@@ -180,7 +188,14 @@ MADE = sorted(
         *classes(nn.optim, nn.optim.Optimizer),
         *classes(nn.optim.lr_scheduler, nn.optim.lr_scheduler.LRScheduler),
     }
-    - {nn.Module, nn.Identity, nn.Recurrent, nn.optim.Optimizer, nn.optim.lr_scheduler.LRScheduler},
+    - {
+        nn.Module,
+        nn.Identity,
+        nn.Recurrent,
+        nn.Decoder,
+        nn.optim.Optimizer,
+        nn.optim.lr_scheduler.LRScheduler,
+    },
     key=lambda kind: kind.__name__,
 )
 
