@@ -35,6 +35,8 @@ from minigrad.creation import randint as randint
 from minigrad.creation import randn as randn
 from minigrad.creation import zeros as zeros
 from minigrad.creation import zeros_like as zeros_like
+from minigrad.distributions import Categorical as Categorical
+from minigrad.distributions import categorical as categorical
 from minigrad.dtypes import bool_ as bool_
 from minigrad.dtypes import float16 as float16
 from minigrad.dtypes import float32 as float32

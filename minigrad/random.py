@@ -18,7 +18,7 @@ import numpy
 
 from minigrad import dtypes
 from minigrad.checks import Shape, check_integer, check_number, sizes_of
-from minigrad.errors import ArgumentError, DtypeError
+from minigrad.errors import ArgumentError, DtypeError, ShapeError
 from minigrad.lock import lock
 from minigrad.tensor import Tensor, new_tensor
 
@@ -410,35 +410,45 @@ class Generator:
         n = check_integer("permutation", "n", n, low=0)
         return _made(self._drawn().permutation(n), dtypes.int64, device)
 
-    def categorical(self, probabilities: Tensor, *, device: str | None = None) -> Tensor:
-        """Return an int64 position along the last axis, drawn with these probabilities.
+    def categorical(
+        self, probabilities: Tensor, shape: Shape = (), *, device: str | None = None
+    ) -> Tensor:
+        """Return int64 positions along the last axis, drawn with these probabilities.
 
         Parameters
         ----------
         probabilities : Tensor
             Shape (..., size); rows need not add up to 1.
+        shape : int or sequence of int
+            How often to draw: the axes before those of ``probabilities``.
         device : str, optional
             By default that of ``probabilities``.
 
         Returns
         -------
         Tensor
-            Shape (...).
+            Shape (*shape, ...).
 
         Raises
         ------
         ArgumentError
             If a row is negative, infinite, NaN or all zero.
+        ShapeError
+            If ``probabilities`` have no axis, or ``shape`` holds something other than integers from 0 on.
         """
+        sizes = sizes_of(shape)
         weights = numpy.asarray(probabilities.detach().cpu().numpy(), dtype=numpy.float64)
-        total = weights.sum(-1, keepdims=True)
-        if not (weights >= 0).all() or not (total > 0).all() or not numpy.isfinite(total).all():
+        if not weights.ndim:
+            raise ShapeError("categorical(): probabilities need an axis to draw along")
+        largest = weights.max(-1, keepdims=True, initial=0.0)
+        if not (weights >= 0).all() or not ((largest > 0) & (largest < numpy.inf)).all():
             raise ArgumentError(
                 "categorical(): probabilities must be non-negative and finite and not all zero; "
                 "pass them through softmax first"
             )
-        edges = numpy.cumsum(weights, axis=-1)
-        drawn = self._drawn().random((*weights.shape[:-1], 1)) * edges[..., -1:]
+        # by a power of two, which is exact: sums neither overflow nor round up to the next edge
+        edges = numpy.cumsum(numpy.ldexp(weights, -numpy.frexp(largest)[1]), axis=-1)
+        drawn = self._drawn().random((*sizes, *weights.shape[:-1], 1)) * edges[..., -1:]
         return _made((edges <= drawn).sum(-1), dtypes.int64, device or probabilities.device)
 
 
