@@ -56,6 +56,8 @@ from minigrad.op import COMPOSITES as COMPOSITES
 from minigrad.op import OPS as OPS
 from minigrad.op import Domain as Domain
 from minigrad.op import define_op as define_op
+from minigrad.ops.adaptive_pooling import adaptive_avg_pool1d as adaptive_avg_pool1d
+from minigrad.ops.adaptive_pooling import adaptive_avg_pool2d as adaptive_avg_pool2d
 from minigrad.ops.attention import scaled_dot_product_attention as scaled_dot_product_attention
 from minigrad.ops.convolution import conv1d as conv1d
 from minigrad.ops.convolution import conv2d as conv2d
@@ -156,6 +158,7 @@ from minigrad.ops.losses import smooth_l1_loss as smooth_l1_loss
 from minigrad.ops.network import dropout as dropout
 from minigrad.ops.network import embedding as embedding
 from minigrad.ops.network import log_softmax as log_softmax
+from minigrad.ops.network import prelu as prelu
 from minigrad.ops.network import softmax as softmax
 from minigrad.ops.normalization import batch_norm as batch_norm
 from minigrad.ops.normalization import group_norm as group_norm

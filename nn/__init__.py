@@ -70,6 +70,8 @@ from minigrad.nn.optim.clip import clip_grad_value_ as clip_grad_value_
 from minigrad.nn.optim.clip import get_total_norm as get_total_norm
 from minigrad.nn.parameter import Buffer as Buffer
 from minigrad.nn.parameter import Parameter as Parameter
+from minigrad.nn.pooling import AdaptiveAvgPool1d as AdaptiveAvgPool1d
+from minigrad.nn.pooling import AdaptiveAvgPool2d as AdaptiveAvgPool2d
 from minigrad.nn.pooling import AvgPool1d as AvgPool1d
 from minigrad.nn.pooling import AvgPool2d as AvgPool2d
 from minigrad.nn.pooling import MaxPool1d as MaxPool1d

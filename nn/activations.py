@@ -13,7 +13,6 @@ from minigrad.nn.module import Module
 from minigrad.nn.parameter import Parameter
 from minigrad.ops import elementwise, network
 from minigrad.ops.elementwise import where
-from minigrad.ops.shape import reshape
 from minigrad.promotion import rounded_once
 
 
@@ -419,8 +418,7 @@ class PReLU(Module):
                 f"PReLU: the input has shape {shape}; it must be (N, num_parameters, ...) with "
                 f"num_parameters={channels}"
             )
-        slope = reshape(self.weight, (channels, *(1,) * (len(shape) - 2)) if channels > 1 else ())
-        return where(input > 0, input, slope * input)
+        return network.prelu(input, self.weight)
 
     def extra_repr(self) -> str:
         return f"num_parameters={self.num_parameters}"

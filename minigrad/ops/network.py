@@ -1,4 +1,4 @@
-"""Functions that layers are made of: softmax, lookup, dropout.
+"""Functions that layers are made of: softmax, slopes, lookup, dropout.
 
 A row of which every element is minus infinity (fully masked attention) has no softmax. Here it gives
 zeros, and minus infinity from ``log_softmax``; its gradient is zero in both.
@@ -10,11 +10,15 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy
+
 from minigrad.errors import ArgumentError, DtypeError, IndexingError, ShapeError
-from minigrad.op import Arguments, Domain, Draw, define_op
+from minigrad.op import Arguments, Domain, Draw, composite, define_op
+from minigrad.ops.elementwise import where
 from minigrad.ops.index import ARRAY
 from minigrad.ops.reduce import reduction_arguments
-from minigrad.ops.shape import normal_axis
+from minigrad.ops.shape import normal_axis, reshape
+from minigrad.promotion import rounded_once
 
 # softmax
 
@@ -82,6 +86,58 @@ log_softmax = define_op(
 
     Where every element is minus infinity so is the result, and the gradient is 0.""",
 )  # fmt: skip
+
+# a rectifier with slopes of its own
+
+
+def _prelu_arguments(draw: Draw) -> Arguments:
+    shape = draw.shape()
+    channels = shape[1] if len(shape) > 1 else 1
+    weight = draw.array(*draw.choice([(), (1,), (channels,)]), low=-1.0)
+    sign = 1 - 2 * draw.booleans(*shape)  # clear of the kink at 0
+    return (numpy.asarray(draw.array(*shape, low=0.1) * sign), weight), {}
+
+
+@composite(domain=Domain(arguments=_prelu_arguments))
+@rounded_once(promotion="float")
+def prelu(x: Any, weight: Any) -> Any:
+    """Return ``x`` where positive, else ``weight * x`` (He 2015).
+
+    Parameters
+    ----------
+    x : Tensor
+        Any shape; with several slopes (N, C, ...).
+    weight : Tensor
+        Shape (), (1,), or (C,): a slope for each channel.
+
+    Returns
+    -------
+    Tensor
+        The shape of ``x``.
+
+    Raises
+    ------
+    ShapeError
+        If ``weight`` has more axes, or neither one slope nor one for each channel.
+
+    Examples
+    --------
+    >>> mg.prelu(mg.tensor([[-1.0, -2.0], [3.0, 4.0]]), mg.tensor([0.5, 0.25]))
+    tensor([[-0.5, -0.5],
+            [ 3. ,  4. ]])
+    """
+    shape, slopes = tuple(x.shape), tuple(weight.shape)
+    channels = shape[1] if len(shape) > 1 else 1
+    if slopes not in ((), (1,), (channels,)):
+        raise ShapeError(
+            f"prelu: weight has shape {slopes}; x of shape {shape} has {channels} channels on axis 1, so "
+            f"it must be ({channels},), or () or (1,) for all of them"
+        )
+    slope = reshape(
+        weight, (channels, *(1,) * (len(shape) - 2)) if slopes not in ((), (1,)) else ()
+    )
+    return where(x > 0, x, slope * x)
+
 
 # lookup
 

@@ -645,6 +645,25 @@ def average_pool(x, kernel, stride, padding, ceil_mode, count_include_pad, divis
     return total / count[tuple(map(slice, total.shape))]
 
 
+def adaptive_pool(x, output_size):
+    rank = len(output_size)
+    counts = [n if c is None else c for n, c in zip(x.shape[-rank:], output_size, strict=True)]
+    y = numpy.zeros((*x.shape[:-rank], *counts))
+    for place in numpy.ndindex(*counts):
+        window = x
+        for axis, (i, count) in enumerate(zip(place, counts, strict=True), x.ndim - rank):
+            size = x.shape[axis]
+            inside = range(math.floor(i * size / count), math.ceil((i + 1) * size / count))
+            window = window.take(inside, axis)
+        y[(..., *place)] = window.mean(axis=tuple(range(-rank, 0)))
+    return y
+
+
+def prelu(x, weight):
+    slope = weight.reshape(-1, *(1,) * (x.ndim - 2)) if x.ndim > 1 else weight
+    return numpy.where(x > 0, x, slope * x)
+
+
 def by_rows(function):
     """Turn a function of a vector into one along an axis, several axes, or all (None)."""
 
@@ -799,6 +818,8 @@ OF_NUMPY = {
 }
 # it does not: the formula, written out above
 WRITTEN_OUT = {
+    "adaptive_avg_pool1d": adaptive_pool,
+    "adaptive_avg_pool2d": adaptive_pool,
     "avg_pool1d": average_pool,
     "avg_pool2d": average_pool,
     "batch_norm": batch_norm,
@@ -822,6 +843,7 @@ WRITTEN_OUT = {
     "max_pool2d": pool(numpy.max, -math.inf),
     "mse_loss": lambda x, target, reduction: reduced((x - target) ** 2, reduction),
     "nll_loss": likelihood,
+    "prelu": prelu,
     "put_along_axis": lambda values, indices, axis, shape: added_along(
         numpy.zeros(shape), indices, values, axis
     ),

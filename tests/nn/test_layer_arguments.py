@@ -47,6 +47,8 @@ LAYERS = {
     "AttentionPooling": (lambda: nn.AttentionPooling(3), np.ones(SEQUENCE)),
     "MultiheadAttention": (lambda: nn.MultiheadAttention(3, 1), *[np.ones(SEQUENCE)] * 3),
     "Decoder": (lambda: nn.Decoder(nn.cells.gru, 3, 4, 3), CLASSES[:, None]),
+    "AdaptiveAvgPool1d": (lambda: nn.AdaptiveAvgPool1d(3), np.ones(PICTURE[:3])),
+    "AdaptiveAvgPool2d": (lambda: nn.AdaptiveAvgPool2d(3), np.ones(PICTURE)),
     "RNN": (lambda: nn.RNN(3, 4), np.ones(SEQUENCE), np.ones(STATE)),
     "GRU": (lambda: nn.GRU(3, 4, batch_first=True), np.ones((2, 5, 3)), np.ones(STATE)),
     "LSTM": (lambda: nn.LSTM(3, 4), np.ones(SEQUENCE), (np.ones(STATE), np.ones(STATE))),

@@ -165,6 +165,20 @@ def pool(reduce, border):
     return pooled
 
 
+def adaptive(layer, x):
+    rank = layer.rank
+    wanted = (
+        layer.output_size if isinstance(layer.output_size, tuple) else (layer.output_size,) * rank
+    )
+    counts = [n if c is None else c for n, c in zip(x.shape[-rank:], wanted, strict=True)]
+    y = np.zeros((*x.shape[:-rank], *counts))
+    for place in np.ndindex(*counts):
+        ends = zip(place, counts, x.shape[-rank:], strict=True)
+        key = [slice(math.floor(i * n / c), math.ceil((i + 1) * n / c)) for i, c, n in ends]
+        y[(..., *place)] = x[(..., *key)].mean(tuple(range(-rank, 0)))
+    return y
+
+
 def average(layer, x):
     """Take means of windows in which NaN stands for what does not count."""
 
@@ -245,6 +259,10 @@ LAYERS = [
     (partial(nn.AvgPool1d, 2, 5, 0, True), average, (3, 11)),
     (partial(nn.AvgPool2d, (3, 2), 2, 1, True, True), average, (2, 1, 6, 5)),
     (partial(nn.AvgPool2d, 3, 2, 1, True, False, divisor_override=4), average, (1, 6, 5)),
+    (partial(nn.AdaptiveAvgPool1d, 3), adaptive, (2, 3, 7)),
+    (partial(nn.AdaptiveAvgPool1d, (5,)), adaptive, (3, 4)),
+    (partial(nn.AdaptiveAvgPool2d, (2, None)), adaptive, (2, 1, 6, 5)),
+    (partial(nn.AdaptiveAvgPool2d, 1), adaptive, (1, 3, 4)),
     (partial(nn.Identity, 1, a=2), lambda layer, x: x, (2, 3)),
     (partial(nn.Flatten), lambda layer, x: x.reshape(2, 12), (2, 3, 4)),
     (partial(nn.Flatten, 0, 1), lambda layer, x: x.reshape(6, 4), (2, 3, 4)),
@@ -652,6 +670,15 @@ ERRORS = [
      "Embedding: scale_grad_by_freq must be True or False, not 1.0"),
     (lambda: nn.Embedding(3, 2, max_norm=1.0)(mg.tensor([0, 3])), IndexingError,
      "the indices run from 0 to 3"),
+    (lambda: nn.AdaptiveAvgPool1d((1, 2)), ArgumentError,
+     "AdaptiveAvgPool1d: output_size must be an integer >= 0, or None to keep the size, not (1, 2)"),
+    (lambda: nn.AdaptiveAvgPool2d((1, "2")), ArgumentError,
+     "AdaptiveAvgPool2d: output_size must be an integer >= 0, or None to keep the size, or 2 of them, n"),
+    (lambda: nn.AdaptiveAvgPool2d(2)(tensor(3, 0, 2)), ShapeError,
+     "adaptive_avg_pool2d: x has shape (3, 0, 2), and no element to take a mean of"),
+    (lambda: mg.prelu(tensor(2, 3), tensor(2)), ShapeError,
+     "prelu: weight has shape (2,); x of shape (2, 3) has 3 channels on axis 1, so it must be (3,), or"),
+    (lambda: mg.prelu(tensor(2, 3), tensor(3, 1)), ShapeError, "prelu: weight has shape (3, 1)"),
     (lambda: nn.PReLU(0), ArgumentError, "PReLU: num_parameters must be a positive integer, not 0"),
     (lambda: nn.Dropout(1.5), ArgumentError,
      "Dropout: p is the probability to drop an element and must lie between 0 and 1, not 1.5"),
@@ -735,6 +762,7 @@ ERRORS = [
       for make in (partial(nn.Linear, 4, 2), partial(nn.LayerNorm, 4), partial(nn.Conv1d, 4, 2, 2),
                    partial(nn.MaxPool1d, 2), partial(nn.AvgPool1d, 2), partial(nn.Dropout),
                    partial(nn.ReLU), partial(nn.Softmax, 1), partial(nn.PReLU))),
+    (lambda: nn.AdaptiveAvgPool1d(2)(integers(2, 4)), DtypeError, f"AdaptiveAvgPool1d: {FLOATING}"),
     (lambda: nn.Linear(2, 2)([[1.0, 2.0]]), TypeError,
      "Linear: the input must be a tensor or an array, not a list; convert it with minigrad"),
     (lambda: nn.Embedding(3, 2)(tensor(2)), DtypeError,

@@ -139,3 +139,20 @@ def test_group_normalisation(data, seed):
     compare(
         "GroupNorm", options, [(draw(st.integers(0, 3)), options["num_channels"], *rest)] * 2, seed
     )
+
+
+@pytest.mark.parametrize("rank", [1, 2])
+@hypothesis.given(st.data(), SEEDS)
+def test_adaptive_pools(rank, data, seed):
+    draw, number = data.draw, st.integers(1, 6)  # nothing has no gradient in PyTorch
+    keeping = st.tuples(*[st.one_of(number, st.none())] * rank)
+    size = draw(st.one_of(number, keeping) if rank == 2 else number)
+    sizes = [
+        (
+            *draw(st.sampled_from([(), (0,), (2,)])),
+            3,
+            *(draw(st.integers(1, 7)) for _ in range(rank)),
+        )
+        for _ in range(2)
+    ]
+    compare(f"AdaptiveAvgPool{rank}d", {"output_size": size}, sizes, seed)

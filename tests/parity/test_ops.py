@@ -1119,6 +1119,21 @@ PEERS = {
         )
         for rank, theirs in ((1, functional.max_pool1d), (2, functional.max_pool2d))
     },
+    "adaptive_avg_pool1d": Peer(
+        functional.adaptive_avg_pool1d,
+        [S(real(*shape), n) for shape in ((2, 3, 7), (3, 6), (0, 3, 5)) for n in (1, 2, 3, 5, 7, 9)],
+    ),
+    "adaptive_avg_pool2d": Peer(
+        functional.adaptive_avg_pool2d,
+        [S(real(*shape), n) for shape in ((2, 3, 7, 6), (3, 6, 4), (0, 3, 5, 5))
+         for n in (1, 3, (2, 4), (None, 3), (9, 1))],
+    ),
+    "prelu": Peer(
+        functional.prelu,
+        [S(real(*shape), real(*weight)) for shape, weight in
+         (((), ()), ((4,), (1,)), ((2, 3), (3,)), ((2, 3, 4), (3,)), ((2, 3, 4), ()), ((0, 2, 3), (2,)))]
+        + [S(numpy.array([[0.0, -1.0], [2.0, 0.0]]), real(2))],
+    ),
     "avg_pool1d": Peer(functional.avg_pool1d, pooled(1, real)),
     "avg_pool2d": Peer(functional.avg_pool2d, pooled(2, real)),
 }  # fmt: skip
