@@ -660,7 +660,7 @@ def adaptive_pool(x, output_size):
 
 
 def prelu(x, weight):
-    slope = weight.reshape(-1, *(1,) * (x.ndim - 2)) if x.ndim > 1 else weight
+    slope = weight.reshape(-1, *(1,) * (x.ndim - 2)) if x.ndim > 1 else weight.sum()
     return numpy.where(x > 0, x, slope * x)
 
 

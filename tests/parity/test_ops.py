@@ -1132,7 +1132,8 @@ PEERS = {
         functional.prelu,
         [S(real(*shape), real(*weight)) for shape, weight in
          (((), ()), ((4,), (1,)), ((2, 3), (3,)), ((2, 3, 4), (3,)), ((2, 3, 4), ()), ((0, 2, 3), (2,)))]
-        + [S(numpy.array([[0.0, -1.0], [2.0, 0.0]]), real(2))],
+        + [but(S(numpy.array([[0.0, -1.0], [2.0, 0.0]]), real(2)),
+               second="ours is that of the slope on the left, as the first; PyTorch's is 0")],
     ),
     "avg_pool1d": Peer(functional.avg_pool1d, pooled(1, real)),
     "avg_pool2d": Peer(functional.avg_pool2d, pooled(2, real)),
