@@ -62,17 +62,14 @@ class BestPaths(NamedTuple):
 
 
 @interpreted
-def _arrive(
-    scores: Any, total: Any, arrived: Any, *, transitions: Any, end_transitions: Any
-) -> tuple[Any, Any]:
+def _arrive(scores: Any, ended: Any, arrived: Any, *, transitions: Any) -> tuple[Any, Any]:
     """Take one step of the forward algorithm.
 
     ``arrived[n, j]`` is the logarithm of the sum over all paths that have come to tag j, without its own
-    score; ``total[n]`` that over all paths that end.
+    score, and ``ended`` the same with it: what is left if the sequence ends here.
     """
     there = arrived + scores
-    total = reduce.logsumexp(there + end_transitions, axis=-1, keepdims=True)
-    return total, reduce.logsumexp(expand_dims(there, axis=-1) + transitions, axis=1)
+    return there, reduce.logsumexp(expand_dims(there, axis=-1) + transitions, axis=1)
 
 
 class CRF(Module):
@@ -211,17 +208,16 @@ class CRF(Module):
         if self.batch_first:
             input, tags, present = swapaxes(input, 0, 1), tags.mT, present.mT
         losses = self._total(input, lengths) - self._of_paths(input, tags, present)
+        losses = where(reduce.any(present, axis=0), losses, 0.0)
         return reduced(losses, losses.size, self.reduction)
 
     def _total(self, scores: Any, lengths: Any) -> Any:
         """Return the logarithm of the sum over all paths, shape (N,)."""
         transitions, starts, ends = self._scored(scores)
-        count = scores.shape[1]
-        nowhere = zeros((count, 1), dtype=scores.dtype, device=scores.device)
-        state = (nowhere, broadcast_to(starts, (count, self.num_tags)))
-        params = {"transitions": transitions, "end_transitions": ends}
-        _, (total, _) = scan(_arrive, scores, state, params, lengths=lengths)
-        return squeeze(total, axis=-1)
+        arrived = broadcast_to(starts, (scores.shape[1], self.num_tags))
+        state = (zeros_like(arrived), arrived)
+        _, (ended, _) = scan(_arrive, scores, state, {"transitions": transitions}, lengths=lengths)
+        return reduce.logsumexp(ended + ends, axis=-1)
 
     def _of_paths(self, scores: Any, tags: Any, present: Any) -> Any:
         """Return the scores of given paths, shape (N,)."""

@@ -92,6 +92,50 @@ def test_gradients_equal_differences():
     gradcheck(lambda x: layer(x, (labels, [3, 1])), mg.tensor(rng.normal(size=(3, 2, CLASSES))))
 
 
+class Tagger(nn.Module):
+    """Scores for each step of padded sequences; what stands in the padding is scored, too."""
+
+    def __init__(self):
+        self.head = nn.Linear(2, CLASSES, dtype="float64")
+
+    def forward(self, text):
+        return mg.log_softmax(self.head(text.values), axis=-1)
+
+
+class Frames(Tagger):
+    def forward(self, text):
+        return super().forward(text), text.lengths
+
+
+@pytest.mark.parametrize(
+    ("model", "loss"),
+    [
+        (Tagger, nn.SequenceLoss(reduction="items")),
+        (Tagger, nn.SequenceLoss(per="sequence", reduction="items", label_smoothing=0.1)),
+        (Tagger, nn.CRF(CLASSES, reduction="items", dtype="float64")),
+        (Frames, nn.CTCLoss(blank=3, reduction="items")),
+    ],
+)
+def test_batches_of_any_size_have_the_same_loss_and_gradient(model, loss):
+    rng, model = np.random.default_rng(0), model().to(mg.zeros(()).device)
+    loss.to(mg.zeros(()).device)
+    lengths = rng.integers(1, 6, 11)
+    texts = [rng.normal(size=(n, 2)) for n in lengths]
+    tags = [np.arange(n // 2 + 1 if isinstance(loss, nn.CTCLoss) else n) % 3 for n in lengths]
+    found = []
+    for size, bucket in ((1, None), (3, None), (4, 2), (11, None)):
+        model.zero_grad()
+        total = 0.0
+        batches = nn.data.batches((texts, tags), size, bucket=bucket, shuffle=mg.Generator(0))
+        for text, labels in batches:
+            part, _ = loss(model(text), labels)
+            part.backward()
+            total += part.item()
+        score = nn.training.evaluate(model, batches, loss)["loss"]
+        found.append([total, score, *model.head.weight.grad.reshape(-1).tolist()])
+    np.testing.assert_allclose(found[1:], [found[0]] * 3, rtol=1e-10, atol=1e-13)
+
+
 def test_without_lengths_there_is_no_padding():
     scores, labels = mg.randn(3, 2, CLASSES), mg.zeros((3, 2), dtype="uint8")
     expected = mg.cross_entropy(scores.reshape(-1, CLASSES), labels.reshape(-1))
