@@ -8,6 +8,7 @@ import argparse
 import functools
 import importlib.metadata
 import importlib.util
+import math
 import os
 import sys
 
@@ -21,33 +22,48 @@ PAUSE = 0.07
 
 
 class Ours:
-    """The run of the example itself."""
+    """The network of the example, trained as the example trains it."""
 
     def __init__(self):
-        from tqdm import tqdm
+        import minigrad as mg
+        from minigrad import nn
+        from minigrad.nn.training.loop import Loop
 
-        self.example = _example()
-        usual = {name: default for name, (_, default, _) in self.example.SETTINGS.items()}
-        self.run = self.example.Run(usual, "cpu")
-        self.settings, self.bar = self.run.settings, tqdm(disable=True)
+        self.mg, self.example = mg, _example()
+        program = self.example.PROGRAM.settings
+        self.settings = s = {name: setting.default for name, setting in program.items()}
+        text = nn.text.english_text()
+        vocabulary = nn.text.Vocabulary(text)
+        codes = vocabulary.encode(text[: len(text) * 9 // 10])
+        self.training = nn.data.Streams(codes, s["batch"], s["seq_len"])
+        mg.manual_seed(s["seed"])
+        sizes = [s[name] for name in ("cell", "hidden", "layers", "dropout")]
+        self.model = self.example.CharacterModel(len(vocabulary), *sizes)
+        decay = s["weight_decay"]
+        optimizer = nn.optim.AdamW(self.model.parameters(), s["lr"], weight_decay=decay)
+        updates = s["epochs"] * len(self.training)
+        self.loop = Loop(
+            nn.training.Run(self.model, optimizer, self.training, s["epochs"]),
+            self.example.bits,
+            scheduler=self.example.SCHEDULES[s["schedule"]](optimizer, updates),
+            clip_norm=1.5,
+            carry_state=True,
+        )
 
     def weights(self):
-        return {name: value.numpy() for name, value in self.run.model.state_dict().items()}
+        return {name: value.numpy() for name, value in self.model.state_dict().items()}
 
     def update(self):
-        self.run.train_epoch(self.bar, interrupt=True)  # stops after one update
+        self.loop.train(interrupt=True)  # stops after one update
 
     def loss(self):
         """Return the loss on the first characters."""
         codes, targets = self.first()
-        loss, _ = self.example.next_loss(self.run.model, codes, targets)
-        return loss.item()
+        return self.example.bits(self.model(codes)[0], targets).item()
 
     def first(self):
-        import minigrad as mg
-
-        length, training = self.settings["seq_len"], self.run.training
-        return mg.tensor(training.inputs[:length]), mg.tensor(training.targets[:length])
+        length, training = self.settings["seq_len"], self.training
+        return self.mg.tensor(training.inputs[:length]), self.mg.tensor(training.targets[:length])
 
 
 class Theirs:
@@ -58,7 +74,7 @@ class Theirs:
 
         torch.set_num_threads(threads)
         self.torch, self.ours = torch, Ours()
-        run, settings = self.ours.run, self.ours.settings
+        settings = self.ours.settings
         self.model = torch.nn.Module()
         shapes = {name: value.shape for name, value in self.ours.weights().items()}
         characters, width = shapes["embedding.weight"]
@@ -67,8 +83,10 @@ class Theirs:
         self.model.readout = torch.nn.Linear(settings["hidden"], characters)
         weights = {name: torch.tensor(value) for name, value in self.ours.weights().items()}
         self.model.load_state_dict(weights)
-        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=settings["lr"])
-        updates = settings["epochs"] * len(run.training)
+        self.optimizer = torch.optim.AdamW(
+            self.model.parameters(), lr=settings["lr"], weight_decay=settings["weight_decay"]
+        )
+        updates = settings["epochs"] * len(self.ours.training)
         schedule = torch.optim.lr_scheduler.LinearLR
         self.schedule = schedule(self.optimizer, 1.0, 0.0, updates)
         self.state, self.chunks = None, iter(())
@@ -76,13 +94,13 @@ class Theirs:
     def update(self):
         chunk = next(self.chunks, None)
         if chunk is None:
-            self.state, self.chunks = None, iter(self.ours.run.training)
+            self.state, self.chunks = None, iter(self.ours.training)
             chunk = next(self.chunks)
         loss, state = self._loss(*chunk, self.state)
         self.state = tuple(part.detach() for part in state)
         self.optimizer.zero_grad()
         loss.backward()
-        self.torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.5)
         self.optimizer.step()
         self.schedule.step()
         loss.item()
@@ -95,7 +113,7 @@ class Theirs:
         outputs, state = self.model.recurrent(self.model.embedding(codes), state)
         scores = self.model.readout(outputs)
         entropy = self.torch.nn.functional.cross_entropy
-        return entropy(scores.flatten(0, 1), targets.flatten()), state
+        return entropy(scores.flatten(0, 1), targets.flatten()) / math.log(2), state
 
 
 def _example():

@@ -8,6 +8,7 @@ PyTorch, if PyTorch is there.
 
 import argparse
 import importlib.util
+import math
 import os
 import sys
 from statistics import median
@@ -22,8 +23,7 @@ from minigrad import nn
 from minigrad.kernels import cell, certify, explain
 from minigrad.nn.data import Streams
 from minigrad.nn.text import Vocabulary, english_text, read_text
-from minigrad.nn.text.language import bits_per_character, next_loss
-from minigrad.nn.training import Parser, number
+from minigrad.nn.training import Parser, evaluate, fit, number
 
 COUNT = number(int, 1, 10**6)
 SETTINGS = {  # what it is, by default, with --quick
@@ -75,18 +75,18 @@ class CharacterModel(nn.Module):
         return self.readout(outputs), state
 
 
+def bits(scores, targets):
+    """Return the mean number of bits that the model needs for a character."""
+    rows = scores.reshape(-1, scores.shape[-1])
+    return mg.cross_entropy(rows, targets.reshape(-1)) / math.log(2)
+
+
 def train(model, training, settings):
     """Train a model; return how many characters it reads in a second."""
     optimizer = nn.optim.Adam(model.parameters(), lr=settings.lr)
+    options = {"epochs": settings.epochs, "clip_norm": 1.5, "carry_state": True, "progress": False}
     start = perf_counter()
-    for _ in range(settings.epochs):
-        state = None
-        for codes, targets in training:
-            loss, state = next_loss(model, codes, targets, state)
-            optimizer.zero_grad()
-            loss.backward()
-            nn.clip_grad_norm_(model.parameters(), 1.0)
-            optimizer.step()
+    fit(model, training, bits, optimizer, **options)
     return settings.epochs * training.size / (perf_counter() - start)
 
 
@@ -107,8 +107,8 @@ def train_side_by_side(settings, characters, training, held_out):
         mg.manual_seed(settings.seed)
         model = CharacterModel(characters, make(64, settings.hidden))
         weights, speed = sum(p.size for p in model.parameters()), train(model, training, settings)
-        bits = bits_per_character(model, held_out)
-        print(f"{name:<12}{weights:>10,}{bits:>22.3f}{speed:>20,.0f}")
+        score = evaluate(model, held_out, bits, carry_state=True)["loss"]
+        print(f"{name:<12}{weights:>10,}{score:>22.3f}{speed:>20,.0f}")
 
 
 def fast_grnn_layer(input_size, hidden_size):

@@ -5,8 +5,6 @@ from minigrad.nn.text.files import read_text as read_text
 from minigrad.nn.text.formats import read_conll as read_conll
 from minigrad.nn.text.formats import read_labelled as read_labelled
 from minigrad.nn.text.formats import read_parallel as read_parallel
-from minigrad.nn.text.language import bits_per_character as bits_per_character
-from minigrad.nn.text.language import next_loss as next_loss
 from minigrad.nn.text.ngram import NGram as NGram
 from minigrad.nn.text.package import package_file as package_file
 from minigrad.nn.text.sampling import generate as generate

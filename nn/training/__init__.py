@@ -1,6 +1,7 @@
 """minigrad.nn.training: the training loop, and what a program needs around it."""
 
 from minigrad.nn.training.callbacks import Callback as Callback
+from minigrad.nn.training.callbacks import say as say
 from minigrad.nn.training.checkpoint import Checkpoint as Checkpoint
 from minigrad.nn.training.checkpoint import save_checkpoint as save_checkpoint
 from minigrad.nn.training.curves import plot_curves as plot_curves

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
+from collections.abc import Callable, Iterable, Iterator, Sized
 from typing import Any, NamedTuple
 
 from minigrad.checks import as_number
 from minigrad.errors import ArgumentError, type_name
-from minigrad.nn.checks import entry_of
+from minigrad.nn.data.padding import Padded
+from minigrad.nn.data.source import Source
 from minigrad.nn.module import Module
 from minigrad.nn.training.truncation import detach_state
 from minigrad.tensor import Tensor
@@ -77,15 +78,10 @@ def _number(value: Any) -> float | None:
 
 
 def _number_of_elements(target: Any) -> float | None:
-    if is_padded(target):
+    if isinstance(target, Padded):
         return float(target.lengths.sum())
     size = getattr(target, "size", None)
     return float(size) if isinstance(size, int) else None
-
-
-def is_padded(value: Any) -> bool:
-    """Say whether a value is a `Padded`: one field of a batch, though it is a tuple."""
-    return getattr(value, "_fields", None) == ("values", "lengths")
 
 
 def run_model(
@@ -98,9 +94,9 @@ def run_model(
     ArgumentError
         If the batch is no tuple of inputs and a target, or the model returns no state.
     """
-    if not isinstance(batch, tuple) or is_padded(batch) or len(batch) < 2:
-        found = "single field" if is_padded(batch) else type_name(batch)
-        if isinstance(batch, tuple) and not is_padded(batch):
+    if not isinstance(batch, tuple) or isinstance(batch, Padded) or len(batch) < 2:
+        found = "single field" if isinstance(batch, Padded) else type_name(batch)
+        if isinstance(batch, tuple) and not isinstance(batch, Padded):
             found = f"tuple of {len(batch)}"
         raise ArgumentError(
             f"{of}: a batch is a {found}; it must be a tuple (*inputs, target), as batches((inputs, "
@@ -118,8 +114,8 @@ def run_model(
     return found[0], target, detach_state(found[1])
 
 
-class Listed:
-    """Batches in a list, with a position to go on from, as `nn.data` has them.
+class Listed(Source):
+    """Batches in a list as a source.
 
     Parameters
     ----------
@@ -127,28 +123,19 @@ class Listed:
     """
 
     def __init__(self, batches: Any) -> None:
-        self.batches, self.position = batches, 0
+        self._batches = batches
 
     def __len__(self) -> int:
-        return len(self.batches)
+        return len(self._batches)
 
-    def __iter__(self) -> Iterator[Any]:
-        while self.position < len(self):
-            self.position += 1
-            yield self.batches[self.position - 1]
-        self.position = 0
+    def _batch(self, number: int) -> Any:
+        return self._batches[number]
 
-    def state_dict(self) -> dict[str, int]:
-        return {"position": self.position, "batches": len(self)}
+    def _settings(self) -> dict[str, Any]:
+        return {"batches": len(self)}
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        position, count = entry_of(state, "position"), entry_of(state, "batches")
-        if count != len(self):
-            raise ArgumentError(
-                f"the position belongs to a list of {count} batches, and this one has {len(self)}; give "
-                "those that the run began with"
-            )
-        self.position = position
+    def _digested(self) -> str:
+        return "a list"
 
 
 def source_of(of: str, name: str, batches: Any) -> Any:

@@ -85,16 +85,34 @@ class Progress(Callback):
             self._done = done
 
     def on_epoch(self, run: Run) -> None:
-        line = f"epoch {run.epoch}/{run.epochs}: {', '.join(_texts(run.scores))}"
-        if self._bar is None:
-            print(line)
-        else:
+        if self._bar is not None:
             self._name(run)
-            self._bar.write(line, file=sys.stdout)
+        say(f"epoch {run.epoch}/{run.epochs}: {', '.join(_texts(run.scores))}")
 
     def on_end(self, run: Run) -> None:
         if self._bar is not None:
             self._bar.close()
+
+
+def say(text: str) -> None:
+    """Print a text on standard output, above the progress bar if there is one.
+
+    Parameters
+    ----------
+    text : str
+        One line or several.
+
+    Examples
+    --------
+    >>> nn.training.say("half of it is done")
+    half of it is done
+    """
+    try:
+        from tqdm import tqdm
+    except ImportError:
+        print(text)
+    else:
+        tqdm.write(text, file=sys.stdout)
 
 
 def _texts(row: dict[str, Any], *without: str) -> list[str]:

@@ -146,7 +146,7 @@ def fit(
                 "minigrad.nn.training.Callback"
             )
     keep_best = any(given is not None for given in (validation, monitor, patience))
-    monitor = _checked_monitor(monitor, scheduler, validation, metrics or {}, bool(called))
+    monitor = _checked_monitor(monitor, scheduler, validation, metrics or {}, called)
     train = source_of("fit", "train", train)
     run = Run(model, optimizer, train, epochs, monitor, patience)
     own = {"run": run, "model": model, "optimizer": optimizer, "train": train}
@@ -161,7 +161,11 @@ def fit(
 
 
 def _checked_monitor(
-    monitor: Any, scheduler: Any, validation: Any, metrics: Mapping[str, Any], may_add: bool
+    monitor: Any,
+    scheduler: Any,
+    validation: Any,
+    metrics: Mapping[str, Any],
+    called: list[Callback],
 ) -> str:
     """Return the name of the score that is monitored; callbacks may add scores of any name."""
     found = ("train_loss" if validation is None else "loss") if monitor is None else monitor
@@ -169,7 +173,7 @@ def _checked_monitor(
         raise ArgumentError(f"fit: monitor must be the name of a score, not {monitor!r}")
     rises, name = found[0] == "-", found.removeprefix("-")
     known = {"train_loss": 0, **({} if validation is None else {"loss": 0, **metrics})}
-    if not may_add:
+    if all(type(callback).on_epoch is Callback.on_epoch for callback in called):
         named(known, name)
     if isinstance(scheduler, ReduceLROnPlateau) and scheduler.mode != ("max" if rises else "min"):
         raise ArgumentError(
@@ -188,7 +192,7 @@ def _starting(
         raise ArgumentError(f"fit: a part is called {taken[0]!r}, as one of fit is; rename it")
     if resume is True and checkpoint is None:
         raise ArgumentError("fit: resume=True goes on from a checkpoint; give checkpoint=path, too")
-    everything = {**own, **parts}
+    everything = {**parts, **own}  # what tells other data comes first
     source = checkpoint if resume is True else resume or None
     if source is not None:
         device = next((p.device for p in own["model"].parameters()), None)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from minigrad.errors import ArgumentError
 from minigrad.nn.checks import entry_of
+from minigrad.nn.training.callbacks import Callback, say
 from minigrad.nn.training.checkpoint import Checkpoint, save_checkpoint
 from minigrad.nn.training.fit import fit
 from minigrad.nn.training.run import Run
@@ -95,6 +96,7 @@ class Invocation:
         *,
         run: str | None = None,
         parts: Mapping[str, Any] | None = None,
+        callbacks: Iterable[Callback] = (),
         **options: Any,
     ) -> Run:
         """Call `nn.training.fit` with a checkpoint; Ctrl-C ends the program after saving.
@@ -114,6 +116,8 @@ class Invocation:
             checkpoint of its own, beside that of the program.
         parts : mapping, optional
             What else to keep in the checkpoint, by name.
+        callbacks : iterable of Callback
+            Called in this order.
         **options : Any
             See `nn.training.fit`.
 
@@ -134,12 +138,11 @@ class Invocation:
             checkpoint, source = _of_run(checkpoint, run), source and _of_run(source, run)
             if source is not None and not _is_of(source, kept):
                 source = None  # it had not begun
-        if self._duration:
-            print(f"at its defaults this takes {self._duration}")
-            self._duration = None
+        opening = _Opening(self._duration)
+        self._duration = None
         done = fit(
-            model, train, loss, optimizer,
-            checkpoint=checkpoint, resume=source, parts={"settings": kept, **(parts or {})}, **options,
+            model, train, loss, optimizer, checkpoint=checkpoint, resume=source,
+            parts={"settings": kept, **(parts or {})}, callbacks=[opening, *callbacks], **options,
         )  # fmt: skip
         if done.interrupted:
             again = {**self.options, "save": None, "resume": self.checkpoint}
@@ -161,6 +164,19 @@ class Invocation:
         content = {"program": self.name, "settings": self.settings, "scores": self._reported}
         self.path("scores.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
         print(f"{score}: {', '.join(f'{name} {value:.3f}' for name, value in scores.items())}")
+
+
+class _Opening(Callback):
+    """Says at the start what will be trained, and how long a run at the defaults takes."""
+
+    def __init__(self, duration: str | None) -> None:
+        self._duration = duration
+
+    def on_start(self, run: Run) -> None:
+        if self._duration:
+            say(f"at its defaults this takes {self._duration}")
+        if not run.finished:
+            say(f"{sum(p.size for p in run.model.parameters()):,} weights\n{run.model}")
 
 
 class _Settings:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -26,15 +26,15 @@ class Loop:
 
     run: Run
     loss: Score
-    validation: Any
-    metrics: Mapping[str, Score] | None
-    scheduler: LRScheduler | None
-    clip_norm: float | None
-    accumulate: int
-    carry_state: bool
-    keep_best: bool
-    callbacks: list[Callback]
-    save: Callable[[], None]
+    validation: Any = None
+    metrics: Mapping[str, Score] | None = None
+    scheduler: LRScheduler | None = None
+    clip_norm: float | None = None
+    accumulate: int = 1
+    carry_state: bool = False
+    keep_best: bool = False
+    callbacks: Sequence[Callback] = ()
+    save: Callable[[], None] = lambda: None
 
     def go(self, interrupt: Interrupt) -> None:
         run = self.run
@@ -56,7 +56,7 @@ class Loop:
         for callback in self.callbacks:
             getattr(callback, event)(self.run)
 
-    def train(self, interrupt: Interrupt) -> bool:
+    def train(self, interrupt: Interrupt | bool) -> bool:
         """Train to the end of the epoch; return whether nothing has come before it."""
         run, source = self.run, iter(self.run.train)
         while batches := list(islice(source, self.accumulate)):

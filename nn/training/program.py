@@ -209,6 +209,7 @@ def _add(parser: Parser, name: str, setting: Setting, default: Any) -> None:
     kind, usual, meaning = setting
     flag, told = f"--{_dashed(name)}", meaning
     if kind is bool:
+        told += f" (default: {'yes' if usual else 'no'})"
         parser.add_argument(flag, action=argparse.BooleanOptionalAction, default=default, help=told)
         return
     if usual not in (None, "") and "(default" not in meaning:

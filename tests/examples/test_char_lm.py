@@ -27,7 +27,7 @@ from minigrad import nn
 SCRIPT = Path(__file__).parents[2] / "examples" / "char_lm.py"
 SMALL = "--hidden 8 --batch 4 --seq-len 8 --epochs 3 --limit 900".split()
 UPDATES = 26  # of an epoch with SMALL
-FINISHED = "bits per character in validation:"
+FINISHED = "bits per character, held out"
 
 
 class Done(NamedTuple):
@@ -38,12 +38,12 @@ class Done(NamedTuple):
     err: str
 
     def scores(self):
-        """Return the bits per character of the network, the bigram and the unigram model."""
-        return [float(score) for score in re.findall(r"[\d.]+", self.out.split(FINISHED)[1])[:3]]
+        """Return the bits per character of the network, and of the best, a 2- and a 1-gram model."""
+        return [float(bits) for bits in re.findall(r" (\d+\.\d{3})", self.out.split(FINISHED)[1])]
 
     def samples(self):
         """Return everything about epochs and all samples."""
-        return [line for line in self.out.splitlines() if line.startswith(("epoch", "  '", '  "'))]
+        return [line for line in self.out.splitlines() if line.startswith("epoch")]
 
     def last_sample(self):
         return self.out.split("--- a sample ---\n")[1].split("\n------")[0]
@@ -68,8 +68,7 @@ def char_lm(example, tmp_path, monkeypatch, capsys):
 
     def run(*arguments):
         try:
-            parser, options = example.parse([str(argument) for argument in arguments])
-            status = parser.run(lambda: example.main(parser, options))
+            status = example.PROGRAM.run(example.main, [str(argument) for argument in arguments])
         except SystemExit as ended:
             status = ended.code
         return Done(status, *capsys.readouterr())
@@ -116,27 +115,28 @@ def test_a_quick_run_learns(tmp_path, backend_name):
     done = finish(start(tmp_path, "--quick", *place, "--out", "here/and there"))
     warned = "" if backend_name == "numpy" else "cannot be compiled: its arrays are not on the CPU"
     assert (done.status, warned in done.err, done.err.count("Warning")) == (0, True, bool(warned))
-    lstm, bigram, unigram = done.scores()
+    lstm, best, bigram, unigram = done.scores()
     assert 1.0 < lstm < bigram - 0.3 < bigram < unigram
+    assert 1.0 < best < bigram
     assert len(done.last_sample()) == 1 + 500  # it goes on from the first character of the text
-    assert [line.split(":")[0] for line in done.samples()[::2]] == [
+    assert [line.split(":")[0] for line in done.samples()[1::2]] == [
         f"epoch {n}/3" for n in (1, 2, 3)
     ]
     files = sorted(path.name for path in tmp_path.rglob("*") if path.is_file())
-    assert files == ["checkpoint.safetensors", "loss.png"]
+    assert files == ["checkpoint.safetensors", "loss.png", "scores.json"]
     assert (tmp_path / "here/and there/loss.png").read_bytes().startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
 def test_every_cell_learns(char_lm, tmp_path, cell):
     (tmp_path / "text.txt").write_text(words("banana", "bandana", "cabana", "canna", "nabob"))
-    options = "--text text.txt --hidden 32 --batch 8 --seq-len 16 --epochs 2 --lr 0.02".split()
+    options = "--data text.txt --hidden 32 --batch 8 --seq-len 16 --epochs 2 --lr 0.02".split()
     done = char_lm(*options, "--cell", cell)
     assert done.status == 0, done.err
-    network, bigram, unigram = done.scores()
+    network, _, bigram, unigram = done.scores()
     assert network < 0.7 * bigram < 0.7 * unigram
     assert f"{cell.upper()}(64, 32" in done.out
-    assert f"{FINISHED} {cell} " in done.out
+    assert f"{FINISHED} (text.txt): {cell} " in done.out
 
 
 @pytest.mark.parametrize(
@@ -145,9 +145,9 @@ def test_every_cell_learns(char_lm, tmp_path, cell):
 )
 def test_other_alphabets(char_lm, tmp_path, text):
     (tmp_path / "text.txt").write_text(text, encoding="utf-8")
-    done = char_lm("--text", "text.txt", *SMALL, "--prompt", text[:3])
+    done = char_lm("--data", "text.txt", *SMALL, "--prompt", text[:3])
     assert done.status == 0, done.err
-    assert done.out.startswith(f"{len(set(text[:900]))} different characters; ")
+    assert f"Embedding({len(set(text[:900]))}, 64)" in done.out
     assert done.last_sample().startswith(text[:3])
     assert set(done.last_sample()) <= set(text)
 
@@ -155,7 +155,7 @@ def test_other_alphabets(char_lm, tmp_path, text):
 def test_a_terminal_without_these_characters(tmp_path):
     (tmp_path / "text.txt").write_text(words("быть", "или"), encoding="utf-8")
     environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
-    done = finish(start(tmp_path, "--text", "text.txt", *SMALL, env=environment))
+    done = finish(start(tmp_path, "--data", "text.txt", *SMALL, env=environment))
     assert (done.status, done.err) == (0, "")
     assert r"\u0431\u044b\u0442\u044c" in done.out
 
@@ -173,29 +173,33 @@ def test_what_it_is_compared_with_has_counted_the_training_part_only(char_lm, tm
     (tmp_path / "text.txt").write_text(text)
     cut = len(text) * 9 // 10
     training, held_out = text[:cut], text[cut:]
-    arguments = "--text text.txt --batch 4 --hidden 2 --epochs 1 --seq-len 500".split()
+    arguments = "--data text.txt --batch 4 --hidden 2 --epochs 1 --seq-len 500".split()
     given_up = len(set(training)) / 2 / len(set(text))  # half a count of each character, to all
     share = {c: (max(training.count(c) - 0.5, 0) + given_up) / cut for c in set(text)}
     expected = -sum(math.log2(share[c]) for c in held_out) / len(held_out)
-    assert char_lm(*arguments).scores()[2] == pytest.approx(expected, abs=5e-4)
+    assert char_lm(*arguments).scores()[3] == pytest.approx(expected, abs=5e-4)
 
 
 def test_the_state_goes_from_chunk_to_chunk_and_starts_anew_with_an_epoch(
     char_lm, example, monkeypatch
 ):
-    given, returned, compute = [], [], example.next_loss
+    given, returned, compute = [], [], example.CharacterModel.forward
 
-    def watched(model, codes, targets, state):
-        given.append(state)
-        loss, state = compute(model, codes, targets, state)
-        returned.append(state)
-        return loss, state
+    def watched(model, codes, state=None):
+        scores, new = compute(model, codes, state)
+        if model.training:
+            given.append(state)
+            returned.append(new)
+        return scores, new
 
-    monkeypatch.setattr(example, "next_loss", watched)
+    monkeypatch.setattr(example.CharacterModel, "forward", watched)
     assert char_lm(*SMALL).status == 0
     assert len(given) == 3 * UPDATES
     for update, state in enumerate(given):
-        assert state is (returned[update - 1] if update % UPDATES else None)
+        assert (state is None) == (update % UPDATES == 0)
+        for part, before in zip(state or (), returned[update - 1], strict=False):
+            assert not part.requires_grad
+            assert part.tolist() == before.tolist()
 
 
 def test_the_progress_bar(tmp_path):
@@ -209,10 +213,10 @@ def test_the_progress_bar(tmp_path):
             shown += os.read(ours, 1 << 16)
     os.close(ours)
     assert finish(process).status == 0
-    bars = [line for line in re.split(r"[\r\n]+", shown.decode()) if "bits/char" in line]
+    bars = [line for line in re.split(r"[\r\n]+", shown.decode()) if "train_loss" in line]
     form = (
-        r"epoch \d/3: +\d+%\|.+\| [\d.k]+/2.42k \[\d\d:\d\d<\d\d:\d\d, +[\d.k]+char/s, "
-        r"loss ([\d.]+), [\d.]+ bits/char\]"
+        r"epoch \d/3: +\d+%\|.+\| \d+/78 \[\d\d:\d\d<\d\d:\d\d, +[\d.]+batch/s, "
+        r"train_loss ([\d.]+), lr [\d.e-]+(, loss [\d.]+)?\]"
     )
     matches = [re.fullmatch(form, line.strip()) for line in bars]
     assert len(bars) > UPDATES
@@ -285,7 +289,7 @@ def whole(char_lm, uninterrupted, tmp_path):
 @pytest.fixture
 def interrupting(monkeypatch):
     """Return a function that makes Ctrl-C come during certain updates, counted from now on."""
-    updates, step = [], nn.optim.Adam.step
+    updates, step = [], nn.optim.AdamW.step
     times = {}
 
     def counting(self, *arguments):
@@ -294,7 +298,7 @@ def interrupting(monkeypatch):
         for _ in range(times.get(len(updates), 0)):
             signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr(nn.optim.Adam, "step", counting)
+    monkeypatch.setattr(nn.optim.AdamW, "step", counting)
 
     def set_times(new):
         updates.clear()
@@ -350,29 +354,29 @@ def test_the_checkpoint_holds_the_whole_run(whole, tmp_path):
     """What the comparison of files above compares."""
     (tmp_path / "copy").write_bytes(whole("lstm")[1])
     found = mg.load(tmp_path / "copy")
-    parts, progress = found["parts"], found["progress"]
+    parts = found["parts"]
     assert {"embedding.weight", "recurrent.weight_hh_l1", "readout.bias"} <= set(parts["model"])
     state = parts["optimizer"]["state"]
     assert len(state) == len(parts["model"])
     assert {entry["step"] for entry in state.values()} == {3 * UPDATES}
     assert all(set(entry) == {"step", "exp_avg", "exp_avg_sq"} for entry in state.values())
-    assert parts["schedule"]["last_epoch"] == 3 * UPDATES
+    assert parts["scheduler"]["last_epoch"] == 3 * UPDATES
     assert {"counter", "key", "buffer"} <= set(parts["random"]) & set(parts["generator"])
-    assert len(progress["curve"]) == 3 * UPDATES
-    assert [len(progress[name]) for name in ("scores", "settings")] == [3, 10]
-    assert progress["epoch"] == 3
+    assert parts["run"]["updates"] == 3 * UPDATES
+    assert [row["epoch"] for row in parts["run"]["history"]] == [1, 2, 3]
+    assert len(parts["settings"]["settings"]) == 13
 
 
 def test_an_interrupt_between_training_and_saving(char_lm, example, monkeypatch, whole, tmp_path):
     expected, checkpoint = whole("gru")
-    score = example.bits_per_character
+    write = example.Writer.on_epoch
 
     def interrupted(*arguments):
         signal.raise_signal(signal.SIGINT)
-        return score(*arguments)
+        return write(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(example, "bits_per_character", interrupted)
+        patch.setattr(example.Writer, "on_epoch", interrupted)
         stopped = char_lm(*CONFIGURATIONS["gru"], "--save", "run.safetensors")
     assert stopped.status == 130
     assert len(stopped.samples()) == 2
@@ -443,7 +447,7 @@ def test_kill_leaves_the_last_good_checkpoint(char_lm, whole, tmp_path):
 def test_there_is_a_checkpoint_from_the_beginning(char_lm, interrupting, tmp_path):
     interrupting({1: 2})
     assert char_lm(*SMALL, "--save", "run.safetensors").status == 130
-    assert nn.Checkpoint(tmp_path / "run.safetensors").progress["seen"] == 0
+    assert nn.Checkpoint(tmp_path / "run.safetensors").parts["run"]["updates"] == 0
 
 
 # mistakes
@@ -477,21 +481,21 @@ def files(tmp_path):
     ("arguments", "text"),
     [
         # the text
-        ("--text missing.txt", "cannot read missing.txt: No such file or directory"),
-        ("--text .", "cannot read .: Is a directory"),
-        ("--text empty.txt", "empty.txt is empty; give a file with text"),
-        ("--text blank.txt", "blank.txt is empty; give a file with text"),
-        ("--text binary", "binary is no UTF-8 text: byte 0 is 0xff; convert it to UTF-8, or give"),
-        ("--text latin", "latin is no UTF-8 text: byte 4 is 0xdf; convert it to UTF-8, or give"),
-        ("--text zero", "zero is no text: it holds a zero byte; give a text file"),
+        ("--data missing.txt", "cannot read missing.txt: No such file or directory"),
+        ("--data .", "cannot read .: Is a directory"),
+        ("--data empty.txt", "empty.txt is empty; give a file with text"),
+        ("--data blank.txt", "blank.txt is empty; give a file with text"),
+        ("--data binary", "binary is no UTF-8 text: byte 0 is 0xff; convert it to UTF-8, or give"),
+        ("--data latin", "latin is no UTF-8 text: byte 4 is 0xdf; convert it to UTF-8, or give"),
+        ("--data zero", "zero is no text: it holds a zero byte; give a text file"),
         (
-            "--text short.txt",
+            "--data short.txt",
             "the text has 20 characters, and --batch 32 takes 330; give a longer text or a smaller",
         ),
-        ("--batch 1000000 --text good.txt", "the text has 11251 characters, and --batch 1000000"),
-        ("--limit 329 --text good.txt", "the text has 329 characters, and --batch 32 takes 330"),
+        ("--batch 1000000 --data good.txt", "the text has 11251 characters, and --batch 1000000"),
+        ("--limit 329 --data good.txt", "the text has 329 characters, and --batch 32 takes 330"),
         # settings
-        ("--cell tree", "argument --cell: invalid choice: 'tree' (choose from"),
+        ("--cell tree", "argument --cell: 'tree' is no cell; give rnn, lstm, gru, rnn_tanh,"),
         ("--hidden 0", "argument --hidden: '0' is not a whole number from 1 to 4096"),
         ("--hidden 10000000", "argument --hidden: '10000000' is not a whole number from 1 to 4096"),
         ("--layers 17", "argument --layers: '17' is not a whole number from 1 to 16"),
@@ -505,18 +509,18 @@ def files(tmp_path):
         ("--temperature 0", "argument --temperature: '0' is not a number from 0.01 to 100"),
         ("--top-k 0", "argument --top-k: '0' is not a whole number from 1 to 1000000"),
         ("--layer 1 --wrong", "unrecognized arguments: --wrong"),
-        ("--prompt café --text good.txt", "the character 'c' does not occur in the text that"),
+        ("--prompt café --data good.txt", "the character 'c' does not occur in the text that"),
         # devices
-        ("--device tpu --text good.txt", "to(): 'tpu' is neither a device"),
+        ("--device tpu --data good.txt", "unknown device 'tpu'; write"),
         # places to write to
-        ("--text good.txt --out good.txt", "good.txt: File exists"),
-        ("--text good.txt --out good.txt/below", "good.txt/below: Not a directory"),
+        ("--data good.txt --out good.txt", "good.txt: File exists"),
+        ("--data good.txt --out good.txt/below", "good.txt/below: Not a directory"),
         (
-            "--text good.txt --save missing/a.safetensors",
+            "--data good.txt --save missing/a.safetensors",
             "missing/a.safetensors: save(): No such file or directory; check the path, and that its",
         ),
-        ("--text good.txt --save .", ".: save(): Is a directory; name a file in it"),
-        ("--text good.txt --save /dev/full", "save(): '/dev/full' is a device or a pipe; name a"),
+        ("--data good.txt --save .", ".: save(): Is a directory; name a file in it"),
+        ("--data good.txt --save /dev/full", "save(): '/dev/full' is a device or a pipe; name a"),
         # checkpoints
         (
             "--resume missing.safetensors",
@@ -551,14 +555,14 @@ def test_mistakes_are_answered_with_one_line(char_lm, arguments, text):
 
 def test_a_gpu_that_is_not_there(char_lm, tmp_path, files, monkeypatch):
     monkeypatch.setitem(sys.modules, "cupy", None)  # as if it were not installed
-    done = char_lm("--device", "cuda", "--text", "good.txt")
+    done = char_lm("--device", "cuda", "--data", "good.txt")
     assert done.status == 2
     assert re.match(r"char_lm: .*cupy.*\n$", done.err, re.IGNORECASE)
     assert done.out == ""
 
 
 def test_mistakes_of_a_process(tmp_path):
-    assert_one_line(finish(start(tmp_path, "--text", "missing.txt")), "cannot read missing.txt: No")
+    assert_one_line(finish(start(tmp_path, "--data", "missing.txt")), "cannot read missing.txt: No")
 
 
 def test_a_model_that_does_not_fit_into_the_memory(tmp_path):
@@ -574,7 +578,7 @@ def test_a_model_that_does_not_fit_into_the_memory(tmp_path):
 def finished(char_lm, tmp_path):
     """Return the checkpoint of a run on ``text.txt``."""
     (tmp_path / "text.txt").write_text(words("banana", "bandana", "cabana"))
-    done = char_lm("--text", "text.txt", *SMALL, "--limit", "2000", "--save", "run.safetensors")
+    done = char_lm("--data", "text.txt", *SMALL, "--limit", "2000", "--save", "run.safetensors")
     assert done.status == 0, done.err
     return tmp_path / "run.safetensors"
 
@@ -584,9 +588,9 @@ def finished(char_lm, tmp_path):
     [
         (lambda text: text.replace("c", "k"), "vocabulary: the text has other characters than"),
         (lambda text: text.upper(), "vocabulary: the text has other characters than"),
-        (lambda text: "a" + text[1:], "training: this is not the data that the position belongs"),
+        (lambda text: "a" + text[1:], "train: this is not the data that the position belongs"),
         (lambda text: text[:1999] + "a" + text[2000:], "held_out: this is not the data that the"),
-        (lambda text: text[:1900], "training: this is not the data that the position belongs to"),
+        (lambda text: text[:1900], "held_out: this is not the data that the position belongs to"),
     ],
 )
 def test_a_text_that_has_changed_meanwhile(char_lm, finished, change, text):
@@ -624,9 +628,10 @@ def test_a_checkpoint_with_a_changed_bit(char_lm, finished):
 def test_help_says_everything(char_lm, example):
     done = char_lm("--help")
     assert (done.status, done.err) == (0, "")
-    for name in example.SETTINGS:
+    for name in example.PROGRAM.settings:
         assert f"--{name.replace('_', '-')} " in done.out
     assert "(default: 256)" in done.out
-    options = [" ".join(text.split()) for text in re.split(r"\n  (?=-)", done.out)[2:]]  # no --help
+    shown = done.out.split("options:\n")[1]
+    options = [" ".join(text.split()) for text in re.split(r"\n  (?=-)", shown)[1:]]  # no --help
     assert [text for text in options if "(default: " not in text and "--quick" not in text] == []
     assert "--hidden 96, --batch 8" in " ".join(done.out.split())

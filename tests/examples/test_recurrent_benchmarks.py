@@ -172,7 +172,7 @@ def test_the_program_that_is_timed_learns():
         "model = char_lm.Ours()\n"
         "before = model.loss()\n"
         "model.update()\n"
-        "print(before, model.loss(), len(model.run.curve))",
+        "print(before, model.loss(), model.training.position)",
     )
     before, after, updates = map(float, done.stdout.split())
     assert after < before
