@@ -30,6 +30,7 @@ from minigrad.nn.metrics.tagging import entity_counts as entity_counts
 from minigrad.nn.metrics.tagging import entity_f1 as entity_f1
 from minigrad.nn.metrics.tagging import entity_precision as entity_precision
 from minigrad.nn.metrics.tagging import entity_recall as entity_recall
+from minigrad.nn.metrics.tagging import entity_tags as entity_tags
 from minigrad.nn.metrics.translation import TranslationScore as TranslationScore
 from minigrad.nn.metrics.translation import bleu as bleu
 from minigrad.nn.metrics.translation import chrf as chrf

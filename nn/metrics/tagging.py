@@ -8,7 +8,7 @@ another kind, begins an entity, too. So BIO (IOB1), IOB2 and IOBES are all read.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -81,6 +81,44 @@ def entities(tags: Sequence[str]) -> list[Entity]:
     starts, stops, kinds = _spans(codes, places, meaning)
     spans = zip(kinds.tolist(), starts.tolist(), stops.tolist(), strict=True)
     return [Entity(meaning.kinds[kind], start, stop) for kind, start, stop in spans]
+
+
+def entity_tags(found: Iterable[Entity], length: int) -> list[str]:
+    """Return the tags of one sequence that has these entities: ``B`` begins each, ``I`` goes on (IOB2).
+
+    Parameters
+    ----------
+    found : iterable of Entity
+        Entities that do not overlap, as `entities` returns them.
+    length : int
+        How many tags there are.
+
+    Returns
+    -------
+    list of str
+        The tags.
+
+    Raises
+    ------
+    ArgumentError
+        If an entity is empty, does not lie in the sequence, or overlaps with another.
+
+    Examples
+    --------
+    >>> nn.metrics.entity_tags([nn.metrics.Entity("place", 1, 3)], 4)
+    ['O', 'B-place', 'I-place', 'O']
+    """
+    tags = ["O"] * length
+    for entity in found:
+        kind, start, stop = entity
+        if not 0 <= start < stop <= length or any(tag != "O" for tag in tags[start:stop]):
+            raise ArgumentError(
+                f"entity_tags: {entity} does not fit into {length} tags beside the others; give "
+                "entities that do not overlap, with 0 <= start < stop <= length"
+            )
+        end = f"-{kind}" if kind else ""
+        tags[start:stop] = [f"B{end}"] + [f"I{end}"] * (stop - start - 1)
+    return tags
 
 
 def entity_counts(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from itertools import cycle
+from typing import Any
 
 Points = Sequence[tuple[float, float]]
 
@@ -40,11 +41,9 @@ def plot_curves(
     --------
     >>> nn.training.plot_curves("loss.png", {"training": [(0, 3.0), (1, 2.0)]}, "epoch", "loss")
     """
-    from matplotlib.figure import Figure
     from matplotlib.ticker import EngFormatter
 
-    figure = Figure(figsize=(7, 4.2), layout="constrained")
-    axes = figure.subplots()
+    figure, axes = _empty()
     for name, points in curves.items():
         style = "o-" if len(points) <= 50 else "-"
         xs, ys = [x for x, _ in points], [y for _, y in points]
@@ -53,7 +52,53 @@ def plot_curves(
         axes.axhline(level, color="tab:gray", linestyle=dashes, label=name)
     axes.set(xlabel=xlabel, ylabel=ylabel)
     axes.xaxis.set_major_formatter(EngFormatter())
-    axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.3)
     axes.legend(frameon=False)
     figure.savefig(path, dpi=130, format="png")
+
+
+def plot_bars(
+    path: str | os.PathLike[str], bars: Mapping[str, Mapping[str, float]], ylabel: str
+) -> None:
+    """Draw groups of bars into a PNG file; needs matplotlib.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file to write.
+    bars : mapping
+        From names of series, such as models, to heights by group, such as the score of each class. A
+        series may lack groups.
+    ylabel : str
+        What the heights are.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written.
+
+    Examples
+    --------
+    >>> scores = {"forward": {"name": 0.8, "number": 0.9}, "both ways": {"name": 0.9, "number": 0.9}}
+    >>> nn.training.plot_bars("scores.png", scores, "F1")
+    """
+    figure, axes = _empty()
+    groups = list(dict.fromkeys(group for heights in bars.values() for group in heights))
+    width = 0.8 / max(len(bars), 1)
+    for number, (name, heights) in enumerate(bars.items()):
+        places = [groups.index(group) + width * (number - (len(bars) - 1) / 2) for group in heights]
+        axes.bar(places, list(heights.values()), 0.9 * width, label=name)
+    axes.set_xticks(range(len(groups)), groups, rotation=30 if len(groups) > 6 else 0)
+    axes.set_ylabel(ylabel)
+    axes.legend(frameon=False, ncols=3, loc="lower left", bbox_to_anchor=(0, 1))
+    figure.savefig(path, dpi=130, format="png")
+
+
+def _empty() -> tuple[Any, Any]:
+    """Return a figure, and its axes."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 4.2), layout="constrained")
+    axes = figure.subplots()
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure, axes

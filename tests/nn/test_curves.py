@@ -6,7 +6,7 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
-from minigrad.nn.training.curves import plot_curves
+from minigrad.nn.training.curves import plot_bars, plot_curves
 
 
 @pytest.fixture
@@ -53,3 +53,25 @@ def test_the_name_of_the_file_need_not_end_in_png(tmp_path):
 def test_a_folder_that_is_missing(tmp_path):
     with pytest.raises(FileNotFoundError, match="No such file or directory"):
         plot_curves(tmp_path / "missing" / "loss.png", {"curve": [(0, 1.0)]}, "x", "y")
+
+
+def test_a_picture_has_the_bars_side_by_side(tmp_path, drawn):
+    bars = {"one": {"a": 1.0, "b": 2.0}, "two": {"b": 3.0, "c": math.nan}}
+    plot_bars(tmp_path / "scores.png", bars, "score")
+    (axes,) = drawn
+    one, two = axes.containers
+    assert [bar.get_height() for bar in one] == [1.0, 2.0]
+    assert [two[0].get_height(), math.isnan(two[1].get_height())] == [3.0, True]
+    assert one[1].get_x() < one[1].get_x() + one[1].get_width() < two[0].get_x()
+    middles = [(bar.get_x() + bar.get_width() / 2) for bar in (one[1], two[0])]
+    assert sum(middles) / 2 == pytest.approx(1)  # they stand around the place of "b"
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["a", "b", "c"]
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["one", "two"]
+    assert (tmp_path / "scores.png").read_bytes().startswith(b"\x89PNG")
+    with pytest.raises(FileNotFoundError, match="No such file or directory"):
+        plot_bars(tmp_path / "missing" / "scores.png", bars, "score")
+
+
+def test_no_bars_are_a_picture_all_the_same(tmp_path, drawn):
+    plot_bars(tmp_path / "empty.png", {"none": {}}, "score")
+    assert drawn[0].get_ylabel() == "score"

@@ -222,6 +222,26 @@ def test_entities_are_read_as_conlleval_does(tags, wanted):
     assert " ".join(f"{kind}:{start}-{stop}" for kind, start, stop in found) == wanted
 
 
+@pytest.mark.parametrize(
+    ("tags", "written"),
+    [
+        ("I-a I-a B-a O I-b", "B-a I-a B-a O B-b"),
+        ("S-a S-a B-b E-b", "B-a B-a B-b I-b"),
+        ("B I O S", "B I O B"),
+        ("", ""),
+    ],
+)
+def test_tags_are_written_as_iob2(tags, written):
+    found = metrics.entities(tags.split())
+    assert " ".join(metrics.entity_tags(found, len(tags.split()))) == written
+
+
+@pytest.mark.parametrize("places", [[(0, 0)], [(2, 4)], [(-1, 1)], [(0, 2), (1, 3)]])
+def test_entities_that_do_not_fit_are_not_written(places):
+    with pytest.raises(ArgumentError, match="does not fit into 3 tags beside the others"):
+        metrics.entity_tags([metrics.Entity("a", *place) for place in places], 3)
+
+
 def spans(tags):
     """Return the set of entities of one sequence, tag by tag."""
     found, current = set(), None
