@@ -789,6 +789,7 @@ def new_tensor(
         return leaf(backend.asarray(data, dtype, number), requires_grad)
 
 
+_PLAIN = frozenset((bool, int, float))
 _NOT_NUMBERS = {
     "c": "complex numbers", "U": "text", "S": "bytes", "O": "Python objects", "M": "dates",
     "m": "time differences", "V": "records",
@@ -828,6 +829,8 @@ def _from_python(of: str, data: Any, dtype: Any) -> tuple[np.ndarray[Any, Any], 
 def _lists(of: str, data: Any, found: set[Any]) -> Any:
     """Replace tensors in nested lists by their arrays, and note the dtypes of what has one."""
     if isinstance(data, (list, tuple)):
+        if _PLAIN.issuperset(map(type, data)):  # as nearly always, and soon found
+            return data
         return [_lists(of, item, found) for item in data]
     if isinstance(data, Tensor):
         if data.requires_grad:

@@ -27,7 +27,7 @@ def array_of(of: str, data: Any) -> Array:
         raise DtypeError(f"{of}: the mask of a masked array would be lost; give data.filled(value)")
     if isinstance(data, np.ndarray):
         return np.asarray(data).astype(as_dtype(data.dtype), copy=False)
-    return new_tensor(of, data, None).cpu().numpy()
+    return new_tensor(of, data, None, "cpu").numpy()
 
 
 def rows_of(of: str, data: Any) -> Array:

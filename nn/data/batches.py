@@ -210,9 +210,8 @@ class _Cut:
         """Return the numbers of the examples of each batch; ``seed`` is None for that of the data."""
         draw = None if seed is None else Generator(seed)
         order = np.arange(examples) if draw is None else _permutation(draw, examples)
-        order = order[
-            : self.count(examples) * self.size
-        ]  # before sorting: else the longest were left
+        # what is left out goes before sorting, or it would be the longest
+        order = order[: self.count(examples) * self.size]
         if self.bucket is not None:
             pool = self.bucket * self.size
             parts = [order[start : start + pool] for start in range(0, len(order), pool)]

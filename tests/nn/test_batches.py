@@ -362,6 +362,15 @@ def test_other_data_is_told_from_the_own(other):
         batches(other, 2).load_state_dict(batches(WORDS, 2).state_dict())
 
 
+def test_the_same_bytes_of_another_kind_are_other_data():
+    rows = np.arange(12, dtype="float32").reshape(3, 4)
+    state = batches(rows, 2).state_dict()
+    batches(np.asfortranarray(rows.astype(">f4")), 2).load_state_dict(state)
+    for other in (rows.view("int32"), rows.reshape(3, 2, 2)):
+        with pytest.raises(ArgumentError, match="this is not the data"):
+            batches(other, 2).load_state_dict(state)
+
+
 def test_a_checkpoint_holds_batches(tmp_path):
     source = batches(WORDS, 1, shuffle=mg.Generator(0))
     next(iter(source))

@@ -161,6 +161,11 @@ def test_equal_groups_are_one_whatever_they_are(groups):
     assert split([0, 1, 2, 3], (0.5, 0.5), groups=groups) == ([0, 2], [1, 3])
 
 
+def test_a_group_goes_where_its_middle_falls():
+    assert split([1, 1, 1, 2], (0.5, 0.5), groups=[1, 1, 1, 2]) == ([1, 1, 1], [2])
+    assert split([1, 2, 2, 2], (0.5, 0.5), groups=[1, 2, 2, 2]) == ([1], [2, 2, 2])
+
+
 def test_a_split_is_the_same_by_the_same_seed_only():
     data = list(range(50))
     parts = [split(data, (0.5, 0.5), generator=mg.Generator(seed)) for seed in (0, 0, 1)]

@@ -160,6 +160,7 @@ def test_what_is_kept_is_counted_as_by_hand(tokens, specials, least, most):
 def test_a_list_of_sequences_is_the_text_of_all_and_a_special_in_it_is_no_word():
     nested = Vocabulary([["b", "a", "<eos>"], [], ("a", "<eos>")], specials=["<eos>"])
     assert nested.counts == {"<eos>": 2, "a": 2, "b": 1}
+    assert Vocabulary(["<unk>", "a"], specials=["<unk>"], min_count=2).counts == {"<unk>": 2}
     assert Vocabulary(iter(["x y", "z"])).tokens == ("x y", "z")
 
 
