@@ -62,14 +62,14 @@ class BestPaths(NamedTuple):
 
 
 @interpreted
-def _arrive(scores: Any, ended: Any, arrived: Any, *, transitions: Any) -> tuple[Any, Any]:
+def _forward_step(scores: Any, alpha: Any, arrived: Any, *, transitions: Any) -> tuple[Any, Any]:
     """Take one step of the forward algorithm.
 
-    ``arrived[n, j]`` is the logarithm of the sum over all paths that have come to tag j, without its own
-    score, and ``ended`` the same with it: what is left if the sequence ends here.
+    ``alpha[n, j]`` is the logarithm of the sum over all paths that are at tag j, and ``arrived`` that
+    over all that come there next, without its own score.
     """
-    there = arrived + scores
-    return there, reduce.logsumexp(expand_dims(there, axis=-1) + transitions, axis=1)
+    alpha = arrived + scores
+    return alpha, reduce.logsumexp(expand_dims(alpha, axis=-1) + transitions, axis=1)
 
 
 class CRF(Module):
@@ -216,8 +216,9 @@ class CRF(Module):
         transitions, starts, ends = self._scored(scores)
         arrived = broadcast_to(starts, (scores.shape[1], self.num_tags))
         state = (zeros_like(arrived), arrived)
-        _, (ended, _) = scan(_arrive, scores, state, {"transitions": transitions}, lengths=lengths)
-        return reduce.logsumexp(ended + ends, axis=-1)
+        params = {"transitions": transitions}
+        _, (alpha, _) = scan(_forward_step, scores, state, params, lengths=lengths)
+        return reduce.logsumexp(alpha + ends, axis=-1)
 
     def _of_paths(self, scores: Any, tags: Any, present: Any) -> Any:
         """Return the scores of given paths, shape (N,)."""

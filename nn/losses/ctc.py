@@ -30,14 +30,14 @@ _Array = numpy.ndarray[Any, Any]
 
 
 @interpreted
-def _advance(emitted: Any, skipping: Any, reached: Any) -> Any:
+def _forward_step(emitted: Any, skipping: Any, alpha: Any) -> Any:
     """Take one frame: stay, go on by one symbol, or skip a blank between two different labels.
 
-    ``reached[n, s]`` is the logarithm of the sum over all alignments that have come to symbol s.
+    ``alpha[n, s]`` is the logarithm of the sum over all alignments that have come to symbol s.
     """
-    by_one = pad(reached, ((0, 0), (1, 0)), value=-math.inf)[:, :-1]
-    by_two = pad(reached, ((0, 0), (2, 0)), value=-math.inf)[:, :-2] + skipping
-    return logaddexp(logaddexp(reached, by_one), by_two) + emitted
+    by_one = pad(alpha, ((0, 0), (1, 0)), value=-math.inf)[:, :-1]
+    by_two = pad(alpha, ((0, 0), (2, 0)), value=-math.inf)[:, :-2] + skipping
+    return logaddexp(logaddexp(alpha, by_one), by_two) + emitted
 
 
 class _Symbols(NamedTuple):
@@ -143,14 +143,14 @@ def _total(log_probs: Any, symbols: _Symbols, input_lengths: Any, steps: int) ->
     options = {"device": log_probs.device}
     start = numpy.full(symbols.labels.shape, -math.inf)
     start[:, :1] = 0.0
-    reached, skipping = (
+    alpha, skipping = (
         tensor(values, dtype=log_probs.dtype, **options) for values in (start, symbols.skipping)
     )
     emitted = take_along_axis(log_probs, tensor(symbols.labels[None], **options), axis=-1)
     inputs = emitted, broadcast_to(skipping, emitted.shape)
-    _, reached = scan(_advance, inputs, reached, lengths=input_lengths)
+    _, alpha = scan(_forward_step, inputs, alpha, lengths=input_lengths)
     last = tensor(2 * symbols.lengths[:, None], **options)
-    ends = [take_along_axis(reached, maximum(last - back, 0), axis=-1) for back in (0, 1)]
+    ends = [take_along_axis(alpha, maximum(last - back, 0), axis=-1) for back in (0, 1)]
     return squeeze(where(last > 0, logaddexp(*ends), ends[0]), axis=-1)
 
 

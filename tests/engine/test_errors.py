@@ -842,6 +842,21 @@ CASES = {
             "categorical(): probabilities must be non-negative and finite and not all zero; pass them through softmax first",
         ),
         (
+            "mg.categorical(mg.log(mg.tensor([0.0, 0.0])))",
+            "ArgumentError",
+            "categorical(): logits must be numbers or minus infinity, with one number in each row at least; a model that has diverged returns others",
+        ),
+        (
+            "mg.Categorical(probs=mg.tensor([0.5, -0.5]))",
+            "ArgumentError",
+            "Categorical: probs must be non-negative and finite, and not all zero in a row",
+        ),
+        (
+            "mg.Categorical(probs=mg.tensor([0.5, 0.5])).log_prob(mg.tensor(2))",
+            "IndexingError",
+            "Categorical.log_prob: the classes must lie between 0 and 1, but run from 2 to 2",
+        ),
+        (
             'mg.random.set_state({"seed": 1})',
             "ArgumentError",
             "this is not the state of a generator (KeyError('children')); pass what get_state() returned",
