@@ -53,7 +53,8 @@ def plot_curves(
     axes.set(xlabel=xlabel, ylabel=ylabel)
     axes.xaxis.set_major_formatter(EngFormatter())
     axes.grid(alpha=0.3)
-    axes.legend(frameon=False)
+    if curves or levels:  # an empty legend is warned of
+        axes.legend(frameon=False)
     figure.savefig(path, dpi=130, format="png")
 
 
@@ -90,7 +91,8 @@ def plot_bars(
         axes.bar(places, list(heights.values()), 0.9 * width, label=name)
     axes.set_xticks(range(len(groups)), groups, rotation=30 if len(groups) > 6 else 0)
     axes.set_ylabel(ylabel)
-    axes.legend(frameon=False, ncols=3, loc="lower left", bbox_to_anchor=(0, 1))
+    if bars:
+        axes.legend(frameon=False, ncols=3, loc="lower left", bbox_to_anchor=(0, 1))
     figure.savefig(path, dpi=130, format="png")
 
 

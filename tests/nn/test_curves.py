@@ -72,6 +72,7 @@ def test_a_picture_has_the_bars_side_by_side(tmp_path, drawn):
         plot_bars(tmp_path / "missing" / "scores.png", bars, "score")
 
 
-def test_no_bars_are_a_picture_all_the_same(tmp_path, drawn):
-    plot_bars(tmp_path / "empty.png", {"none": {}}, "score")
-    assert drawn[0].get_ylabel() == "score"
+def test_nothing_to_draw_is_a_picture_all_the_same(tmp_path, drawn):
+    plot_bars(tmp_path / "bars.png", {}, "score")
+    plot_curves(tmp_path / "curves.png", {}, "x", "score")
+    assert [axes.get_ylabel() for axes in drawn] == ["score", "score"]
