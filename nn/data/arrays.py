@@ -26,6 +26,11 @@ def array_of(of: str, data: Any) -> Array:
     if isinstance(data, np.ma.MaskedArray):
         raise DtypeError(f"{of}: the mask of a masked array would be lost; give data.filled(value)")
     if isinstance(data, np.ndarray):
+        if data.dtype.kind in "OSUV":
+            raise DtypeError(
+                f"{of}: an array of {data.dtype} holds no numbers; encode text with a "
+                "nn.text.Vocabulary, and give sequences of unequal length in a list"
+            )
         return np.asarray(data).astype(as_dtype(data.dtype), copy=False)
     return new_tensor(of, data, None, "cpu").numpy()
 

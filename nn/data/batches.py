@@ -272,6 +272,11 @@ def _field(of: str, given: Any, padding: Any, device: str | None) -> _Rows | _Li
         device = device or (given.device if isinstance(given, Tensor) else None)
         return _Rows(rows_of(of, given), device)
     items = listed_items(of, given, "the data")
+    if any(isinstance(item, tuple) and not all(map(_is_number, item)) for item in items):
+        raise ArgumentError(
+            f"{of}: an example is a tuple; give the fields in a tuple, such as (inputs, targets), each "
+            "with all examples"
+        )
     if all(_is_number(item) for item in items):
         return _Rows(rows_of(of, items), device)
     sequences = Sequences(of, items)

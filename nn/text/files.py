@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from minigrad.errors import ArgumentError
+from minigrad.files import file_name
 
 
 def english_text() -> str:
@@ -41,7 +42,7 @@ def read_text(path: str | Path) -> str:
     Raises
     ------
     ArgumentError
-        If there is no such file, it is empty, or it does not hold text.
+        If ``path`` is no path, there is no such file, it is empty, or it does not hold text.
 
     Examples
     --------
@@ -50,6 +51,7 @@ def read_text(path: str | Path) -> str:
     >>> nn.text.read_text("words.txt")
     'some words'
     """
+    path = file_name(path, "read_text")
     try:
         text = Path(path).read_text(encoding="utf-8")
     except UnicodeDecodeError as error:

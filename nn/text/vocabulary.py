@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.checks import as_integer
+from minigrad.checks import as_integer, check_flag
 from minigrad.errors import ArgumentError, FileFormatError
 from minigrad.files import file_name, read_file, replace_file
 from minigrad.nn.checks import check_counts, entry_of
@@ -211,7 +211,7 @@ class Vocabulary:
                     f"decode: {number} stands for no {self._kind[:-1]}; the numbers go from 0 to "
                     f"{len(self) - 1}"
                 )
-        first = 0 if specials else len(self.specials)
+        first = 0 if check_flag("decode", "specials", specials) else len(self.specials)
         found = [self.tokens[number] for number in numbers if number >= first]
         return "".join(found) if self._characters else found
 
@@ -315,7 +315,7 @@ def _flat(tokens: Any) -> Iterable[str]:
     """Yield the tokens of a list, or of a list of lists."""
     for number, item in enumerate(_items_of("Vocabulary: the text", tokens)):
         if isinstance(item, str):
-            yield item
+            yield str(item)  # NumPy's is one, too
         else:
             yield from _tokens_of(f"Vocabulary: sequence {number}", item)
 
@@ -325,15 +325,16 @@ def _tokens_of(of: str, tokens: Any) -> tuple[str, ...]:
     wrong = next((number for number, token in enumerate(found) if not isinstance(token, str)), None)
     if wrong is not None:
         raise ArgumentError(f"{of} must hold str, but token {wrong} is {found[wrong]!r}")
-    return found
+    return tuple(map(str, found))
 
 
 def _items_of(of: str, tokens: Any) -> Iterable[Any]:
     if not isinstance(tokens, Iterable) or isinstance(tokens, (str, bytes, bytearray, Mapping)):
         either = "a list of tokens" if isinstance(tokens, str) else "a str or a list of tokens"
-        raise ArgumentError(
-            f"{of} must be {either}, not a {type(tokens).__name__}; decode bytes with .decode('utf-8')"
-        )
+        advice = "decode bytes with .decode('utf-8')"
+        if isinstance(tokens, Mapping):
+            advice = "give each token as often as it occurs"
+        raise ArgumentError(f"{of} must be {either}, not a {type(tokens).__name__}; {advice}")
     return tokens
 
 

@@ -162,6 +162,7 @@ def test_a_list_of_sequences_is_the_text_of_all_and_a_special_in_it_is_no_word()
     assert nested.counts == {"<eos>": 2, "a": 2, "b": 1}
     assert Vocabulary(["<unk>", "a"], specials=["<unk>"], min_count=2).counts == {"<unk>": 2}
     assert Vocabulary(iter(["x y", "z"])).tokens == ("x y", "z")
+    assert {type(token) for token in Vocabulary(np.array(["a", "b"])).tokens} == {str}
 
 
 def test_characters_with_specials():
