@@ -174,7 +174,7 @@ class CRF(Module):
     def forward(self, input: Any, target: Any) -> Any:
         """Return the negative log likelihood of paths.
 
-        It is infinite, with a finite gradient, if a path takes a transition that is forbidden.
+        It is infinite, with a gradient of zero, if a path takes a transition that is forbidden.
 
         Parameters
         ----------
@@ -207,7 +207,8 @@ class CRF(Module):
         check_classes("CRF", "tag", tags, self.num_tags)
         if self.batch_first:
             input, tags, present = swapaxes(input, 0, 1), tags.mT, present.mT
-        losses = self._total(input, lengths) - self._of_paths(input, tags, present)
+        total, path = self._total(input, lengths), self._of_paths(input, tags, present)
+        losses = where(path == -math.inf, math.inf, total - path)
         losses = where(reduce.any(present, axis=0), losses, 0.0)
         return reduced(losses, losses.size, self.reduction)
 

@@ -13,7 +13,7 @@ from minigrad import nn
 from minigrad.errors import ArgumentError, DtypeError, IndexingError, ShapeError
 from minigrad.testing import gradcheck
 
-TAGS = 3
+TAGS, NEVER = 3, -math.inf
 
 
 def crf_of(rng, forbidden=(), **options):
@@ -78,6 +78,7 @@ def test_losses_and_best_paths_are_those_of_all_paths(problem, batch_first):
         assert mg.isfinite(tensor.grad).all()
     for n, length in enumerate(lengths):
         assert not x.grad[length:, n].any()
+        assert mg.isfinite(losses[n]) or not x.grad[:, n].any()
 
 
 def test_gradients_equal_differences_and_padding_has_none():
@@ -93,6 +94,15 @@ def test_gradients_equal_differences_and_padding_has_none():
 
     values = [rng.normal(size=s) for s in ((4, 3, TAGS), (TAGS, TAGS), (TAGS,), (TAGS,))]
     gradcheck(loss, *map(mg.tensor, values))
+
+
+def test_without_a_path_there_is_no_likelihood():
+    crf = nn.CRF(TAGS, forbidden=[(None, tag) for tag in range(TAGS)], reduction="sum")
+    loss = crf(mg.zeros((2, 1, TAGS)), mg.zeros((2, 1), dtype="int64"))
+    loss.backward()
+    assert loss.item() == math.inf
+    assert not crf.transitions.grad.any()
+    assert crf.viterbi(mg.zeros((2, 1, TAGS))).scores.tolist() == [NEVER]
 
 
 def test_paths_far_below_the_best_are_not_lost():
