@@ -59,12 +59,16 @@ class Loop:
     def train(self, interrupt: Interrupt | bool) -> bool:
         """Train to the end of the epoch; return whether nothing has come before it."""
         run, source = self.run, iter(self.run.train)
-        while batches := list(islice(source, self.accumulate)):
+        while batches := list(islice(source, self.group())):
             self.update(batches)
             self.tell("on_update")
             if interrupt or run.stop:
                 return False
         return True
+
+    def group(self) -> int:
+        """Return how many batches to read: no more than are left, so that no epoch ends too early."""
+        return min(self.accumulate, max(1, len(self.run.train) - self.run.batches))
 
     def update(self, batches: list[Any]) -> None:
         """Change the weights by the gradient of the mean over all items of some batches."""

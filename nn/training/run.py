@@ -72,7 +72,8 @@ class Run:
     ) -> None:
         self.model, self.optimizer, self.train, self.epochs = model, optimizer, train, epochs
         self.monitor, self.patience = monitor, patience
-        self.epoch = self.updates = self.batches = 0
+        self.epoch = self.updates = 0
+        self.batches: int = getattr(train, "position", 0)
         self.loss, self.total, self.count = math.nan, 0.0, 0.0
         self.history: list[dict[str, Any]] = []
         self.best: dict[str, Any] | None = None
