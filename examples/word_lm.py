@@ -115,8 +115,9 @@ class Language:
     def write(self, length, prompt, **choice):
         """Return sentences that the model makes up."""
         start = self.vocabulary.encode(["<eos>", *words(prompt)])
-        drawn = generate(self.model, start, length, device=self.device, **choice)
-        text = sentence([*words(prompt), *self.vocabulary.decode(drawn)])
+        with evaluating(self.model):
+            drawn = generate(self.model, start, length, device=self.device, **choice)
+            text = sentence([*words(prompt), *self.vocabulary.decode(drawn)])
         return re.sub(" ?<eos> ?", "\n", text).rstrip()
 
 
@@ -162,13 +163,13 @@ def main(given):
     hypotheses = n_best(given.rescore) if given.rescore else []
     language = Language(given)
     model, training, held_out = language.model, language.training, language.held_out
-    print(f"{language.vocabulary}; {sum(p.size for p in model.parameters()):,} weights\n{model}")
-    source = Streams(training, given.batch, given.seq_len, given.device)
+    sizes = (given.batch, given.seq_len, given.device)
+    source, validation = Streams(training, *sizes), Streams(held_out, *sizes)
     optimizer = nn.optim.Adam(model.parameters(), lr=given.lr)
     updates = given.epochs * len(source)
     run = given.fit(
         model, source, nn.SequenceLoss(), optimizer,
-        epochs=given.epochs, validation=Streams(held_out, given.batch, given.seq_len, given.device),
+        epochs=given.epochs, validation=validation, parts={"held_out": validation},
         monitor="train_loss", carry_state=True, clip_norm=1.0,  # the held-out text chooses nothing
         scheduler=nn.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, updates),
     )  # fmt: skip
