@@ -167,6 +167,8 @@ from minigrad.ops.pooling import avg_pool1d as avg_pool1d
 from minigrad.ops.pooling import avg_pool2d as avg_pool2d
 from minigrad.ops.pooling import max_pool1d as max_pool1d
 from minigrad.ops.pooling import max_pool2d as max_pool2d
+from minigrad.ops.probability_losses import binary_cross_entropy as binary_cross_entropy
+from minigrad.ops.probability_losses import kl_div as kl_div
 from minigrad.ops.reduce import all as all
 from minigrad.ops.reduce import any as any
 from minigrad.ops.reduce import argmax as argmax
@@ -204,6 +206,7 @@ from minigrad.ops.shape import tile as tile
 from minigrad.ops.shape import tril as tril
 from minigrad.ops.shape import triu as triu
 from minigrad.ops.shape import unstack as unstack
+from minigrad.ops.similarity import cosine_similarity as cosine_similarity
 from minigrad.random import Generator as Generator
 from minigrad.random import manual_seed as manual_seed
 from minigrad.recompute import checkpoint as checkpoint

@@ -50,10 +50,12 @@ from minigrad.nn.dropout import Dropout as Dropout
 from minigrad.nn.linear import Embedding as Embedding
 from minigrad.nn.linear import Linear as Linear
 from minigrad.nn.losses import CRF as CRF
+from minigrad.nn.losses import BCELoss as BCELoss
 from minigrad.nn.losses import BCEWithLogitsLoss as BCEWithLogitsLoss
 from minigrad.nn.losses import CrossEntropyLoss as CrossEntropyLoss
 from minigrad.nn.losses import CTCLoss as CTCLoss
 from minigrad.nn.losses import HuberLoss as HuberLoss
+from minigrad.nn.losses import KLDivLoss as KLDivLoss
 from minigrad.nn.losses import L1Loss as L1Loss
 from minigrad.nn.losses import MSELoss as MSELoss
 from minigrad.nn.losses import NLLLoss as NLLLoss
@@ -86,6 +88,7 @@ from minigrad.nn.recurrent_layers import RNN as RNN
 from minigrad.nn.shape import Flatten as Flatten
 from minigrad.nn.shape import Identity as Identity
 from minigrad.nn.shape import Unflatten as Unflatten
+from minigrad.nn.similarity import CosineSimilarity as CosineSimilarity
 from minigrad.nn.summary import summary as summary
 from minigrad.nn.tied_linear import TiedLinear as TiedLinear
 from minigrad.nn.training.checkpoint import Checkpoint as Checkpoint

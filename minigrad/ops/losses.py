@@ -58,13 +58,14 @@ def _check_arrays(of: str, **arrays: Any) -> None:
             )
 
 
-def _reduced(loss: Any, reduction: str) -> Any:
+def reduced(loss: Any, reduction: str) -> Any:
+    """Return the mean or the sum of a loss, or what it is for each element."""
     if reduction == "none":
         return loss
     return reduce.mean(loss) if reduction == "mean" else reduce.sum(loss)
 
 
-def _any_reduction(draw: Draw, shape: tuple[int, ...]) -> str:
+def any_reduction(draw: Draw, shape: tuple[int, ...]) -> str:
     """Draw a reduction; not the mean of nothing, which is NaN."""
     return str(draw.choice(["none", "sum"] if 0 in shape else REDUCTIONS))
 
@@ -214,14 +215,14 @@ def _likelihood_loss(
     if reduction == "mean":
         total = reduce.sum(scale)
         return reduce.sum(loss) / where(total == 0, math.nan, total)
-    return _reduced(loss, reduction)
+    return reduced(loss, reduction)
 
 
 def _nll_arguments(draw: Draw) -> Arguments:
     # ignoring class 1 may leave nothing to take the mean of
     x, target, ignore_index = _class_arguments(draw)
     weight = draw.choice([None, draw.array(x.shape[class_axis(x)], low=0.5, high=2.0)])
-    reduction = _any_reduction(draw, (0,) if ignore_index >= 0 else target.shape)
+    reduction = any_reduction(draw, (0,) if ignore_index >= 0 else target.shape)
     return (x, target, weight), {"ignore_index": ignore_index, "reduction": reduction}
 
 
@@ -377,7 +378,7 @@ def cross_entropy(
     scores = where(logical_and(target == 0, scores == -math.inf), 0.0, scores)
     if weight is not None:
         scores = scores * _over_classes(weight, input)
-    return _reduced(-reduce.sum(target * scores, axis=axis), reduction)
+    return reduced(-reduce.sum(target * scores, axis=axis), reduction)
 
 
 # two classes
@@ -388,11 +389,16 @@ def _binary_arguments(draw: Draw) -> Arguments:
     weight = draw.choice([None, draw.array(*shape[-1:], low=0.5, high=2.0)])
     pos_weight = draw.choice([None, draw.array(*shape[-1:], low=0.5, high=2.0)])
     args = (draw.array(*shape), draw.array(*shape, low=0.0, high=1.0), weight, pos_weight)
-    return args, {"reduction": _any_reduction(draw, shape)}
+    return args, {"reduction": any_reduction(draw, shape)}
 
 
-def _check_pair(of: str, input: Any, target: Any, reduction: str) -> None:
-    check_reduction(of, reduction)
+def check_pair(of: str, input: Any, target: Any) -> None:
+    """Refuse a pair that are not arrays of one shape.
+
+    Raises
+    ------
+    TypeError, ShapeError
+    """
     _check_arrays(of, input=input, target=target)
     if tuple(input.shape) != tuple(target.shape):
         raise ShapeError(
@@ -447,10 +453,11 @@ def binary_cross_entropy_with_logits(
     >>> mg.binary_cross_entropy_with_logits(scores, target, reduction="none")
     tensor([  0.6931, 100.    ])
     """
-    _check_pair("binary_cross_entropy_with_logits", input, target, reduction)
+    check_reduction("binary_cross_entropy_with_logits", reduction)
+    check_pair("binary_cross_entropy_with_logits", input, target)
     positive = target if pos_weight is None else target * pos_weight
     loss = (1 - target) * softplus(input) + positive * softplus(-input)  # no term cancels another
-    return _reduced(loss if weight is None else loss * weight, reduction)
+    return reduced(loss if weight is None else loss * weight, reduction)
 
 
 # distances
@@ -458,7 +465,7 @@ def binary_cross_entropy_with_logits(
 
 def _pair_arguments(draw: Draw) -> Arguments:
     shape = draw.shape()
-    return (draw.array(*shape), draw.array(*shape)), {"reduction": _any_reduction(draw, shape)}
+    return (draw.array(*shape), draw.array(*shape)), {"reduction": any_reduction(draw, shape)}
 
 
 @composite(domain=Domain(sharp="complex", arguments=_pair_arguments))
@@ -492,8 +499,9 @@ def mse_loss(input: Any, target: Any, *, reduction: str = "mean") -> Any:
     >>> mg.mse_loss(mg.tensor([1.0, 2.0]), mg.tensor([1.0, 4.0]))
     tensor(2.)
     """
-    _check_pair("mse_loss", input, target, reduction)
-    return _reduced(square(subtract(input, target)), reduction)
+    check_reduction("mse_loss", reduction)
+    check_pair("mse_loss", input, target)
+    return reduced(square(subtract(input, target)), reduction)
 
 
 @composite(domain=Domain(arguments=_pair_arguments))
@@ -529,8 +537,9 @@ def l1_loss(input: Any, target: Any, *, reduction: str = "mean") -> Any:
     >>> mg.l1_loss(mg.tensor([1.0, 2.0]), mg.tensor([1.0, 4.0]))
     tensor(1.)
     """
-    _check_pair("l1_loss", input, target, reduction)
-    return _reduced(abs(subtract(input, target)), reduction)
+    check_reduction("l1_loss", reduction)
+    check_pair("l1_loss", input, target)
+    return reduced(abs(subtract(input, target)), reduction)
 
 
 def _huber_arguments(draw: Draw) -> Arguments:
@@ -573,11 +582,12 @@ def huber_loss(input: Any, target: Any, *, reduction: str = "mean", delta: float
     >>> mg.huber_loss(mg.tensor([1.0, 2.0]), mg.tensor([0.0, 5.0]), reduction="none")
     tensor([0.5, 2.5])
     """
-    _check_pair("huber_loss", input, target, reduction)
+    check_reduction("huber_loss", reduction)
+    check_pair("huber_loss", input, target)
     if not delta > 0:
         raise ArgumentError(f"huber_loss: delta must be positive, not {delta}")
     near, rest = _bent(subtract(input, target), delta)
-    return _reduced(near * rest, reduction)
+    return reduced(near * rest, reduction)
 
 
 def _bent(d: Any, width: float) -> tuple[Any, Any]:
@@ -627,10 +637,11 @@ def smooth_l1_loss(input: Any, target: Any, *, reduction: str = "mean", beta: fl
     >>> mg.smooth_l1_loss(mg.tensor([1.0, 2.0]), mg.tensor([0.0, 5.0]), reduction="none")
     tensor([0.5, 2.5])
     """
-    _check_pair("smooth_l1_loss", input, target, reduction)
+    check_reduction("smooth_l1_loss", reduction)
+    check_pair("smooth_l1_loss", input, target)
     beta = check_number("smooth_l1_loss", "beta", beta, low=0)
     d = subtract(input, target)
     if beta < numpy.finfo(d.dtype).tiny:  # no difference is as small, and 1 / beta may be too large
-        return _reduced(abs(d), reduction)
+        return reduced(abs(d), reduction)
     near, rest = _bent(d, beta)
-    return _reduced(near / beta * rest, reduction)
+    return reduced(near / beta * rest, reduction)

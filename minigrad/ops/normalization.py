@@ -19,7 +19,7 @@ from minigrad.ops.shape import reshape
 from minigrad.promotion import rounded_once
 
 
-def _magnitude(x: Any, axes: tuple[int, ...]) -> Any:
+def magnitude(x: Any, axes: tuple[int, ...]) -> Any:
     """Return the power of two at or below the largest absolute value over axes; 1 where that is 0.
 
     To divide by it is exact, and it has no slope.
@@ -32,7 +32,7 @@ def _standardized(x: Any, axes: tuple[int, ...], eps: float) -> tuple[Any, Any, 
     """Return ``x`` with mean 0 and variance 1 over axes, and what these were; None of no elements."""
     if 0 in x.shape:
         return x, None, None
-    size = _magnitude(x, axes) if eps == 0 else 1.0
+    size = magnitude(x, axes) if eps == 0 else 1.0
     if eps == 0:
         x = x / size
     mean = reduce.mean(x, axis=axes, keepdims=True)

@@ -3,9 +3,11 @@
 from minigrad.nn.losses.crf import CRF as CRF
 from minigrad.nn.losses.crf import BestPaths as BestPaths
 from minigrad.nn.losses.crf import bio_forbidden as bio_forbidden
+from minigrad.nn.losses.criteria import BCELoss as BCELoss
 from minigrad.nn.losses.criteria import BCEWithLogitsLoss as BCEWithLogitsLoss
 from minigrad.nn.losses.criteria import CrossEntropyLoss as CrossEntropyLoss
 from minigrad.nn.losses.criteria import HuberLoss as HuberLoss
+from minigrad.nn.losses.criteria import KLDivLoss as KLDivLoss
 from minigrad.nn.losses.criteria import L1Loss as L1Loss
 from minigrad.nn.losses.criteria import MSELoss as MSELoss
 from minigrad.nn.losses.criteria import NLLLoss as NLLLoss

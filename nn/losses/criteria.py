@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from minigrad.checks import check_number
+from minigrad.checks import check_flag, check_number
 from minigrad.errors import ArgumentError
 from minigrad.nn.module import Module
 from minigrad.nn.parameter import Buffer
@@ -17,6 +17,11 @@ from minigrad.ops.losses import (
     mse_loss,
     nll_loss,
     smooth_l1_loss,
+)
+from minigrad.ops.probability_losses import (
+    binary_cross_entropy,
+    check_divergence_reduction,
+    kl_div,
 )
 from minigrad.tensor import Tensor
 
@@ -225,6 +230,107 @@ class BCEWithLogitsLoss(_Loss):
         return binary_cross_entropy_with_logits(
             input, target, self.weight, self.pos_weight, reduction=self.reduction
         )
+
+
+class BCELoss(_Loss):
+    """Cross entropy between probabilities and probabilities; see `minigrad.binary_cross_entropy`.
+
+    Parameters
+    ----------
+    weight : Tensor, optional
+        A factor for each element, of a shape that broadcasts to that of the probabilities.
+    reduction : {"mean", "sum", "none"}
+        Whether the result is the mean or the sum of all losses, or has one for each element.
+
+    Raises
+    ------
+    ArgumentError
+        If ``reduction`` is unknown.
+
+    Examples
+    --------
+    >>> nn.BCELoss(reduction="sum")(mg.tensor([0.5, 0.0]), mg.tensor([1.0, 1.0]))
+    tensor(100.6931)
+    """
+
+    def __init__(self, weight: Tensor | None = None, *, reduction: str = "mean") -> None:
+        super().__init__(reduction=reduction)
+        self.weight = _kept(weight)
+
+    def forward(self, input: Any, target: Any) -> Any:
+        """Return the loss of probabilities against probabilities.
+
+        Parameters
+        ----------
+        input : Tensor
+            Probabilities, any shape.
+        target : Tensor
+            Probabilities, the shape of ``input``.
+
+        Returns
+        -------
+        Tensor
+            A scalar, or with ``reduction="none"`` the shape of ``input``.
+
+        Raises
+        ------
+        ShapeError
+            If the shapes differ.
+        ArgumentError
+            If a number does not lie between 0 and 1.
+        """
+        return binary_cross_entropy(input, target, self.weight, reduction=self.reduction)
+
+
+class KLDivLoss(Module):
+    """Divergence from log probabilities to probabilities; see `minigrad.kl_div`.
+
+    Parameters
+    ----------
+    reduction : {"mean", "sum", "none", "batchmean"}
+        Whether the result is the mean or the sum of all losses, or has one for each element. "batchmean"
+        is the sum over the size of axis 0: the divergence itself.
+    log_target : bool
+        Whether targets are logarithms.
+
+    Raises
+    ------
+    ArgumentError
+        If ``reduction`` is unknown, or ``log_target`` no bool.
+
+    Examples
+    --------
+    >>> scores = mg.log_softmax(mg.zeros((1, 3)))
+    >>> nn.KLDivLoss(reduction="batchmean")(scores, mg.tensor([[0.5, 0.5, 0.0]]))
+    tensor(0.4055)
+    """
+
+    def __init__(self, *, reduction: str = "mean", log_target: bool = False) -> None:
+        check_divergence_reduction("KLDivLoss", reduction)
+        self.reduction = reduction
+        self.log_target = check_flag("KLDivLoss", "log_target", log_target)
+
+    def forward(self, input: Any, target: Any) -> Any:
+        """Return the loss of log probabilities against probabilities, or their logarithms.
+
+        Parameters
+        ----------
+        input : Tensor
+            Logarithms of probabilities, any shape.
+        target : Tensor
+            Probabilities, or their logarithms, in the shape of ``input``.
+
+        Returns
+        -------
+        Tensor
+            A scalar, or with ``reduction="none"`` the shape of ``input``.
+
+        Raises
+        ------
+        ShapeError
+            If the shapes differ.
+        """
+        return kl_div(input, target, reduction=self.reduction, log_target=self.log_target)
 
 
 class MSELoss(_Loss):

@@ -297,6 +297,17 @@ def with_extremes(args, kind, dtype, rng, first_only=False):
     return [change(value) for value in args]
 
 
+PROBABILITIES = {"binary_cross_entropy", "binary_log_loss"}  # they refuse other numbers
+
+
+def extremes_of(row, args, *how, **options):
+    """Return `with_extremes`, within what ``row`` takes."""
+    args = with_extremes(args, *how, **options)
+    if row.name not in PROBABILITIES:
+        return args
+    return [numpy.clip(numpy.nan_to_num(a), 0, 1) if is_differentiable(a) else a for a in args]
+
+
 def run(row, args, attrs, requires_grad=False):
     """Return the float tensors that ``row`` was called with, and its results."""
     given = [
@@ -318,7 +329,7 @@ def test_every_row_takes_extreme_numbers(row, dtype):
     rng, checked = numpy.random.default_rng(0), False
     for (args, attrs), kind in itertools.product(cases_of(row), KINDS):
         usual = [a.astype(dtype) if is_differentiable(a) else a for a in args]
-        xs, ys = run(row, with_extremes(args, kind, dtype, rng), attrs, requires_grad=True)
+        xs, ys = run(row, extremes_of(row, args, kind, dtype, rng), attrs, requires_grad=True)
         expected = [(y.shape, y.dtype) for y in run(row, usual, attrs)[1]]
         assert [(y.shape, y.dtype) for y in ys] == expected
         ys = [y for y in ys if y.requires_grad]
@@ -753,6 +764,29 @@ def binary_cross_entropy(x, target, weight, pos_weight, reduction):
     return reduced(loss if weight is None else loss * weight, reduction)
 
 
+def of_probabilities(x, target):
+    """Go through the pairs; the logarithm of 0 counts as -100."""
+
+    def loss(p, q):
+        logs = [max(math.log(v), -100.0) if v > 0 else -100.0 for v in (p, 1 - p)]
+        return -(q * logs[0] + (1 - q) * logs[1])
+
+    return numpy.array([*map(loss, x.ravel(), target.ravel())]).reshape(x.shape)
+
+
+def kl_div(x, target, reduction, log_target):
+    p = numpy.exp(target) if log_target else target
+    with numpy.errstate(divide="ignore", invalid="ignore"):
+        loss = numpy.where(p == 0, 0.0, p * ((target if log_target else numpy.log(target)) - x))
+    return loss.sum() / len(x) if reduction == "batchmean" else reduced(loss, reduction)
+
+
+def cosine_similarity(x, y, axis, eps):
+    x, y = numpy.broadcast_arrays(x, y)
+    sizes = [numpy.maximum(numpy.linalg.norm(v, axis=axis, keepdims=True), eps) for v in (x, y)]
+    return ((x / sizes[0]) * (y / sizes[1])).sum(axis=axis)
+
+
 def huber_loss(x, target, delta, reduction):
     d = abs(x - target)
     return reduced(numpy.where(d <= delta, d * d / 2, delta * (d - delta / 2)), reduction)
@@ -823,7 +857,11 @@ WRITTEN_OUT = {
     "avg_pool1d": average_pool,
     "avg_pool2d": average_pool,
     "batch_norm": batch_norm,
+    "binary_cross_entropy": lambda x, target, weight, reduction: reduced(
+        of_probabilities(x, target) * (1 if weight is None else weight), reduction
+    ),
     "binary_cross_entropy_with_logits": binary_cross_entropy,
+    "binary_log_loss": of_probabilities,
     "conv1d": conv,
     "conv2d": conv,
     "conv_transpose1d": conv_transpose,
@@ -831,11 +869,13 @@ WRITTEN_OUT = {
     "convolution": convolution,
     "convolution_input": convolution_input,
     "convolution_weight": convolution_weight,
+    "cosine_similarity": cosine_similarity,
     "cross_entropy": cross_entropy,
     "dropout": lambda x, mask, p: numpy.where(mask & (p < 1), x / (1 - p % 1), 0.0),
     "group_norm": group_norm,
     "huber_loss": huber_loss,
     "index_add": index_add,
+    "kl_div": kl_div,
     "l1_loss": lambda x, target, reduction: reduced(abs(x - target), reduction),
     "layer_norm": layer_norm,
     "log_softmax": log_softmax,
@@ -904,7 +944,7 @@ def test_rows_that_compute_give_what_the_formula_gives(row, dtype):
     for (args, attrs), kind in itertools.product(cases_of(row), KINDS):
         if (row.name, kind) in UNDEFINED:
             continue
-        args = with_extremes(args, kind, dtype, rng, first_only=not multilinear)
+        args = extremes_of(row, args, kind, dtype, rng, first_only=not multilinear)
         exact = [a.astype("float64") if is_differentiable(a) else a for a in args]
         expected = numpy.asarray(oracle(*exact, **attrs)).astype(dtype)
         (y,) = run(row, args, attrs)[1]

@@ -38,6 +38,7 @@ NUMPY = backend_named("numpy")
 ROWS = [*mg.OPS.values(), *mg.COMPOSITES.values()]
 
 INTERNAL = {
+    "binary_log_loss": "what binary_cross_entropy comes down to",
     "contract": "what einsum comes down to",
     "convolution": "what conv1d and conv2d come down to",
     "convolution_input": "the adjoint of convolution in its input",

@@ -56,10 +56,11 @@ LAYERS = {
     "RNNCell": (lambda: nn.RNNCell(3, 4), np.ones(ROWS), np.ones((4, 4))),
     "GRUCell": (lambda: nn.GRUCell(3, 4), np.ones(ROWS)),
     "LSTMCell": (lambda: nn.LSTMCell(3, 4), np.ones(ROWS), (np.ones((4, 4)), np.ones((4, 4)))),
+    "CosineSimilarity": (nn.CosineSimilarity, np.ones(ROWS), np.ones(ROWS)),
     "CrossEntropyLoss": (nn.CrossEntropyLoss, SCORES, CLASSES),
     "NLLLoss": (nn.NLLLoss, SCORES, CLASSES),
     **{name: (getattr(nn, name), SCORES, SCORES) for name in (
-        "BCEWithLogitsLoss", "HuberLoss", "L1Loss", "MSELoss", "SmoothL1Loss")},
+        "BCELoss", "BCEWithLogitsLoss", "KLDivLoss", "HuberLoss", "L1Loss", "MSELoss", "SmoothL1Loss")},
     "SequenceLoss": (nn.SequenceLoss, np.ones((4, 1, 3)), CLASSES[:, None]),
     "CTCLoss": (nn.CTCLoss, np.ones((4, 4, 3)), CLASSES[[1, 1, 2, 2], None]),
     "CRF": (lambda: nn.CRF(3), np.ones((4, 1, 3)), CLASSES[:, None]),

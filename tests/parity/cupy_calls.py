@@ -165,8 +165,14 @@ def training():
     x, y = mg.randn(4, 3, requires_grad=True), mg.rand(4, 3)
     for loss in (nn.MSELoss, nn.L1Loss, nn.HuberLoss, nn.SmoothL1Loss, nn.BCEWithLogitsLoss):
         loss()(x, y).backward()
+    for loss in (nn.BCELoss(), nn.KLDivLoss(), nn.CosineSimilarity()):
+        mg.sum(loss(mg.sigmoid(x), y)).backward()
     image = mg.randn(2, 3, 8, 8, requires_grad=True)
-    for layer in (nn.Conv2d(3, 4, 3, padding=1), nn.MaxPool2d(2, padding=1), nn.AvgPool2d(2)):
+    for layer in (
+        nn.Conv2d(3, 4, 3, padding=1), nn.MaxPool2d(2, padding=1), nn.AvgPool2d(2),
+        nn.ConvTranspose2d(3, 4, 3, 2, 1), nn.AdaptiveAvgPool2d(3), nn.GroupNorm(1, 3),
+        nn.BatchNorm2d(3), nn.BatchNorm2d(3, momentum=None), nn.BatchNorm2d(3).eval(),
+    ):  # fmt: skip
         mg.sum(layer(image)).backward()
     (first,) = mg.grad(mg.sum(mg.tanh(x) ** 3), [x], create_graph=True)
     mg.sum(first * first).backward()

@@ -156,7 +156,8 @@ LAYERS = {
     },
 }
 CASES = [(name, *case) for name, cases in LAYERS.items() for case in cases]
-LOSSES = "CrossEntropyLoss NLLLoss BCEWithLogitsLoss MSELoss L1Loss HuberLoss SmoothL1Loss".split()
+LOSSES = """CrossEntropyLoss NLLLoss BCELoss KLDivLoss BCEWithLogitsLoss MSELoss L1Loss HuberLoss
+SmoothL1Loss""".split()
 
 # what PyTorch takes and ignores
 IGNORED = {name: {"args", "kwargs"} for name in ("Sigmoid", "Tanh", "Softsign")}
@@ -165,7 +166,7 @@ OTHER_TEXT = {"AvgPool1d"}  # see test_the_text_of_layers_in_which_we_differ
 ADDED = {"Dropout": {"generator"}}
 
 
-@pytest.mark.parametrize("name", [*LAYERS, *LOSSES, "Embedding", "Dropout"])
+@pytest.mark.parametrize("name", [*LAYERS, *LOSSES, "CosineSimilarity", "Embedding", "Dropout"])
 def test_constructors_take_the_arguments_of_pytorch(name):
     ours = dict(inspect.signature(getattr(nn, name)).parameters)
     theirs = dict(inspect.signature(getattr(torch.nn, name)).parameters)
@@ -469,6 +470,31 @@ def test_cross_entropy_of_probabilities(reduction, weight, smoothing):
 def test_binary_cross_entropy(reduction, weights):
     x, target = drawn((5, CLASSES)), classes(5, CLASSES) / CLASSES
     same_loss("BCEWithLogitsLoss", {"reduction": reduction, **weights}, x, target)
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+@pytest.mark.parametrize("weights", [{}, {"weight": WEIGHT}])
+def test_binary_cross_entropy_of_probabilities(reduction, weights):
+    x, target = drawn((5, CLASSES), 0.0, 1.0), classes(5, CLASSES) / CLASSES
+    same_loss("BCELoss", {"reduction": reduction, **weights}, x, target)
+
+
+@pytest.mark.parametrize("reduction", [*REDUCTIONS, "batchmean"])
+@pytest.mark.parametrize("log_target", [False, True])
+def test_divergence(reduction, log_target):
+    for shape in [(4,), (3, 5), (2, 3, 2)]:
+        x, target = drawn(shape), drawn(shape, -2.0 if log_target else 0.1, 0.9)
+        same_loss("KLDivLoss", {"reduction": reduction, "log_target": log_target}, x, target)
+
+
+@pytest.mark.parametrize(("dim", "eps"), [(1, 1e-8), (0, 1e-8), (-1, 10.0)])
+def test_cosine_similarity(dim, eps):
+    layer, peer = both("CosineSimilarity", (dim, eps), {})
+    assert repr(layer) == repr(peer)
+    for shape in [(3, 4), (2, 3, 4)]:
+        other = np.random.default_rng(3).normal(size=shape)
+        found = layer(mg.tensor(drawn(shape)), mg.tensor(other))
+        assert_close(found, peer(torch.tensor(drawn(shape)), torch.tensor(other)))
 
 
 @pytest.mark.parametrize("reduction", REDUCTIONS)

@@ -536,6 +536,9 @@ def transposed_convolved(rank):
     ]
 
 
+_NOTHING = "what has no probability costs nothing, also where the other's logarithm is -inf"
+
+
 PEERS = {
     # arithmetic
     "add": Peer(torch.add, binary() + integer_pairs()),
@@ -1061,6 +1064,36 @@ PEERS = {
         + [S(real(2, 3), real(2, 3, low=0.0, high=1.0), fixed(real(3, low=0.5)), reduction=r,
              pos_weight=fixed(real(3, low=0.5))) for r in _REDUCTIONS]
         + [S(numpy.array([-1e3, 1e3, 50.0]), numpy.array([0.0, 1.0, 0.0]))],
+    ),
+    "binary_log_loss": Peer(
+        lambda x, target: functional.binary_cross_entropy(x, target, reduction="none"),
+        [S(real(*shape, low=0.1, high=0.9), real(*shape, low=0.0, high=1.0)) for shape in SHAPES],
+    ),
+    "binary_cross_entropy": Peer(
+        functional.binary_cross_entropy,
+        [S(real(*shape, low=0.1, high=0.9), real(*shape, low=0.0, high=1.0), *weight, reduction=r)
+         for shape in SHAPES for r in _REDUCTIONS if math.prod(shape) or r != "mean"
+         for weight in ((), (fixed(real(*shape[-1:], low=0.5)),))]
+        + [S(numpy.array([0.0, 1.0, 0.0, 1.0, 1e-13]), fixed(numpy.array([0.0, 1.0, 1.0, 0.0, 1.0])),
+             reduction="sum")],
+    ),
+    "kl_div": Peer(
+        functional.kl_div,
+        [S(real(*shape), real(*shape, low=low, high=0.9), reduction=r, log_target=log_target)
+         for shape in SHAPES for log_target, low in ((False, 0.1), (True, -2.0))
+         for r in (*_REDUCTIONS, "batchmean") if math.prod(shape) or r in ("none", "sum")]
+        + [S(real(3), fixed(numpy.array([0.0, 0.5, 0.5])), reduction="none"),
+           but(S(numpy.array([-INF, -1.0]), fixed(numpy.array([0.0, 1.0])), reduction="sum"),
+               outputs=_NOTHING)],
+    ),
+    "cosine_similarity": Peer(
+        lambda x, y, axis=1, eps=1e-8: functional.cosine_similarity(x, y, dim=axis, eps=eps),
+        [S(real(*x), real(*y), **options) for x, y, options in
+         (((3, 4), (3, 4), {}), ((3, 4), (4,), {}), ((2, 1, 4), (3, 4), {"axis": -1}),
+          ((2, 3, 4), (2, 3, 4), {"axis": 0, "eps": 0.1}), ((4,), (4,), {"axis": 0}),
+          ((0, 4), (0, 4), {}), ((2, 0), (2, 0), {}), ((3, 1), (3, 4), {}))]
+        + [but(S(numpy.array([[0.0, 0.0], [3.0, 4.0]]), real(2, 2), eps=0.5),
+               second="PyTorch's is NaN for a vector of zeros; ours is that of the least norm")],
     ),
     "mse_loss": Peer(functional.mse_loss, paired(reduction=_REDUCTIONS)),
     "l1_loss": Peer(
