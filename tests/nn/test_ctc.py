@@ -97,6 +97,23 @@ def test_long_sequences_do_not_underflow(labels):
     assert loss.item() == pytest.approx(frames * math.log(classes) - math.log(ways), rel=1e-5)
 
 
+@pytest.mark.parametrize("loss", ["ctc", "crf"])
+def test_the_recursion_is_one_record_however_long(loss):
+    counts = []
+    for steps in (3, 30):
+        x, labels = mg.randn(steps, 2, 3, requires_grad=True), mg.ones((steps, 2), dtype="int64")
+        value = nn.ctc_loss(x, labels[:1].mT) if loss == "ctc" else nn.CRF(3)(x, labels)
+        seen, stack = set(), [value._node]
+        while stack:
+            record = stack.pop()
+            if record is not None and id(record) not in seen:
+                seen.add(id(record))
+                stack += getattr(record, "parents", ())
+                stack += [getattr(record, "record", None)]  # of one of several outputs
+        counts.append(len(seen))
+    assert counts[0] == counts[1] < 40
+
+
 def test_nothing_has_no_loss():
     x = mg.zeros((0, 2, 3), requires_grad=True)
     found = nn.ctc_loss(x, mg.zeros((2, 2), dtype="int64"), [0, 0], [0, 0], reduction="none")
