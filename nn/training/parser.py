@@ -60,7 +60,8 @@ class Parser(argparse.ArgumentParser):
         """
         words = [sys.executable, sys.argv[0]]
         for name, value in options.items():
-            if value is not None and value != (self.get_default(name) or False):
+            usual = self.get_default(name)
+            if value is not None and value != (False if usual is None else usual):
                 flag = name.replace("_", "-")
                 given = (
                     {True: f"--{flag}", False: f"--no-{flag}"} if isinstance(value, bool) else {}

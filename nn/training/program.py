@@ -207,14 +207,13 @@ def _dashed(name: str) -> str:
 
 def _add(parser: Parser, name: str, setting: Setting, default: Any) -> None:
     kind, usual, meaning = setting
-    flag, told = f"--{_dashed(name)}", meaning
+    flag, told = f"--{_dashed(name)}", meaning.replace("%", "%%")
     if kind is bool:
         told += f" (default: {'yes' if usual else 'no'})"
         parser.add_argument(flag, action=argparse.BooleanOptionalAction, default=default, help=told)
         return
     if usual not in (None, "") and "(default" not in meaning:
         told += f" (default: {usual})"
-    told = told.replace("%", "%%")
     if callable(kind):
         parser.add_argument(flag, type=kind, default=default, help=told, metavar=name.upper())
     else:

@@ -72,6 +72,89 @@ def test_thirty_updates(name):
     )
 
 
+def language_model(library):
+    """Return a language model with dropout of nothing between its layers."""
+
+    class Language(library.Module):
+        def __init__(self):
+            super().__init__()
+            self.embedding = library.Embedding(WORDS, 4)
+            self.recurrent = library.LSTM(4, 5, num_layers=2)
+            self.readout = library.Linear(5, WORDS)
+
+        def forward(self, words, state=None):
+            outputs, state = self.recurrent(self.embedding(words), state)
+            return self.readout(outputs), state
+
+    return Language()
+
+
+def test_fit_is_the_loop_that_is_written_by_hand():
+    """Accumulation over three chunks of unequal length, carried state, clipping, schedule, validation."""
+    torch.manual_seed(0)
+    theirs = language_model(torch.nn).double()
+    ours = language_model(nn).double()
+    ours.load_state_dict(theirs.state_dict())
+    text = np.random.default_rng(0).integers(0, WORDS, 200)
+    training, held_out = nn.data.Streams(text, 3, 9), nn.data.Streams(text[::-1], 4, 20)
+    optimizer = nn.optim.AdamW(ours.parameters(), lr=0.02)
+    schedule = nn.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.1, 10)
+    losses = []
+
+    class Noting(nn.training.Callback):
+        def on_update(self, run):
+            losses.append(run.loss)
+
+    def entropy(outputs, targets):
+        return mg.cross_entropy(outputs.reshape(-1, WORDS), targets.reshape(-1))
+
+    run = nn.training.fit(
+        ours, training, entropy, optimizer, epochs=4, validation=held_out, scheduler=schedule,
+        clip_norm=0.2, accumulate=3, carry_state=True, callbacks=[Noting()], progress=False,
+    )  # fmt: skip
+
+    peer = torch.optim.AdamW(theirs.parameters(), lr=0.02)
+    falling = torch.optim.lr_scheduler.LinearLR(peer, 1.0, 0.1, 10)
+    expected, scores, best = [], [], None
+
+    def peers_loss(codes, targets, state):
+        outputs, state = theirs(torch.tensor(codes.numpy()), state)
+        wanted = torch.tensor(targets.numpy()).flatten()
+        entropies = torch.nn.functional.cross_entropy(
+            outputs.flatten(0, 1), wanted, reduction="sum"
+        )
+        return entropies, tuple(part.detach() for part in state), wanted.numel()
+
+    for _ in range(4):
+        state, chunks = None, list(training)
+        for start in range(0, len(chunks), 3):
+            peer.zero_grad()
+            group = chunks[start : start + 3]
+            count = sum(targets.size for _, targets in group)
+            total = 0.0
+            for codes, targets in group:
+                loss, state, _ = peers_loss(codes, targets, state)
+                (loss / count).backward()
+                total += loss.item() / count
+            torch.nn.utils.clip_grad_norm_(theirs.parameters(), 0.2)
+            peer.step()
+            falling.step()
+            expected.append(total)
+        with torch.no_grad():
+            state, total, count = None, 0.0, 0
+            for codes, targets in held_out:
+                loss, state, number = peers_loss(codes, targets, state)
+                total, count = total + loss.item(), count + number
+        if not scores or total / count < min(scores):
+            best = {key: value.numpy().copy() for key, value in theirs.state_dict().items()}
+        scores.append(total / count)
+
+    np.testing.assert_allclose(losses, expected, rtol=1e-11)
+    np.testing.assert_allclose([row["loss"] for row in run.history], scores, rtol=1e-11)
+    for key, value in ours.state_dict().items():
+        np.testing.assert_allclose(value.numpy(), best[key], rtol=1e-8, atol=1e-11, err_msg=key)
+
+
 def network(library, tensors):
     """Return a model with parameters of each kind, and a buffer that follows its input."""
 
