@@ -17,7 +17,7 @@ import minigrad as mg
 from minigrad import nn
 from minigrad.nn.data import Streams
 from minigrad.nn.optim.lr_scheduler import CosineAnnealingLR, LinearLR
-from minigrad.nn.text import NGram, Vocabulary, english_text, generate, read_text
+from minigrad.nn.text import NGram, Vocabulary, english_text, read_text
 from minigrad.nn.training import Callback, Program, Setting, evaluating, number, plot_curves, say
 
 COUNT, SHARE = number(int, 1, 10**6), number(float, 0, 0.99)
@@ -85,9 +85,9 @@ class Writer(Callback):
     def write(self, length):
         """Return text that the model makes up."""
         choice = {"temperature": self.given.temperature, "top_k": self.given.top_k}
-        choice |= {"generator": self.generator, "device": self.given.device}
+        choice |= {"generator": self.generator, "length": length}
         with evaluating(self.model):
-            drawn = generate(self.model, self.vocabulary.encode(self.start), length, **choice)
+            drawn = nn.decoding.generate(self.model, self.vocabulary.encode(self.start), **choice)
             return self.start + self.vocabulary.decode(drawn)
 
     def on_epoch(self, run):

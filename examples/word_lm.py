@@ -23,7 +23,7 @@ import numpy as np
 import minigrad as mg
 from minigrad import nn
 from minigrad.nn.data import Streams
-from minigrad.nn.text import NGram, Vocabulary, english_text, generate, read_text, sentence, words
+from minigrad.nn.text import NGram, Vocabulary, english_text, read_text, sentence, words
 from minigrad.nn.training import Program, Setting, evaluating, number, plot_curves, recurrent_layer
 
 COUNT = number(int, 1, 10**6)
@@ -75,6 +75,11 @@ class WordModel(nn.Module):
         outputs, state = self.recurrent(self.dropout(self.embedding(codes)), state)
         return self.readout(self.dropout(outputs)), state
 
+    def step(self, tokens, state=None):
+        """Map one word of each text, (N,), to scores (N, words) and the new state."""
+        outputs, state = self.recurrent.step(self.dropout(self.embedding(tokens)), state)
+        return self.readout(self.dropout(outputs)), state
+
 
 class Language:
     """A text as numbers, and a model of its language."""
@@ -89,12 +94,9 @@ class Language:
             raise mg.errors.ArgumentError(f"{found}; give a longer text or a smaller batch")
         cut = len(tokens) * 9 // 10
         self.vocabulary = Vocabulary(tokens[:cut], specials=["<unk>", "<eos>"], min_count=2)
-        self.training = self.vocabulary.encode(tokens[:cut])
-        self.held_out = self.vocabulary.encode(tokens[cut:])
-        self.model, self.device = (
-            WordModel(len(self.vocabulary), given).to(given.device),
-            given.device,
-        )
+        self.training, self.held_out = map(self.vocabulary.encode, (tokens[:cut], tokens[cut:]))
+        self.model = WordModel(len(self.vocabulary), given).to(given.device)
+        self.device = given.device
 
     def log_probabilities(self, codes):
         """Return that of each code after those before it; the first one is given."""
@@ -116,7 +118,7 @@ class Language:
         """Return sentences that the model makes up."""
         start = self.vocabulary.encode(["<eos>", *words(prompt)])
         with evaluating(self.model):
-            drawn = generate(self.model, start, length, device=self.device, **choice)
+            drawn = nn.decoding.generate(self.model, start, length=length, **choice)
             text = sentence([*words(prompt), *self.vocabulary.decode(drawn)])
         return re.sub(" ?<eos> ?", "\n", text).rstrip()
 
@@ -166,12 +168,11 @@ def main(given):
     sizes = (given.batch, given.seq_len, given.device)
     source, validation = Streams(training, *sizes), Streams(held_out, *sizes)
     optimizer = nn.optim.Adam(model.parameters(), lr=given.lr)
-    updates = given.epochs * len(source)
     run = given.fit(
         model, source, nn.SequenceLoss(), optimizer,
         epochs=given.epochs, validation=validation, parts={"held_out": validation},
         monitor="train_loss", carry_state=True, clip_norm=1.0,  # the held-out text chooses nothing
-        scheduler=nn.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, updates),
+        scheduler=nn.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, given.epochs * len(source)),
     )  # fmt: skip
     counted = {n: NGram(training, len(language.vocabulary), n) for n in (3, 4)}
     logs = {n: m.log_probabilities(held_out[1:], held_out[:1]) for n, m in counted.items()}

@@ -7,7 +7,6 @@ from minigrad.nn.text.formats import read_labelled as read_labelled
 from minigrad.nn.text.formats import read_parallel as read_parallel
 from minigrad.nn.text.ngram import NGram as NGram
 from minigrad.nn.text.package import package_file as package_file
-from minigrad.nn.text.sampling import generate as generate
 from minigrad.nn.text.taggers import DictionaryTagger as DictionaryTagger
 from minigrad.nn.text.taggers import WindowTagger as WindowTagger
 from minigrad.nn.text.tokens import characters as characters

@@ -244,6 +244,7 @@ wrong = mg.define_op("wrong", lambda m, x: x * x, lambda m, g, y, x: 3 * g * x)
 dot = nn.DotAttention(2)
 memory = dot.prepare(mg.ones((2, 2, 2)))
 attending = nn.Decoder(nn.cells.gru, 2, 2, 2, attention=dot)
+tokens = nn.Decoder(nn.cells.gru, 2, 2, 2)
 class Average(nn.Cell):
     def step(self, x, h, c): return x + h, c
 average = Average(2, 2)

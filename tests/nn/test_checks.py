@@ -14,11 +14,18 @@ from minigrad.nn.optim import lr_scheduler as schedules
 INT, FLOAT = np.int64, np.float32
 
 
+class Even:
+    """A model that finds three tokens equally likely."""
+
+    def step(self, tokens, state):
+        return mg.ones((len(tokens), 3)), None
+
+
 def generated(i, f):
     return list(
-        nn.text.generate(
-            lambda codes, state: (mg.ones((*codes.shape, 3)), None), [0], i(4), temperature=f(0.5),
-            top_k=i(2), generator=mg.Generator(i(3)),
+        nn.decoding.generate(
+            Even(), [0], length=i(4), eos=i(7), temperature=f(0.5), top_k=i(2), top_p=f(0.5),
+            generator=mg.Generator(i(3)),
         )
     )  # fmt: skip
 
@@ -81,6 +88,10 @@ CALLS = {
     "GRU": lambda i, f: nn.GRU(i(2), i(3))(mg.ones((2, 1, 2)))[0].tolist(),
     "GRUCell": lambda i, f: repr(nn.GRUCell(i(2), i(3))),
     "generate": generated,
+    "beam_search": lambda i, f: nn.decoding.beam_search(
+        Even(), [0], beams=i(3), length=i(2), eos=i(1), n_best=i(2), length_penalty=f(0.5)
+    ),
+    "Decoder": lambda i, f: nn.Decoder(nn.cells.gru, i(2), i(3), i(4), sampling=f(0.5)).sampling,
     "scan": scanned,
     "Streams": lambda i, f: nn.data.Streams(np.arange(9), i(2), i(3)).inputs.tolist(),
     "SGD": trained,
@@ -113,7 +124,7 @@ def test_numpys_scalars_do_as_pythons(name):
         (lambda: nn.clip_grad_norm_([], "1"), "max_norm must be a number, 0 or more, not '1'"),
         (lambda: nn.Linear(1, 1).train("x"), "train: mode must be True or False, not 'x'"),
         (lambda: kernels.certify(nn.cells.gru, cases=1.5), "cases must be a non-negative integer"),
-        (lambda: nn.text.generate(None, [0], 4.0), "generate: length must be a non-negative"),
+        (lambda: nn.decoding.generate(Even(), [0], length=4.0), "generate: length must be a non-neg"),
         (lambda: scanned(float, float), "checkpoint_every must be a positive integer, not 2.0"),
     ],
 )  # fmt: skip
