@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy
+
 from minigrad.checks import check_flag
 from minigrad.errors import ArgumentError, ShapeError, check_choice
 from minigrad.op import Arguments, Domain, Draw, composite, define_op
@@ -19,7 +21,7 @@ from minigrad.promotion import rounded_once
 
 DIVERGENCE_REDUCTIONS = (*REDUCTIONS, "batchmean")
 _LEAST_LOG = -100.0
-_LEAST_VARIANCE = 1e-12
+_LEAST_VARIANCE = float(numpy.float32(1e-12))  # as PyTorch, which takes it for float64, too
 
 # two classes
 

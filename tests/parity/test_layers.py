@@ -13,7 +13,10 @@ from minigrad import nn
 from minigrad.nn.constructors import NOT_OFFERED
 
 TOLERANCE = {"rtol": 1e-10, "atol": 1e-12}
-pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel:UserWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel:UserWarning"),
+    pytest.mark.filterwarnings("ignore:reduction. 'mean' divides the total loss"),
+]
 
 
 @pytest.fixture(autouse=True)
