@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from minigrad.dispatch import apply, interpreting
-from minigrad.dtypes import bool_
+from minigrad.dtypes import as_dtype, bool_
 from minigrad.errors import GradientError, KernelError
 from minigrad.graph import Graph, Line, Node, Recorder, Var, at_line, ops
 from minigrad.kernels.partition import partition
@@ -253,6 +253,12 @@ def _reduction(node: Node, x: Any, *, axis: Any, keepdims: bool, **others: Any) 
     return getattr(ops, node.op.name)(x, axis=-1, keepdims=True, **others)
 
 
+def _sum(node: Node, x: Any, *, axis: Any, keepdims: bool, dtype: Any) -> Any:
+    if dtype is not None:
+        x = _astype(node, x, dtype=as_dtype(dtype))
+    return _reduction(node, x, axis=axis, keepdims=keepdims)
+
+
 def _mean(node: Node, x: Any, *, axis: Any, keepdims: bool) -> Any:
     _over_columns(node, axis, keepdims)
     return ops.sum(x, axis=-1, keepdims=True) / x.shape[1]
@@ -356,7 +362,7 @@ def _astype(node: Node, x: Any, *, dtype: Any) -> Any:
 _WRITERS: Mapping[str, Callable[..., Any]] = {
     "matmul": _product,
     "matmul_transposed": lambda node, a, b: _product(node, a, ops.matrix_transpose(b)),
-    "sum": _reduction,
+    "sum": _sum,
     "max": _reduction,
     "min": _reduction,
     "mean": _mean,

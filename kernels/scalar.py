@@ -6,20 +6,21 @@ in them by running its own formula, so that it needs no entry here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
 from minigrad.graph import Node, Var
 from minigrad.kernels.normalize import Refusal
-from minigrad.op import OPS
+from minigrad.op import OPS, Op
 
 FUNCTIONS = frozenset(
     """
     add subtract multiply divide negative positive power remainder floor_divide square reciprocal
-    exp expm1 exp2 log log1p log2 sqrt sin cos tan asin acos atan atan2 sinh cosh tanh asinh acosh atanh
-    hypot logaddexp sigmoid erf abs sign floor ceil round trunc maximum minimum where zeros_like
+    exp expm1 exp2 log log1p log2 log10 sqrt sin cos tan asin acos atan atan2
+    sinh cosh tanh asinh acosh atanh
+    hypot logaddexp sigmoid erf abs sign copysign floor ceil round trunc maximum minimum where zeros_like
     equal not_equal less less_equal greater greater_equal isnan isinf isfinite
     logical_and logical_or logical_xor logical_not
     """.split()
@@ -70,6 +71,7 @@ class Tracer:
 
     def __init__(self) -> None:
         self.calls: list[Call] = []
+        self._running: set[str] = set()
         self._numbers: Iterator[int] = count()
 
     def call(self, function: str, *arguments: Any) -> Symbol:
@@ -82,9 +84,17 @@ class Tracer:
     def __getattr__(self, name: str) -> Callable[..., Any]:
         if name in FUNCTIONS:
             return lambda *arguments: self.call(name, *arguments)
-        if name in OPS and OPS[name].elementwise:
-            return lambda *arguments, **attributes: OPS[name].fn(self, *arguments, **attributes)
+        if name in OPS and OPS[name].elementwise and name not in self._running:
+            return lambda *arguments, **attributes: self._run(OPS[name], arguments, attributes)
         raise Refusal(f"{name} has no place in a sweep over rows")
+
+    def _run(self, op: Op, arguments: Sequence[Any], attributes: Mapping[str, Any]) -> Any:
+        """Write down the formula of ``op``; one that is a function of the array library is refused."""
+        self._running.add(op.name)
+        try:
+            return op.fn(self, *arguments, **attributes)
+        finally:
+            self._running.discard(op.name)
 
     def lower(self, node: Node, names: dict[Var, str]) -> None:
         """Write down what ``node`` computes, and add the name of its result to ``names``."""
@@ -100,7 +110,7 @@ class Tracer:
         elif op.name in FUNCTIONS:
             result = self.call(op.name, *arguments)
         elif op.elementwise:
-            result = op.fn(self, *arguments, **node.attributes)
+            result = self._run(op, arguments, node.attributes)
         else:
             raise Refusal(f"{op.name} has no place in a sweep over rows")
         names[output] = result.name

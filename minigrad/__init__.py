@@ -4,6 +4,11 @@ Array functions follow the array API standard; gradients follow PyTorch. Example
 ``import minigrad as mg`` and ``from minigrad import nn``.
 """
 
+from math import e as e
+from math import inf as inf
+from math import nan as nan
+from math import pi as pi
+
 from minigrad import autograd as autograd
 from minigrad import backends as backends
 from minigrad import creation as creation
@@ -21,8 +26,12 @@ from minigrad.autograd import value_and_grad as value_and_grad
 from minigrad.autograd import vjp as vjp
 from minigrad.backends import get_default_backend as get_default_backend
 from minigrad.backends import use_backend as use_backend
+from minigrad.casts import can_cast as can_cast
+from minigrad.casts import result_type as result_type
 from minigrad.creation import arange as arange
 from minigrad.creation import asarray as asarray
+from minigrad.creation import empty as empty
+from minigrad.creation import empty_like as empty_like
 from minigrad.creation import eye as eye
 from minigrad.creation import from_dlpack as from_dlpack
 from minigrad.creation import full as full
@@ -38,20 +47,25 @@ from minigrad.creation import zeros_like as zeros_like
 from minigrad.distributions import Categorical as Categorical
 from minigrad.distributions import categorical as categorical
 from minigrad.dtypes import bool_ as bool_
+from minigrad.dtypes import finfo as finfo
 from minigrad.dtypes import float16 as float16
 from minigrad.dtypes import float32 as float32
 from minigrad.dtypes import float64 as float64
 from minigrad.dtypes import get_default_dtype as get_default_dtype
+from minigrad.dtypes import iinfo as iinfo
 from minigrad.dtypes import int8 as int8
 from minigrad.dtypes import int16 as int16
 from minigrad.dtypes import int32 as int32
 from minigrad.dtypes import int64 as int64
 from minigrad.dtypes import is_floating as is_floating
+from minigrad.dtypes import isdtype as isdtype
 from minigrad.dtypes import set_default_dtype as set_default_dtype
 from minigrad.dtypes import uint8 as uint8
 from minigrad.dtypes import uint16 as uint16
 from minigrad.dtypes import uint32 as uint32
 from minigrad.dtypes import uint64 as uint64
+from minigrad.jacobians import hessian as hessian
+from minigrad.jacobians import jacobian as jacobian
 from minigrad.op import COMPOSITES as COMPOSITES
 from minigrad.op import OPS as OPS
 from minigrad.op import Domain as Domain
@@ -74,10 +88,13 @@ from minigrad.ops.elementwise import atan2 as atan2
 from minigrad.ops.elementwise import atanh as atanh
 from minigrad.ops.elementwise import bitwise_and as bitwise_and
 from minigrad.ops.elementwise import bitwise_invert as bitwise_invert
+from minigrad.ops.elementwise import bitwise_left_shift as bitwise_left_shift
 from minigrad.ops.elementwise import bitwise_or as bitwise_or
+from minigrad.ops.elementwise import bitwise_right_shift as bitwise_right_shift
 from minigrad.ops.elementwise import bitwise_xor as bitwise_xor
 from minigrad.ops.elementwise import ceil as ceil
 from minigrad.ops.elementwise import clip as clip
+from minigrad.ops.elementwise import copysign as copysign
 from minigrad.ops.elementwise import cos as cos
 from minigrad.ops.elementwise import cosh as cosh
 from minigrad.ops.elementwise import divide as divide
@@ -104,6 +121,7 @@ from minigrad.ops.elementwise import less_equal as less_equal
 from minigrad.ops.elementwise import log as log
 from minigrad.ops.elementwise import log1p as log1p
 from minigrad.ops.elementwise import log2 as log2
+from minigrad.ops.elementwise import log10 as log10
 from minigrad.ops.elementwise import logaddexp as logaddexp
 from minigrad.ops.elementwise import logical_and as logical_and
 from minigrad.ops.elementwise import logical_not as logical_not
@@ -113,7 +131,9 @@ from minigrad.ops.elementwise import maximum as maximum
 from minigrad.ops.elementwise import minimum as minimum
 from minigrad.ops.elementwise import multiply as multiply
 from minigrad.ops.elementwise import negative as negative
+from minigrad.ops.elementwise import nextafter as nextafter
 from minigrad.ops.elementwise import not_equal as not_equal
+from minigrad.ops.elementwise import positive as positive
 from minigrad.ops.elementwise import power as power
 from minigrad.ops.elementwise import reciprocal as reciprocal
 from minigrad.ops.elementwise import relu as relu
@@ -121,6 +141,7 @@ from minigrad.ops.elementwise import remainder as remainder
 from minigrad.ops.elementwise import round as round
 from minigrad.ops.elementwise import sigmoid as sigmoid
 from minigrad.ops.elementwise import sign as sign
+from minigrad.ops.elementwise import signbit as signbit
 from minigrad.ops.elementwise import silu as silu
 from minigrad.ops.elementwise import sin as sin
 from minigrad.ops.elementwise import sinh as sinh
@@ -174,12 +195,16 @@ from minigrad.ops.reduce import any as any
 from minigrad.ops.reduce import argmax as argmax
 from minigrad.ops.reduce import argmin as argmin
 from minigrad.ops.reduce import argsort as argsort
+from minigrad.ops.reduce import count_nonzero as count_nonzero
+from minigrad.ops.reduce import cumulative_prod as cumulative_prod
 from minigrad.ops.reduce import cumulative_sum as cumulative_sum
+from minigrad.ops.reduce import diff as diff
 from minigrad.ops.reduce import logsumexp as logsumexp
 from minigrad.ops.reduce import max as max
 from minigrad.ops.reduce import mean as mean
 from minigrad.ops.reduce import min as min
 from minigrad.ops.reduce import prod as prod
+from minigrad.ops.reduce import searchsorted as searchsorted
 from minigrad.ops.reduce import sort as sort
 from minigrad.ops.reduce import std as std
 from minigrad.ops.reduce import sum as sum
@@ -192,6 +217,7 @@ from minigrad.ops.shape import concat as concat
 from minigrad.ops.shape import expand_dims as expand_dims
 from minigrad.ops.shape import flatten as flatten
 from minigrad.ops.shape import flip as flip
+from minigrad.ops.shape import meshgrid as meshgrid
 from minigrad.ops.shape import moveaxis as moveaxis
 from minigrad.ops.shape import pad as pad
 from minigrad.ops.shape import permute_dims as permute_dims
@@ -210,6 +236,11 @@ from minigrad.ops.similarity import cosine_similarity as cosine_similarity
 from minigrad.random import Generator as Generator
 from minigrad.random import manual_seed as manual_seed
 from minigrad.recompute import checkpoint as checkpoint
+from minigrad.sets import nonzero as nonzero
+from minigrad.sets import unique_all as unique_all
+from minigrad.sets import unique_counts as unique_counts
+from minigrad.sets import unique_inverse as unique_inverse
+from minigrad.sets import unique_values as unique_values
 from minigrad.tape import anomaly as anomaly
 from minigrad.tape import enable_grad as enable_grad
 from minigrad.tape import is_grad_enabled as is_grad_enabled
@@ -221,6 +252,10 @@ from minigrad.threads import get_num_threads as get_num_threads
 from minigrad.threads import set_num_threads as set_num_threads
 from minigrad.weights import load as load
 from minigrad.weights import save as save
+
+bool = bool_
+pow = power
+newaxis = None
 
 
 def __getattr__(name: str) -> str:

@@ -317,8 +317,9 @@ def vjp(function: Callable[..., Any], *primals: Tensor) -> tuple[Any, Callable[.
     outputs : Tensor or sequence of Tensor
         What the function returned, of any shape.
     pull_back : callable
-        Takes one cotangent for each output and returns a tuple with one for each of ``primals``; zeros
-        where an output does not depend on it. It may be called many times.
+        Takes one cotangent for each output, None for an output that is left out, and returns a tuple
+        with one for each of ``primals``; zeros where an output does not depend on it. It may be called
+        many times.
 
     Raises
     ------
@@ -337,14 +338,16 @@ def vjp(function: Callable[..., Any], *primals: Tensor) -> tuple[Any, Callable[.
     several = isinstance(outputs, (tuple, list))
     listed = listed_tensors(outputs, "the results of the function")
 
-    def pull_back(*cotangents: Tensor) -> tuple[Tensor, ...]:
-        create = _go_on((*cotangents, *primals))
+    def pull_back(*cotangents: Tensor | None) -> tuple[Tensor, ...]:
+        pairs = [(o, c) for o, c in zip(listed, cotangents, strict=False) if c is not None]
+        create = _go_on((*[c for _, c in pairs], *primals))
         if len(cotangents) != len(listed):
             raise GradientError(
                 f"the function has {len(listed)} outputs but {len(cotangents)} cotangents were given; "
                 "give one for each"
             )
-        return _pulled(listed, cotangents, inputs, create_graph=create, retain_graph=True)
+        reached, given = [o for o, _ in pairs], [c for _, c in pairs]
+        return _pulled(reached, given, inputs, create_graph=create, retain_graph=True)
 
     if not _go_on(primals):
         outputs = tuple(o.detach() for o in listed) if several else listed[0].detach()

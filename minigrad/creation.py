@@ -104,6 +104,40 @@ def zeros(
     return full(shape, 0.0, dtype=dtype, device=device, requires_grad=requires_grad)
 
 
+def empty(
+    shape: Shape, *, dtype: Any = None, device: str | None = None, requires_grad: bool = False
+) -> Tensor:
+    """Return a tensor to be written to; it holds zeros, so that no run depends on old memory.
+
+    Parameters
+    ----------
+    shape : int or sequence of int
+        The sizes of the axes.
+    dtype : dtype or str, optional
+        By default the default dtype, float32.
+    device : str, optional
+        "cpu" or "cuda:N"; by default where `use_backend` says.
+    requires_grad : bool
+        Whether gradients flow through the tensor.
+
+    Returns
+    -------
+    Tensor
+        Of this shape.
+
+    Raises
+    ------
+    ShapeError
+        If ``shape`` holds something other than integers from 0 on.
+
+    Examples
+    --------
+    >>> mg.empty((2, 3)).shape
+    (2, 3)
+    """
+    return zeros(shape, dtype=dtype, device=device, requires_grad=requires_grad)
+
+
 def ones(
     shape: Shape, *, dtype: Any = None, device: str | None = None, requires_grad: bool = False
 ) -> Tensor:
@@ -204,6 +238,38 @@ def zeros_like(x: Tensor, *, dtype: Any = None, device: str | None = None) -> Te
     tensor([0, 0])
     """
     return full_like(x, 0, dtype=dtype, device=device)
+
+
+def empty_like(x: Tensor, *, dtype: Any = None, device: str | None = None) -> Tensor:
+    """Return a tensor to be written to, of the shape, dtype and device of ``x``; it holds zeros.
+
+    Parameters
+    ----------
+    x : Tensor
+        Any shape.
+    dtype : dtype or str, optional
+        By default that of ``x``.
+    device : str, optional
+        By default that of ``x``.
+
+    Returns
+    -------
+    Tensor
+        The shape of ``x``.
+
+    Raises
+    ------
+    DtypeError
+        If there is no such dtype.
+    BackendError
+        If there is no such device.
+
+    Examples
+    --------
+    >>> mg.empty_like(mg.tensor([1, 2])).shape
+    (2,)
+    """
+    return zeros_like(x, dtype=dtype, device=device)
 
 
 def ones_like(x: Tensor, *, dtype: Any = None, device: str | None = None) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy
 
@@ -154,6 +154,181 @@ def is_half(dtype: Any) -> bool:
     (True, False)
     """
     return getattr(dtype, "itemsize", 0) == 2 and dtype.kind in "fV"
+
+
+class FloatLimits(NamedTuple):
+    """What `finfo` returns.
+
+    Attributes
+    ----------
+    bits : int
+        The size of a number.
+    eps : float
+        The distance from 1 to the next number.
+    max, min : float
+        The largest and the smallest finite number.
+    smallest_normal : float
+        The smallest positive number with all its digits.
+    dtype : numpy.dtype
+        The dtype.
+
+    Examples
+    --------
+    >>> mg.finfo("float16").max
+    65504.0
+    """
+
+    bits: int
+    eps: float
+    max: float
+    min: float
+    smallest_normal: float
+    dtype: numpy.dtype[Any]
+
+
+class IntegerLimits(NamedTuple):
+    """What `iinfo` returns.
+
+    Attributes
+    ----------
+    bits : int
+        The size of a number.
+    max, min : int
+        The largest and the smallest number.
+    dtype : numpy.dtype
+        The dtype.
+
+    Examples
+    --------
+    >>> mg.iinfo("int8").min
+    -128
+    """
+
+    bits: int
+    max: int
+    min: int
+    dtype: numpy.dtype[Any]
+
+
+def finfo(dtype: Any) -> FloatLimits:
+    """Return the limits of a floating-point dtype.
+
+    Parameters
+    ----------
+    dtype : dtype, str or Tensor
+        A dtype, or a tensor of any shape that has it.
+
+    Returns
+    -------
+    FloatLimits
+        As numbers of Python.
+
+    Raises
+    ------
+    DtypeError
+        If it is no floating-point dtype.
+
+    Examples
+    --------
+    >>> mg.finfo(mg.float32).bits, mg.finfo("float64").eps
+    (32, 2.220446049250313e-16)
+    """
+    found = _dtype_of(dtype)
+    if not is_floating(found):
+        raise DtypeError(f"finfo: {found} holds no floating-point numbers; use iinfo")
+    if found.kind == "f":
+        limits: Any = numpy.finfo(found)
+    else:  # of NumPy's own dtypes alone NumPy knows the limits
+        from ml_dtypes import finfo as of_bfloat16
+
+        limits = of_bfloat16(found)  # type: ignore[no-untyped-call, unused-ignore]
+    names = ("eps", "max", "min", "smallest_normal")
+    eps, largest, smallest, normal = [float(getattr(limits, name)) for name in names]
+    return FloatLimits(8 * found.itemsize, eps, largest, smallest, normal, found)
+
+
+def iinfo(dtype: Any) -> IntegerLimits:
+    """Return the limits of an integer dtype.
+
+    Parameters
+    ----------
+    dtype : dtype, str or Tensor
+        A dtype, or a tensor of any shape that has it.
+
+    Returns
+    -------
+    IntegerLimits
+        As numbers of Python.
+
+    Raises
+    ------
+    DtypeError
+        If it is no integer dtype.
+
+    Examples
+    --------
+    >>> mg.iinfo(mg.uint8).max
+    255
+    """
+    found = _dtype_of(dtype)
+    if found.kind not in "iu":
+        raise DtypeError(f"iinfo: {found} holds no integers; use finfo for floating-point numbers")
+    limits = numpy.iinfo(found)
+    return IntegerLimits(limits.bits, int(limits.max), int(limits.min), found)
+
+
+def isdtype(dtype: Any, kind: Any) -> bool:
+    """Say whether a dtype is of a kind.
+
+    Parameters
+    ----------
+    dtype : dtype or str
+        Any dtype of minigrad.
+    kind : str, dtype, or tuple of them
+        "bool", "signed integer", "unsigned integer", "integral", "real floating", "numeric",
+        "complex floating" (there is none), or a dtype; of several, any.
+
+    Returns
+    -------
+    bool
+        Whether it is.
+
+    Raises
+    ------
+    DtypeError
+        If there is no such dtype or kind.
+
+    Examples
+    --------
+    >>> mg.isdtype(mg.float16, "real floating"), mg.isdtype("int8", ("bool", mg.int64))
+    (True, False)
+    """
+    found = as_dtype(dtype)
+    if isinstance(kind, tuple):
+        return any(isdtype(found, one) for one in kind)
+    if isinstance(kind, str) and kind in _KINDS:
+        return ("f" if is_floating(found) else found.kind) in _KINDS[kind]
+    if isinstance(kind, str) and kind not in {*_KNOWN, "bfloat16"}:
+        raise DtypeError(
+            f"isdtype: there is no kind {kind!r}{suggestion(kind, _KINDS)}; use a dtype, or one of "
+            f"{', '.join(map(repr, _KINDS))}"
+        )
+    return found == as_dtype(kind)
+
+
+_KINDS = {
+    "bool": "b",
+    "signed integer": "i",
+    "unsigned integer": "u",
+    "integral": "iu",
+    "real floating": "f",
+    "complex floating": "",
+    "numeric": "iuf",
+}
+
+
+def _dtype_of(value: Any) -> numpy.dtype[Any]:
+    return as_dtype(value.dtype if hasattr(value, "shape") and hasattr(value, "dtype") else value)
 
 
 def get_default_dtype() -> numpy.dtype[Any]:

@@ -152,6 +152,18 @@ class Operators:
 
     __rxor__ = __xor__
 
+    def __lshift__(self, other: Any) -> Any:
+        return apply(elementwise.bitwise_left_shift, (self, other), _NONE)
+
+    def __rlshift__(self, other: Any) -> Any:
+        return apply(elementwise.bitwise_left_shift, (other, self), _NONE)
+
+    def __rshift__(self, other: Any) -> Any:
+        return apply(elementwise.bitwise_right_shift, (self, other), _NONE)
+
+    def __rrshift__(self, other: Any) -> Any:
+        return apply(elementwise.bitwise_right_shift, (other, self), _NONE)
+
     def __invert__(self) -> Any:
         return apply(elementwise.bitwise_invert, (self,), _NONE)
 
@@ -223,9 +235,9 @@ class Operators:
         """See `minigrad.permute_dims`."""
         return shape.permute_dims(self, axes[0] if len(axes) == 1 else axes)
 
-    def sum(self, axis: Any = None, keepdims: bool = False) -> Any:
+    def sum(self, axis: Any = None, keepdims: bool = False, dtype: Any = None) -> Any:
         """See `minigrad.sum`."""
-        return reduce.sum(self, axis=axis, keepdims=keepdims)
+        return reduce.sum(self, axis=axis, keepdims=keepdims, dtype=dtype)
 
     def mean(self, axis: Any = None, keepdims: bool = False) -> Any:
         """See `minigrad.mean`."""
@@ -239,9 +251,9 @@ class Operators:
         """See `minigrad.min`."""
         return reduce.min(self, axis=axis, keepdims=keepdims)
 
-    def prod(self, axis: Any = None, keepdims: bool = False) -> Any:
+    def prod(self, axis: Any = None, keepdims: bool = False, dtype: Any = None) -> Any:
         """See `minigrad.prod`."""
-        return reduce.prod(self, axis=axis, keepdims=keepdims)
+        return reduce.prod(self, axis=axis, keepdims=keepdims, dtype=dtype)
 
     def var(self, axis: Any = None, correction: float = 0.0, keepdims: bool = False) -> Any:
         """See `minigrad.var`."""

@@ -129,7 +129,7 @@ def _promoted(op: Op, args: Sequence[Any]) -> Op:
         out = op.fn(
             m, *[_cast(m, a, targets.get(k)) for a, k in zip(args, kinds, strict=True)], **attrs
         )
-        if not rounded:
+        if not rounded or attrs.get("dtype") is not None:  # the formula gives what was asked for
             return out
         if isinstance(out, (tuple, list)):
             return tuple([_rounded(m, part, common) for part in out])

@@ -45,10 +45,11 @@ from minigrad.kernels.cpu.vector import (
 from minigrad.ops.elementwise import erf as erf_op
 
 __all__ = [
-    "exp", "expm1", "exp2", "log", "log1p", "log2", "tanh", "sigmoid", "sqrt", "square", "reciprocal",
+    "exp", "expm1", "exp2", "log", "log1p", "log2", "log10", "tanh", "sigmoid",
+    "sqrt", "square", "reciprocal",
     "sin", "cos", "tan", "asin", "acos", "atan", "atan2",
     "sinh", "cosh", "asinh", "acosh", "atanh", "erf",
-    "abs", "sign", "floor", "ceil", "round", "trunc",
+    "abs", "sign", "copysign", "floor", "ceil", "round", "trunc",
     "maximum", "minimum", "clip", "where", "zeros_like", "positive", "negative",
     "add", "subtract", "multiply", "divide", "power", "remainder", "floor_divide", "hypot", "logaddexp",
     "equal", "not_equal", "less", "less_equal", "greater", "greater_equal",
@@ -329,14 +330,15 @@ sigmoid = define_function("sigmoid", _sigmoid)
 sqrt = define_function("sqrt", lambda x: x.call("sqrt"))
 square = define_function("square", lambda x: x * x)
 reciprocal = define_function("reciprocal", lambda x: 1.0 / x)
-sin, cos, tan, asin, acos, atan, asinh, acosh, atanh = (
+log10, sin, cos, tan, asin, acos, atan, asinh, acosh, atanh = (
     define_function(name, _from_library(name))
-    for name in "sin cos tan asin acos atan asinh acosh atanh".split()
+    for name in "log10 sin cos tan asin acos atan asinh acosh atanh".split()
 )
 sinh = define_function("sinh", _sinh)
 cosh = define_function("cosh", _cosh)
 abs = define_function("abs", _abs)
 sign = define_function("sign", _sign)
+copysign = define_function("copysign", _copysign, 2)
 floor = define_function("floor", lambda x: x.call("floor"))
 ceil = define_function("ceil", lambda x: x.call("ceil"))
 round = define_function("round", lambda x: x.call("rint"))

@@ -33,7 +33,9 @@ PARAMETERS: Final[dict[str, Entry]] = {
     "descending": ("bool", "Whether the largest elements come first."),
     "alpha": ("float", "Far below 0 the result is ``-alpha``."),
     "approximate": ('{"none", "tanh"}', "Exact, or by the formula with ``tanh``."),
-    "include_initial": ("bool", "Whether to begin with 0, which makes the axis longer by one."),
+    "include_initial": (
+        "bool", "Whether to begin with 0, of products 1, which makes the axis longer by one."
+    ),
     "min_val": ("float", "The lower bound."),
     "max_val": ("float", "The upper bound."),
     "negative_slope": ("float", "The slope below 0."),
@@ -46,6 +48,10 @@ PARAMETERS: Final[dict[str, Entry]] = {
     "scale_grad_by_freq": (
         "bool", "Whether the gradient of a row is divided by how often it was picked."
     ),
+    "side": (
+        '{"left", "right"}', "Whether a value goes in front of equal elements, or behind them."
+    ),
+    "stable": ("bool", "Whether equal elements have to keep their order. They do anyway."),
     "sections": ("int or sequence of int", "How many equal parts, or the size of each part."),
     "value": ("float", "What the border is filled with."),
     "dtype": ("dtype or str", "The new dtype. To integers and bool no gradient flows."),
@@ -55,7 +61,14 @@ PARAMETERS: Final[dict[str, Entry]] = {
     **dict.fromkeys(("argmax.axis", "argmin.axis"), _SEARCHED),
     "argsort.axis": ("int", "The axis to sort."),
     "concat.axis": ("int or None", "The axis to join along; None makes all tensors flat first."),
-    "cumulative_sum.axis": ("int", "The axis to sum along; may be left out if there is one only."),
+    **dict.fromkeys(
+        ("cumulative_sum.axis", "cumulative_prod.axis"),
+        ("int", "The axis to go along; may be left out if there is one only."),
+    ),
+    **dict.fromkeys(
+        ("sum.dtype", "cumulative_sum.dtype", "cumulative_prod.dtype"),
+        ("dtype or str", "What to convert the elements to before."),
+    ),
     "gather.axis": ("int", "The axis that the indices count along."),
     **dict.fromkeys(("softmax.axis", "log_softmax.axis"), _NORMAL),
     "split.axis": ("int", "The axis to cut."),
@@ -75,6 +88,9 @@ PARAMETERS: Final[dict[str, Entry]] = {
     "matmul.b": ("Tensor", f"Shape (..., k, m), or (k,) for a vector. {PROMOTION}"),
     "matrix_transpose.x": _MATRICES,
     "one_hot.indices": ("Tensor of int", "Any shape; from 0 to ``num_classes - 1``."),
+    "searchsorted.x": ("Tensor", "Shape (n,): numbers in ascending order; NaN comes last."),
+    "searchsorted.values": ("Tensor or number", "Any shape."),
+    "searchsorted.sorter": ("Tensor of int", "Shape (n,): what `argsort` says, if ``x`` is in no order."),
     "stack.arrays": ("sequence of Tensor", f"One shape. {PROMOTION}"),
     "tril.x": _MATRICES,
     "triu.x": _MATRICES,
@@ -90,7 +106,8 @@ DTYPES: Final[dict[str, str]] = {
         "equal not_equal less less_equal greater greater_equal isnan isinf isfinite".split(), "bool"
     ),
     **dict.fromkeys("logical_and logical_or logical_xor logical_not all any".split(), "bool"),
-    **dict.fromkeys(("argmax", "argmin"), "int64"),
+    "signbit": "bool",
+    **dict.fromkeys(("argmax", "argmin", "count_nonzero"), "int64"),
     "sum": "its dtype; of integers int64 or uint64",
 }
 
@@ -111,8 +128,11 @@ RETURNS: Final[dict[str, str]] = {
     "argsort": "Positions along the axis, int64, in the shape of ``x``.",
     "broadcast_to": "The new shape, and the dtype of ``x``.",
     "concat": "The shapes joined: the axis is as long as all together. The dtype in which they meet.",
-    "cumulative_sum": "The shape of ``x``, one longer along the axis with ``include_initial``; its "
-    "dtype, of integers int64 or uint64.",
+    **dict.fromkeys(
+        ("cumulative_sum", "cumulative_prod"),
+        "The shape of ``x``, one longer along the axis with ``include_initial``; its dtype, of "
+        "integers int64 or uint64.",
+    ),
     "diagonal": "Shape (..., length of the diagonal).",
     "dropout": "The broadcast shape, and the dtype of ``x``.",
     "embedding": "The shape of ``indices`` and one more axis, (..., embedding_dim).",
@@ -124,6 +144,7 @@ RETURNS: Final[dict[str, str]] = {
     "pad": "The shape of ``x``, larger by the borders.",
     "permute_dims": "The shape of ``x`` in the new order.",
     "reshape": "The new shape, and the dtype of ``x``.",
+    "searchsorted": "Positions in ``x``, int64, in the shape of ``values``.",
     "softmax": "The shape of ``x``, and its dtype; of integers the default dtype.",
     "split": "Each of the shape of ``x`` but for the axis.",
     "stack": "The common shape and one axis more; the dtype in which they meet.",
@@ -136,19 +157,24 @@ _NO_EXTREME: Final = "If there is no such axis, or no element to choose from."
 
 _BOOL: Final = {"DtypeError": "If the elements are bool."}
 _NO_MATRIX: Final = {"ShapeError": "If ``x`` has fewer than two axes."}
+_SEVERAL_AXES: Final = {
+    "ShapeError": "If there is no such axis, or none is given and ``x`` has several."
+}
 _FLOATS: Final = {"DtypeError": "If the elements are floating-point numbers."}
 
 RAISES: Final[dict[str, dict[str, str]]] = {
-    **dict.fromkeys("subtract negative sign".split(), _BOOL),
+    **dict.fromkeys("subtract negative positive sign".split(), _BOOL),
     **dict.fromkeys("bitwise_and bitwise_or bitwise_xor bitwise_invert".split(), _FLOATS),
+    **dict.fromkeys(
+        ("bitwise_left_shift", "bitwise_right_shift"),
+        _FLOATS | {"ArgumentError": "If a number of places is negative."},
+    ),
     "argmax": {"ShapeError": _NO_EXTREME},
     "argmin": {"ShapeError": _NO_EXTREME},
     "astype": {"DtypeError": "If there is no such dtype."},
     "broadcast_to": {"ShapeError": "If ``x`` does not broadcast to the shape."},
     "concat": {"ShapeError": "If other axes differ in size, or there is no such axis."},
-    "cumulative_sum": {
-        "ShapeError": "If there is no such axis, or none is given and ``x`` has several."
-    },
+    **dict.fromkeys(("cumulative_sum", "cumulative_prod"), _SEVERAL_AXES),
     **dict.fromkeys(("diagonal", "matrix_transpose", "tril", "triu"), _NO_MATRIX),
     "dropout": {
         "ArgumentError": "If ``p`` does not lie between 0 and 1.",
@@ -177,6 +203,10 @@ RAISES: Final[dict[str, dict[str, str]]] = {
     "permute_dims": {"ShapeError": "If not each axis is named once."},
     "power": {"ArgumentError": "If integers are raised to a negative integer power."},
     "reshape": {"ShapeError": "If the new shape has another number of elements."},
+    "searchsorted": {
+        "ShapeError": "If ``x`` has not just one axis.",
+        "ArgumentError": "If ``x`` is in no order, or ``side`` has another value.",
+    },
     "split": {"ShapeError": "If there is no such axis, or the parts do not make up its size."},
     "stack": {"ShapeError": "If the shapes differ, or the result has no such axis."},
     "vector_norm": {

@@ -124,6 +124,28 @@ trunc = elementwise(
     "trunc", lambda m, x: m.trunc(x), _no_slope, doc="Round towards zero. The gradient is 0.",
 )  # fmt: skip
 
+# signs and neighbours: of the bits of a number
+
+copysign = elementwise(
+    "copysign", lambda m, a, b: m.copysign(a, b),
+    (
+        lambda m, g, y, a, b: g * m.sign(a) * m.sign(y),
+        lambda m, g, y, a, b: m.zeros_like(g),
+    ),
+    domain=Domain(0.3, 3.0), promotion="float",
+    doc="The size of ``a`` with the sign of ``b``. The gradient of ``a`` at 0 is 0, as that of ``b`` is.",
+)  # fmt: skip
+signbit = elementwise(
+    "signbit", lambda m, x: m.copysign(m.zeros_like(x) + 1.0, x) < 0, promotion="float",
+    doc="Whether an element has a minus sign, as -0.0 has.",
+)  # fmt: skip
+nextafter = elementwise(
+    "nextafter", lambda m, a, b: m.nextafter(a, b),
+    (lambda m, g, y, a, b: g, lambda m, g, y, a, b: m.zeros_like(g)),
+    promotion="float", moves=True,
+    doc="The next number behind ``a`` on the way to ``b`` that the dtype holds.",
+)  # fmt: skip
+
 # exponentials, logarithms, roots
 
 exp = elementwise(
@@ -149,6 +171,10 @@ log1p = elementwise(
 log2 = elementwise(
     "log2", lambda m, x: m.log2(x), lambda m, g, y, x: g / (x * math.log(2)), domain=POSITIVE,
     promotion="float", doc="Logarithm to base 2.",
+)  # fmt: skip
+log10 = elementwise(
+    "log10", lambda m, x: m.log10(x), lambda m, g, y, x: g / (x * math.log(10)), domain=POSITIVE,
+    promotion="float", doc="Logarithm to base 10.",
 )  # fmt: skip
 sqrt = elementwise(
     "sqrt", lambda m, x: m.sqrt(x), lambda m, g, y, x: g * 0.5 / y, domain=POSITIVE,
@@ -527,3 +553,27 @@ bitwise_and = elementwise("bitwise_and", lambda m, a, b: a & b, domain=_truths(2
 bitwise_or = elementwise("bitwise_or", lambda m, a, b: a | b, domain=_truths(2), doc="``a | b``.")
 bitwise_xor = elementwise("bitwise_xor", lambda m, a, b: a ^ b, domain=_truths(2), doc="``a ^ b``.")
 bitwise_invert = elementwise("bitwise_invert", lambda m, x: ~x, domain=_truths(1), doc="``~x``.")
+
+
+def _shift(name: str, direction: str, formula: Any) -> Any:
+    def checked(m: Any, a: Any, b: Any) -> Any:
+        if bool(m.any(m.asarray(b) < 0)):
+            raise ArgumentError("a number of places is negative; shift the other way instead")
+        return formula(m, a, b)
+
+    return elementwise(name, checked, domain=Domain(arguments=_whole_arguments), doc=direction)
+
+
+def _whole_arguments(draw: Draw) -> Arguments:
+    shape = draw.shape()
+    return (draw.integers(*shape, low=-9, high=9), draw.integers(*shape, low=0, high=5)), {}
+
+
+bitwise_left_shift = _shift(
+    "bitwise_left_shift", "The bits of ``a`` moved ``b`` places up, which fills with zeros.",
+    lambda m, a, b: m.bitwise_left_shift(a, b),
+)  # fmt: skip
+bitwise_right_shift = _shift(
+    "bitwise_right_shift", "The bits of ``a`` moved ``b`` places down, which fills with the sign.",
+    lambda m, a, b: m.bitwise_right_shift(a, b),
+)  # fmt: skip

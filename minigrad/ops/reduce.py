@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import builtins
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from minigrad.checks import check_integer
-from minigrad.dtypes import int64, uint64
-from minigrad.errors import ShapeError
+from minigrad.checks import check_flag, check_integer
+from minigrad.dtypes import as_dtype, float32, int64, is_half, uint64
+from minigrad.errors import ArgumentError, ShapeError, check_choice
 from minigrad.op import Arguments, Domain, Draw, composite, define_op
 from minigrad.ops.index import gather
 from minigrad.ops.shape import astype, concat, normal_axes, normal_axis, permute_dims, reshape
@@ -59,9 +59,23 @@ _ANY = Domain(arguments=reduction_arguments)
 
 # sums and means
 
+
+def _in_dtype(m: Any, reduction: Callable[[Any], Any], x: Any, dtype: Any) -> Any:
+    """Reduce ``x`` in a dtype that was asked for: converted before, and half precision once, behind."""
+    if dtype is None:
+        return reduction(x)
+    wanted = as_dtype(dtype)
+    y = reduction(m.astype(m.asarray(x), m.native(float32 if is_half(wanted) else wanted)))
+    return m.astype(y, m.native(wanted))
+
+
+def _sum(m: Any, x: Any, /, *, axis: Any = None, keepdims: bool = False, dtype: Any = None) -> Any:
+    return _in_dtype(m, lambda x: m.sum(x, axis=axis, keepdims=keepdims), x, dtype)
+
+
 sum = define_op(
-    "sum", lambda m, x, /, *, axis=None, keepdims=False: m.sum(x, axis=axis, keepdims=keepdims),
-    lambda m, g, y, x, axis, keepdims: spread(m, g, x, axis, keepdims),
+    "sum", _sum,
+    lambda m, g, y, x, axis, keepdims, dtype: spread(m, g, x, axis, keepdims),
     domain=_LINEAR, doc="Sum over axes; by default over all.",
 )  # fmt: skip
 
@@ -125,8 +139,9 @@ std = define_op(
 
 
 @composite(domain=_ANY)
-@rounded_once()
-def prod(x: Any, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Any:
+def prod(
+    x: Any, *, axis: int | Sequence[int] | None = None, keepdims: bool = False, dtype: Any = None
+) -> Any:
     """Product over axes; by default over all. One of integers has the dtype of their `sum`.
 
     It multiplies halves, so that every derivative is exact also where elements are zero.
@@ -139,6 +154,8 @@ def prod(x: Any, *, axis: int | Sequence[int] | None = None, keepdims: bool = Fa
         The axes to reduce over; by default all.
     keepdims : bool
         Whether the reduced axes stay, with size 1.
+    dtype : dtype or str, optional
+        What to convert the elements to before.
 
     Returns
     -------
@@ -149,13 +166,21 @@ def prod(x: Any, *, axis: int | Sequence[int] | None = None, keepdims: bool = Fa
     ------
     ShapeError
         If there is no such axis, or it is named twice.
+    DtypeError
+        If there is no such dtype.
 
     Examples
     --------
     >>> mg.prod(mg.tensor([[1.0, 2.0], [3.0, 4.0]]), axis=0)
     tensor([3., 8.])
     """
-    x = widened(x, x.dtype)
+    return _prod(x if dtype is None else astype(x, dtype=dtype), axis, keepdims, dtype is None)
+
+
+@rounded_once()
+def _prod(x: Any, axis: int | Sequence[int] | None, keepdims: bool, widen: bool) -> Any:
+    if widen:
+        x = widened(x, x.dtype)
     axes = reduced_axes(axis, x.ndim)
     rest = tuple(i for i in range(x.ndim) if i not in axes)
     n = count(x, axis)
@@ -216,37 +241,145 @@ logsumexp = define_op(
     domain=_ANY, promotion="float", doc="``log(sum(exp(x)))`` over axes, without overflow.",
 )  # fmt: skip
 
-# running sums
+# running sums and products
 
 
-def _cumulative_sum(
-    m: Any, x: Any, /, *, axis: int | None = None, include_initial: bool = False
-) -> Any:
-    if axis is None and x.ndim != 1:
-        raise ShapeError(f"say which axis of a tensor with {x.ndim} axes to sum along")
-    return m.cumulative_sum(x, axis=axis or 0, include_initial=include_initial)
+def _running_axis(axis: int | None, ndim: int, of: str) -> int:
+    if axis is None and ndim != 1:
+        raise ShapeError(f"say which axis of a tensor with {ndim} axes to go along")
+    return normal_axis(axis or 0, ndim, of)
+
+
+def _running(name: str) -> Callable[..., Any]:
+    def formula(
+        m: Any,
+        x: Any,
+        /,
+        *,
+        axis: int | None = None,
+        include_initial: bool = False,
+        dtype: Any = None,
+    ) -> Any:
+        options = {
+            "axis": _running_axis(axis, x.ndim, name), "include_initial": include_initial
+        }  # fmt: skip
+        return _in_dtype(m, lambda x: getattr(m, name)(x, **options), x, dtype)
+
+    return formula
+
+
+def _along(axis: int, part: slice) -> tuple[slice, ...]:
+    return (*(slice(None),) * axis, part)
 
 
 def _cumulative_sum_rule(
-    m: Any, g: Any, y: Any, x: Any, axis: int | None, include_initial: bool
+    m: Any, g: Any, y: Any, x: Any, axis: int | None, include_initial: bool, dtype: Any
 ) -> Any:
-    before = (slice(None),) * normal_axis(axis or 0, x.ndim, "cumulative_sum")
-    back = (*before, slice(None, None, -1))
+    axis = normal_axis(axis or 0, x.ndim, "cumulative_sum")
+    back = _along(axis, slice(None, None, -1))
     if include_initial:
-        g = m.getitem(g, key=(*before, slice(1, None)))
+        g = m.getitem(g, key=_along(axis, slice(1, None)))
     return m.getitem(m.cumulative_sum(m.getitem(g, key=back), axis=axis), key=back)
 
 
-def _cumulative_sum_arguments(draw: Draw) -> Arguments:
+def _running_arguments(draw: Draw) -> Arguments:
     (x,), attrs = _axis_arguments(draw)
     return (x,), {**attrs, "include_initial": draw.boolean()}
 
 
 cumulative_sum = define_op(
-    "cumulative_sum", _cumulative_sum, _cumulative_sum_rule,
-    domain=Domain(sharp="linear", arguments=_cumulative_sum_arguments),
+    "cumulative_sum", _running("cumulative_sum"), _cumulative_sum_rule,
+    domain=Domain(sharp="linear", arguments=_running_arguments),
     doc="Running sum along an axis; ``include_initial`` puts a zero in front.",
 )  # fmt: skip
+
+
+def _cumulative_prod_rule(
+    m: Any, g: Any, y: Any, x: Any, axis: int | None, include_initial: bool, dtype: Any
+) -> Any:
+    """Add what is behind each element backwards: nothing is divided, so zeros do no harm."""
+    axis = normal_axis(axis or 0, x.ndim, "cumulative_prod")
+    size = x.shape[axis]
+    if include_initial:
+        g = m.getitem(g, key=_along(axis, slice(1, None)))
+        y = m.getitem(y, key=_along(axis, slice(1, None)))
+    found: list[Any] = []
+    for i in reversed(range(size)):
+        part = _along(axis, slice(i, i + 1))
+        behind = m.getitem(g, key=part)
+        if found:
+            following = m.getitem(x, key=_along(axis, slice(i + 1, i + 2)))
+            behind = behind + following * found[-1]
+        found.append(behind)
+    if size < 2:
+        return g
+    first = m.getitem(g, key=_along(axis, slice(0, 1)))
+    before = m.getitem(y, key=_along(axis, slice(0, size - 1)))
+    sums = m.concat(*found[::-1], axis=axis)
+    return m.concat(m.zeros_like(first) + 1.0, before, axis=axis) * sums
+
+
+cumulative_prod = define_op(
+    "cumulative_prod", _running("cumulative_prod"), _cumulative_prod_rule,
+    domain=Domain(arguments=_running_arguments), saves="all",
+    doc="Running product along an axis; ``include_initial`` puts a one in front. "
+    "The gradient is exact where elements are 0, too.",
+)  # fmt: skip
+
+
+def _diff_arguments(draw: Draw) -> Arguments:
+    (x,), attrs = _axis_arguments(draw)
+    return (x,), {**attrs, "n": draw.integer(0, 2)}
+
+
+@composite(domain=Domain(sharp="linear", arguments=_diff_arguments))
+def diff(x: Any, *, axis: int = -1, n: int = 1, prepend: Any = None, append: Any = None) -> Any:
+    """Return the differences of neighbours along an axis.
+
+    Parameters
+    ----------
+    x : Tensor
+        Any shape.
+    axis : int
+        The axis to go along.
+    n : int
+        How many times to take differences.
+    prepend, append : Tensor, optional
+        What to put in front and behind before; shapes that are equal but for the axis.
+
+    Returns
+    -------
+    Tensor
+        The shape of ``x``, shorter by ``n`` along the axis, and longer by what was put there; with
+        ``n=0`` it is ``x``.
+
+    Raises
+    ------
+    ShapeError
+        If there is no such axis, or what is put there does not fit.
+    ArgumentError
+        If ``n`` is no integer from 0 on.
+    DtypeError
+        If the elements are bool.
+
+    Examples
+    --------
+    >>> mg.diff(mg.tensor([1.0, 4.0, 9.0]))
+    tensor([3., 5.])
+    """
+    axis = normal_axis(axis, x.ndim, "diff")
+    n = check_integer("diff", "n", n, low=0)
+    if n == 0:
+        return x
+    parts = [part for part in (prepend, x, append) if part is not None]
+    if len(parts) > 1:
+        x = concat(parts, axis=axis)
+    for _ in range(n):
+        size = x.shape[axis]
+        behind, before = slice(builtins.min(1, size), size), slice(0, builtins.max(size - 1, 0))
+        x = x[_along(axis, behind)] - x[_along(axis, before)]
+    return x
+
 
 # truth and order: no derivative of their own
 
@@ -263,6 +396,13 @@ all = define_op(
 any = define_op(
     "any", lambda m, x, /, *, axis=None, keepdims=False: m.any(x, axis=axis, keepdims=keepdims),
     domain=Domain(arguments=_truth_arguments), doc="Whether any element over axes is true.",
+)  # fmt: skip
+count_nonzero = define_op(
+    "count_nonzero",
+    lambda m, x, /, *, axis=None, keepdims=False: m.sum(
+        m.astype(x != m.zeros_like(x), m.int64), axis=axis, keepdims=keepdims
+    ),
+    domain=_ANY, doc="How many elements over axes are not 0.",
 )  # fmt: skip
 
 
@@ -285,7 +425,10 @@ argmin = define_op(
 )  # fmt: skip
 
 
-def _argsort(m: Any, x: Any, /, *, axis: int = -1, descending: bool = False) -> Any:
+def _argsort(
+    m: Any, x: Any, /, *, axis: int = -1, descending: bool = False, stable: bool = True
+) -> Any:
+    check_flag("argsort", "stable", stable)
     size = x.shape[normal_axis(axis, x.ndim, "argsort")]
     if not descending:
         return m.argsort(x, axis=axis, stable=True)
@@ -296,7 +439,7 @@ def _argsort(m: Any, x: Any, /, *, axis: int = -1, descending: bool = False) -> 
 
 def _order_arguments(draw: Draw) -> Arguments:
     (x,), attrs = _axis_arguments(draw)
-    return (x,), {**attrs, "descending": draw.boolean()}
+    return (x,), {**attrs, "descending": draw.boolean(), "stable": draw.boolean()}
 
 
 argsort = define_op(
@@ -306,7 +449,7 @@ argsort = define_op(
 
 
 @composite(domain=Domain(arguments=_order_arguments, strict="it picks by integer arrays"))
-def sort(x: Any, *, axis: int = -1, descending: bool = False) -> Any:
+def sort(x: Any, *, axis: int = -1, descending: bool = False, stable: bool = True) -> Any:
     """Sort along an axis; equal elements keep their order.
 
     Parameters
@@ -317,6 +460,8 @@ def sort(x: Any, *, axis: int = -1, descending: bool = False) -> Any:
         The axis to sort.
     descending : bool
         Whether the largest elements come first.
+    stable : bool
+        Whether equal elements have to keep their order. They do anyway.
 
     Returns
     -------
@@ -334,7 +479,35 @@ def sort(x: Any, *, axis: int = -1, descending: bool = False) -> Any:
     tensor([3., 2., 1.])
     """
     normal_axis(axis, x.ndim, "sort")
-    return gather(x, argsort(x, axis=axis, descending=descending), axis=axis)
+    return gather(x, argsort(x, axis=axis, descending=descending, stable=stable), axis=axis)
+
+
+def _searchsorted(m: Any, x: Any, values: Any, sorter: Any = None, /, *, side: str = "left") -> Any:
+    check_choice("searchsorted", ("left", "right"), side=side)
+    if x.ndim != 1:
+        raise ShapeError(f"a tensor with {x.ndim} axes is searched; it needs one axis")
+    if sorter is not None:
+        x = m.pick(x, (sorter,))
+    if x.shape[0] > 1:
+        before, behind = x[:-1], x[1:]
+        out_of_order = m.logical_not((before <= behind) | m.isnan(behind))  # NaN may be at the end
+        if bool(m.any(out_of_order)):
+            raise ArgumentError(
+                "the elements are not in ascending order; pass sort(x), or a sorter"
+            )
+    return m.astype(m.asarray(m.searchsorted(x, m.asarray(values), side=side)), m.int64)
+
+
+def _searchsorted_arguments(draw: Draw) -> Arguments:
+    x = draw.integers(draw.integer(0, 4), low=0, high=2).cumsum()
+    values = draw.integers(*draw.shape(), low=0, high=7)
+    return (x, values), {"side": draw.choice(["left", "right"])}
+
+
+searchsorted = define_op(
+    "searchsorted", _searchsorted, domain=Domain(arguments=_searchsorted_arguments),
+    doc="Where to put each of ``values`` into the ascending ``x`` so that it stays in order.",
+)  # fmt: skip
 
 
 def _topk_arguments(draw: Draw) -> Arguments:

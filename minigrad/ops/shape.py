@@ -11,7 +11,7 @@ from minigrad.backends import backend_named, backend_of, parse_device
 from minigrad.checks import as_integer, check_integer, check_integers, listed, sizes_of
 from minigrad.conversion import check_fits
 from minigrad.dispatch import apply
-from minigrad.errors import ShapeError
+from minigrad.errors import ShapeError, check_choice
 from minigrad.op import Arguments, Domain, Draw, EachArgument, composite, define_op
 
 
@@ -772,3 +772,50 @@ def broadcast_arrays(*arrays: Any) -> tuple[Any, ...]:
             merged.append(b if a == 1 else a)
         shape = tuple(merged)
     return tuple(apply(broadcast_to, (x,), {"shape": shape}) for x in arrays)
+
+
+@composite(domain=_linear(lambda draw: ((draw.array(3), draw.array(2)), {})))
+def meshgrid(*arrays: Any, indexing: str = "xy") -> tuple[Any, ...]:
+    """Return the coordinates of each point of a grid, from those along its axes.
+
+    Parameters
+    ----------
+    *arrays : Tensor
+        Shapes (n1,), (n2,), ...; a scalar is one coordinate.
+    indexing : {"xy", "ij"}
+        Whether the first two axes of the results are (n2, n1), as on a picture, or (n1, n2).
+
+    Returns
+    -------
+    tuple of Tensor
+        One for each array, all of shape (n2, n1, n3, ...) or (n1, n2, n3, ...).
+
+    Raises
+    ------
+    ShapeError
+        If an array has more than one axis.
+    ArgumentError
+        If ``indexing`` is another word.
+
+    Examples
+    --------
+    >>> mg.meshgrid(mg.tensor([1, 2, 3]), mg.tensor([10, 20]))
+    (tensor([[1, 2, 3],
+             [1, 2, 3]]), tensor([[10, 10, 10],
+             [20, 20, 20]]))
+    """
+    check_choice("meshgrid", ("xy", "ij"), indexing=indexing)
+    for x in arrays:
+        if x.ndim > 1:
+            raise ShapeError(
+                f"meshgrid: an array has shape {tuple(x.shape)}; pass coordinates along one axis each"
+            )
+    sizes = [x.size for x in arrays]
+    order = list(range(len(arrays)))
+    if indexing == "xy" and len(arrays) > 1:
+        order[:2] = [1, 0]
+    shape = tuple(sizes[i] for i in order)
+    return tuple(
+        broadcast_to(reshape(x, tuple(x.size if k == i else 1 for k in order)), shape)
+        for i, x in enumerate(arrays)
+    )

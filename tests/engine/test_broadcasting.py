@@ -45,6 +45,10 @@ STRUCTURED = {
         (mg.conv1d, (1, 1, 1), (2, 1, 1), (2,)),
         (mg.conv1d, (2, 1, 4), (0, 1, 2)),
     ],
+    "cumulative_prod": [
+        (lambda x: mg.cumulative_prod(x, axis=0, include_initial=True), (0, 2)),
+        (lambda x: mg.cumulative_prod(x, axis=1), (2, 1)),
+    ],
     "cumulative_sum": [(lambda x: mg.cumulative_sum(x, axis=0, include_initial=True), (0, 2))],
     "diagonal": [(mg.diagonal, (3, 0)), (mg.diagonal, (1, 3))],
     "dropout": [(mg.dropout, (2,), MASK), (mg.dropout, (1, 2), MASK), (mg.dropout, (), MASK[:0])],

@@ -117,8 +117,17 @@ def test_bytes_of_the_other_order_are_turned_around():
 HALVES = ("float16", "bfloat16")
 EVERY = (*HALVES, "float32", "float64", *INTEGERS, "bool")
 BINARY = {name: op for name, op in mg.OPS.items() if op.elementwise and op.arity == 2}
-OF_FLOATS = {"divide", "atan2", "hypot", "logaddexp"}  # integers become the default dtype first
-OF_INTEGERS = {"bitwise_and", "bitwise_or", "bitwise_xor"}
+OF_FLOATS = {
+    "divide",
+    "atan2",
+    "hypot",
+    "logaddexp",
+    "copysign",
+    "nextafter",
+}  # integers become the default dtype first
+SHIFTS = {"bitwise_left_shift", "bitwise_right_shift"}
+OF_INTEGERS = {"bitwise_and", "bitwise_or", "bitwise_xor", *SHIFTS}
+OF_NUMPY = {"floor_divide", "remainder", "power", *SHIFTS}  # of truth values its int8
 TO_BOOL = {
     "equal", "not_equal", "less", "less_equal", "greater", "greater_equal",
     "logical_and", "logical_or", "logical_xor",
@@ -171,7 +180,7 @@ def assert_result(name, args, meeting):
             op(*args)
         return
     y = op(*args)
-    if meeting != "bool" or name not in ("floor_divide", "remainder", "power"):  # NumPy's int8
+    if meeting != "bool" or name not in OF_NUMPY:
         assert y.dtype.name == result_of(name, meeting, args), args
     plain = [(a.astype("float64").numpy() if isinstance(a, mg.Tensor) else a) for a in args]
     if kind_of(meeting) != "float" and name not in OF_FLOATS:

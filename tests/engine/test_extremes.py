@@ -121,6 +121,8 @@ REDUCTIONS = {
     "argmax": numpy.argmax,
     "argmin": numpy.argmin,
     "argsort": lambda x, axis: numpy.argsort(x, axis=axis, stable=True),
+    "count_nonzero": numpy.count_nonzero,
+    "cumulative_prod": numpy.cumprod,
     "cumulative_sum": numpy.cumsum,
     "logsumexp": numpy.logaddexp.reduce,
     "max": numpy.max,
@@ -381,7 +383,7 @@ def keyed(key, arrays):
     return tuple(next(remaining) if part is ARRAY else part for part in key)
 
 
-def positions_in_order(x, axis, descending):
+def positions_in_order(x, axis, descending, stable=True):
     """Sort positions with Python's stable sort; NaN counts as largest, as in NumPy."""
 
     def order(line):
@@ -393,7 +395,7 @@ def positions_in_order(x, axis, descending):
     return numpy.apply_along_axis(order, axis, x)
 
 
-def in_order(x, axis, descending):
+def in_order(x, axis, descending, stable=True):
     return numpy.take_along_axis(x, positions_in_order(x, axis, descending), axis)
 
 
@@ -467,10 +469,13 @@ def cut(x, sections, axis):
     return numpy.split(x, ends, axis=axis)
 
 
-def cumulative_sum(x, axis, include_initial):
-    y = numpy.cumsum(x, axis=axis)
-    widths = [(int(i == axis % x.ndim), 0) for i in range(x.ndim)]
-    return numpy.pad(y, widths) if include_initial else y
+def running(function, initial):
+    def oracle(x, axis, include_initial, dtype=None):
+        y = function(x, axis=axis)
+        widths = [(int(i == axis % x.ndim), 0) for i in range(x.ndim)]
+        return numpy.pad(y, widths, constant_values=initial) if include_initial else y
+
+    return oracle
 
 
 def vector_norm(x, axis, keepdims, ord):
@@ -497,6 +502,7 @@ MOVES = {
     "getitem": lambda x, *arrays, key: x[keyed(key, arrays)],
     "index_set": index_set,
     "matrix_transpose": lambda x: numpy.swapaxes(x, -1, -2),
+    "meshgrid": numpy.meshgrid,
     "moveaxis": numpy.moveaxis,
     "one_hot": lambda i, num_classes: numpy.eye(num_classes, dtype="float32")[i],
     "pad": lambda x, pad_width, value: (
@@ -509,6 +515,7 @@ MOVES = {
     "repeat": numpy.repeat,
     "reshape": numpy.reshape,
     "roll": numpy.roll,
+    "searchsorted": numpy.searchsorted,
     "sort": in_order,
     "split": cut,
     "squeeze": numpy.squeeze,
@@ -827,7 +834,10 @@ def batch_norm(x, mean, var, weight, bias, eps):
 OF_NUMPY = {
     # in NumPy's best order too: `inf * a + inf * b` may be NaN where `inf * (a + b)` is not
     "contract": lambda *xs, subscripts: numpy.einsum(subscripts, *xs, optimize=True),
-    "cumulative_sum": cumulative_sum,
+    "count_nonzero": numpy.count_nonzero,
+    "cumulative_prod": running(numpy.cumprod, 1),
+    "cumulative_sum": running(numpy.cumsum, 0),
+    "diff": numpy.diff,
     "einsum": functools.partial(numpy.einsum, optimize=True),
     "linear": lambda x, weight, bias: (
         (x[..., None, :] * weight).sum(axis=-1) + (0 if bias is None else bias)

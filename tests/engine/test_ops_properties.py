@@ -48,7 +48,6 @@ INTERNAL = {
     "index_set": "x.at[key].set(values) is its syntax",
     "matmul_transposed": "what linear comes down to",
     "pick_class": "the picking in cross_entropy and nll_loss",
-    "positive": "tensor.clone()",
     "put_along_axis": "the adjoint of gather; scatter_add is built on it",
     "put_class": "the adjoint of pick_class",
     "put_diagonal": "the adjoint of diagonal",

@@ -244,6 +244,8 @@ def test_second_derivatives_go_through_the_loop_of_tensors():
         (lambda x, h: h * (2.0 if x.shape[0] == 2 else 1.0), (2, 3), "for another number of rows"),
         (lambda x, h: x + mg.sum(h, axis=-1)[:, None], (2, 3), "only the last axis, with keepdims"),
         (lambda x, h: x[:, :2] + h[:, ::2], (2, 2), "only neighbouring columns"),
+        (lambda x, h: mg.nextafter(h, x), (2, 3), "nextafter has no place in a"),
+        (lambda x, h: h + mg.sum(x, axis=-1, keepdims=True, dtype="int64"), (2, 3), "only truth"),
         (lambda x, h: h * 1.0, (2, 3, 4), r"have the shape \(N, width\)"),
     ],
 )
@@ -287,6 +289,26 @@ def test_sums_over_rows_in_two_dtypes():
         found.append([r.detach().numpy() for r in (outputs, *gradients)])
     for a, b in zip(*found, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+
+
+def test_functions_of_the_array_api_and_sums_of_a_dtype_are_compiled():
+    def step(x, h):
+        above = mg.sum(h > x, axis=-1, keepdims=True, dtype="float64")
+        return (
+            mg.copysign(mg.log10(2 + h * h), x)
+            + mg.signbit(h)
+            + mg.sum(x, axis=-1, keepdims=True, dtype=x.dtype) * above
+        )
+
+    x, h = (mg.randn(*s, dtype="float64", requires_grad=True) for s in [(3, 2, 3), (2, 3)])
+    found = []
+    for compile in ("require", "never"):
+        outputs, _ = scan(step, x, h, compile=compile)
+        found.append(
+            [outputs.detach().numpy(), *(g.numpy() for g in mg.grad(mg.sum(outputs), [x, h]))]
+        )
+    for a, b in zip(*found, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-12)
 
 
 def test_nothing_to_compute_is_not_compiled():

@@ -35,8 +35,8 @@ def erf(x):
 
 UNARY = {
     "exp": np.exp, "expm1": np.expm1, "exp2": np.exp2, "log": np.log, "log1p": np.log1p,
-    "log2": np.log2, "tanh": np.tanh, "sigmoid": sigmoid, "sinh": np.sinh, "cosh": np.cosh,
-    "erf": erf, "sqrt": np.sqrt, "reciprocal": lambda x: 1 / x,
+    "log2": np.log2, "log10": np.log10, "tanh": np.tanh, "sigmoid": sigmoid, "sinh": np.sinh,
+    "cosh": np.cosh,    "erf": erf, "sqrt": np.sqrt, "reciprocal": lambda x: 1 / x,
     "sin": np.sin, "cos": np.cos, "tan": np.tan, "asin": np.arcsin, "acos": np.arccos,
     "atan": np.arctan, "asinh": np.arcsinh, "acosh": np.arccosh, "atanh": np.arctanh,
 }  # fmt: skip
@@ -49,6 +49,7 @@ SAME = {
     "trunc": np.trunc, "positive": np.positive, "negative": np.negative, "square": np.square,
     "zeros_like": np.zeros_like, "isnan": np.isnan, "isinf": np.isinf, "isfinite": np.isfinite,
     "logical_not": np.logical_not,
+    "copysign": np.copysign,
     "maximum": np.maximum, "minimum": np.minimum, "add": np.add, "subtract": np.subtract,
     "multiply": np.multiply, "divide": np.divide, "remainder": np.remainder,
     "floor_divide": np.floor_divide, "equal": np.equal, "not_equal": np.not_equal,
@@ -58,7 +59,7 @@ SAME = {
     "clip": np.clip,
 }  # fmt: skip
 OF_TWO = {
-    *BINARY, "maximum", "minimum", "add", "subtract", "multiply", "divide", "remainder",
+    *BINARY, "copysign", "maximum", "minimum", "add", "subtract", "multiply", "divide", "remainder",
     "floor_divide", "equal", "not_equal", "less", "less_equal", "greater", "greater_equal",
     "logical_and", "logical_or", "logical_xor",
 }  # fmt: skip
@@ -251,6 +252,13 @@ def test_powers_by_operator():
     np.testing.assert_allclose(out, [a**b, a**3, 2.0**a], rtol=1e-15)
 
 
+NOT_COMPUTED = {
+    "nextafter": "the C library has it for each type, and what is called is that of double precision",
+    "bitwise_left_shift": "a loop computes floating-point numbers",
+    "bitwise_right_shift": "a loop computes floating-point numbers",
+}
+
+
 def test_every_elementwise_op_can_be_computed():
     """An op is computed by its own function, or its formula asks for functions that are there."""
 
@@ -263,7 +271,7 @@ def test_every_elementwise_op_can_be_computed():
             return getattr(np, name)
 
     for op in OPS.values():
-        if op.elementwise and not hasattr(vector_math, op.name):
+        if op.elementwise and not hasattr(vector_math, op.name) and op.name not in NOT_COMPUTED:
             functions = Functions()
             dtype = bool if op.name.startswith("bitwise") else float
             op.fn(functions, *[np.ones(3, dtype)] * op.arity)

@@ -251,6 +251,11 @@ def torch_prod(x, axis=None, keepdims=False):
     return x
 
 
+def torch_cumulative_prod(x, axis=0, include_initial=False):
+    y = torch.cumprod(x, axis)
+    return torch.cat([torch.ones_like(y.narrow(axis, 0, 1)), y], axis) if include_initial else y
+
+
 def torch_cumulative_sum(x, axis=None, include_initial=False):
     y = torch.cumsum(x, dim=axis or 0)
     if include_initial:
@@ -582,12 +587,22 @@ PEERS = {
             ("floor", torch.floor), ("ceil", torch.ceil), ("round", torch.round), ("trunc", torch.trunc),
         )
     },
+    # signs and neighbours
+    "copysign": Peer(torch.copysign, [
+        *binary(0.3, 2.0, scalars=()), *binary(-2.0, -0.3, scalars=()),
+        but(
+            S(numpy.array([1.5, -2.0, 0.0, -0.0]), numpy.array([-0.0, 3.0, -1.0, 0.0])),
+            second="PyTorch divides by 0, and multiplies NaN by 0",
+        ),
+    ]),
+    "signbit": Peer(torch.signbit, unary(points=(0.0, -0.0, INF, -INF))),
+    "nextafter": Peer(torch.nextafter, binary(scalars=())),
     # exponentials, logarithms, roots
     "exp": Peer(torch.exp, unary()),
     "expm1": Peer(torch.expm1, unary(points=(1e-9, -1e-9))),
     "exp2": Peer(torch.exp2, unary()),
     **{
-        name: Peer(getattr(torch, name), unary(0.3, 3.0)) for name in ("log", "log2", "sqrt")
+        name: Peer(getattr(torch, name), unary(0.3, 3.0)) for name in ("log", "log2", "log10", "sqrt")
     },
     "log1p": Peer(torch.log1p, unary(-0.7, 3.0, points=(1e-9, -1e-9))),
     # trigonometric and hyperbolic functions
@@ -668,6 +683,13 @@ PEERS = {
     **{
         name: Peer(getattr(torch, name), truth_pairs() + integer_pairs())
         for name in ("bitwise_and", "bitwise_or", "bitwise_xor")
+    },
+    **{
+        name: Peer(theirs, [S(whole(*a), whole(*b, low=0, high=5)) for a, b in BROADCAST[:6]])
+        for name, theirs in (
+            ("bitwise_left_shift", torch.bitwise_left_shift),
+            ("bitwise_right_shift", torch.bitwise_right_shift),
+        )
     },
     "bitwise_invert": Peer(torch.bitwise_not, [S(truth(3)), S(truth()), S(truth(0)), S(whole(4))]),
     # shape
@@ -758,6 +780,11 @@ PEERS = {
         ),
         [S(real(5)), S(real(2, 3)), S(real(2, 3), 0), S(real(2, 3), -1), S(real(2, 3, 4), (0, -1)),
          S(real()), S(real(0, 2), 0)],
+    ),
+    "meshgrid": Peer(
+        lambda *xs, indexing="xy": torch.meshgrid(*xs, indexing=indexing),
+        [S(*[real(n) for n in sizes], indexing=indexing)
+         for sizes in ((2,), (3, 2), (2, 3, 4), (0, 2)) for indexing in ("xy", "ij")],
     ),
     "roll": Peer(
         lambda x, shift, axis=None: torch.roll(x, shift, axis),
@@ -874,6 +901,32 @@ PEERS = {
     "cumulative_sum": Peer(
         torch_cumulative_sum,
         along(include_initial=(False, True))[:8] + along() + [S(real(4)), S(whole(3, 2), axis=0)],
+    ),
+    "cumulative_prod": Peer(
+        torch_cumulative_prod,
+        along(include_initial=(False, True))[:8] + along() + [S(real(4)), S(whole(3, 2), axis=0)]
+        + [S(numpy.array(x)) for x in ([2.0, 0.0, 3.0, 5.0], [0.0, 0.0, 3.0], [0.0, 2.0, 0.0])],
+    ),
+    "diff": Peer(
+        lambda x, axis=-1, n=1, prepend=None, append=None: torch.diff(x, n, axis, prepend, append),
+        [
+            *along(n=(0, 1, 2)),
+            S(real(2, 3), axis=1, prepend=fixed(real(2, 1)), append=fixed(real(2, 2))),
+            S(whole(4)), S(real(0, 2), axis=0),
+        ],
+    ),
+    "count_nonzero": Peer(
+        lambda x, axis=None, keepdims=False: torch.count_nonzero(x, dim=axis),
+        [s for s in reductions(lambda *n: whole(*n, low=-1, high=1)) if not s.kwargs["keepdims"]],
+    ),
+    "searchsorted": Peer(
+        lambda x, values, sorter=None, side="left": torch.searchsorted(
+            *(t.contiguous() for t in (x, values)), side=side,
+            sorter=None if sorter is None else sorter.contiguous(),
+        ),
+        [S(numpy.array([-1.0, 0.0, 0.0, 2.0]), numpy.array([[0.0, -2.0], [3.0, 1.0]]), side=side)
+         for side in ("left", "right")]
+        + [S(numpy.array([3, 1, 2]), whole(4), numpy.array([1, 2, 0]))],
     ),
     "all": Peer(along_dim(torch.all), reductions(truth)),
     "any": Peer(along_dim(torch.any), reductions(truth)),
@@ -1486,6 +1539,10 @@ EDGE_DIFFERENCES = {
         Edge("gradient 0", lambda a, b: (b != 0) & (abs(a) + abs(b) < 1e-290), _TINY),
         Edge("gradient 1", lambda a, b: (a != 0) & (abs(a) + abs(b) < 1e-290), _TINY),
     ],
+    "nextafter": [
+        Edge("gradient 0", lambda a, b: a == b, "PyTorch says 0; the slope is 1 there, too")
+    ],
+    "copysign": [Edge("gradient 0", lambda a, b: numpy.isinf(a), "PyTorch divides by infinity")],
     "remainder": [
         Edge(
             "value",
