@@ -6,8 +6,11 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sized
 from typing import Any, NamedTuple
 
+import numpy
+
 from minigrad.checks import as_number
 from minigrad.errors import ArgumentError, type_name
+from minigrad.nn.data.arrays import digest_of
 from minigrad.nn.data.padding import Padded
 from minigrad.nn.data.source import Source
 from minigrad.nn.module import Module
@@ -135,7 +138,18 @@ class Listed(Source):
         return {"batches": len(self)}
 
     def _digested(self) -> str:
-        return "a list"
+        return digest_of(*_arrays(self._batches))
+
+
+def _arrays(value: Any) -> Iterator[numpy.ndarray[Any, Any]]:
+    """Yield the arrays of numbers that nested lists and tuples hold."""
+    if isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _arrays(item)
+    elif isinstance(value, Tensor):
+        yield numpy.atleast_1d(value.detach().cpu().numpy())
+    elif isinstance(value, numpy.ndarray) and value.dtype.kind in "biuf":
+        yield numpy.atleast_1d(value)
 
 
 def source_of(of: str, name: str, batches: Any) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+from minigrad.checks import as_number
 from minigrad.nn.training.run import Run
 
 
@@ -117,4 +118,5 @@ def say(text: str) -> None:
 
 def _texts(row: dict[str, Any], *without: str) -> list[str]:
     left_out = {"epoch", "updates", "lr", *without}
-    return [f"{name} {score:.4g}" for name, score in row.items() if name not in left_out]
+    shown = ((name, as_number(score)) for name, score in row.items() if name not in left_out)
+    return [f"{name} {score:.4g}" for name, score in shown if score is not None]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -125,6 +126,10 @@ def fit(
                               ("scheduler", scheduler, LRScheduler | None)):  # fmt: skip
         if not isinstance(given, kind):
             raise ArgumentError(f"fit: {name} is a {type_name(given)}; give one of minigrad.nn")
+    if scheduler is not None and scheduler.optimizer is not optimizer:
+        raise ArgumentError(
+            "fit: the scheduler belongs to another optimizer; make it with this one"
+        )
     check_functions("fit", loss, metrics)
     check_flag("fit", "carry_state", carry_state)
     check_flag("fit", "progress", progress)
@@ -148,13 +153,15 @@ def fit(
     keep_best = any(given is not None for given in (validation, monitor, patience))
     monitor = _checked_monitor(monitor, scheduler, validation, metrics or {}, called)
     train = source_of("fit", "train", train)
-    run = Run(model, optimizer, train, epochs, monitor, patience)
+    if not resume and getattr(train, "position", False):
+        train.position = 0  # a new run begins with a whole epoch
+    run = Run(model, optimizer, train, epochs, monitor, patience, keep_best)
     own = {"run": run, "model": model, "optimizer": optimizer, "train": train}
     own |= {"scheduler": scheduler} if scheduler is not None else {}
     save = _starting(own, parts or {}, checkpoint, resume)
     called += [Progress()] if progress else []
     loop = Loop(run, loss, validation, metrics, scheduler, clip_norm, accumulate, carry_state,
-                 keep_best, called, save)  # fmt: skip
+                called, save)  # fmt: skip
     with noting_interrupts() as interrupt:
         loop.go(interrupt)
     return run
@@ -185,7 +192,7 @@ def _checked_monitor(
 
 def _starting(
     own: dict[str, Any], parts: Mapping[str, Any], checkpoint: Any, resume: Any
-) -> Callable[[], None]:
+) -> Callable[[], None] | None:
     """Restore a run, or write its first checkpoint; return what writes the next ones."""
     taken = [name for name in parts if name in _OWN_PARTS]
     if taken:
@@ -198,10 +205,9 @@ def _starting(
         device = next((p.device for p in own["model"].parameters()), None)
         Checkpoint(source, device).restore(**everything)
 
-    def save() -> None:
-        if checkpoint is not None:
-            save_checkpoint(checkpoint, None, **everything)
-
-    if source is None or os.fspath(source) != os.fspath(checkpoint or source):
+    if checkpoint is None:
+        return None
+    save = functools.partial(save_checkpoint, checkpoint, None, **everything)
+    if source is None or os.fspath(source) != os.fspath(checkpoint):
         save()
     return save

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
+from minigrad.checks import as_number
 from minigrad.errors import ArgumentError, GradientError, type_name
 from minigrad.nn.optim.clip import clip_grad_norm_
 from minigrad.nn.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
@@ -18,6 +19,7 @@ from minigrad.nn.training.interrupt import Interrupt
 from minigrad.nn.training.run import Run, named
 from minigrad.tape import no_grad
 from minigrad.tensor import Tensor
+from minigrad.tree import flatten
 
 
 @dataclass
@@ -32,9 +34,8 @@ class Loop:
     clip_norm: float | None = None
     accumulate: int = 1
     carry_state: bool = False
-    keep_best: bool = False
     callbacks: Sequence[Callback] = ()
-    save: Callable[[], None] = lambda: None
+    save: Callable[[], None] | None = None
 
     def go(self, interrupt: Interrupt) -> None:
         run = self.run
@@ -45,7 +46,8 @@ class Loop:
             while not run.finished and not run.interrupted:
                 if self.train(interrupt):
                     self.score()
-                self.save()
+                if self.save is not None:
+                    self.save()
                 run.interrupted = bool(interrupt)
             if run.best_weights is not None and not run.interrupted:
                 run.model.load_state_dict(run.best_weights)
@@ -75,9 +77,12 @@ class Loop:
         run, unit, total, count = self.run, 0.0, 0.0, 0.0
         run.optimizer.zero_grad()
         for batch in batches:
+            begins = run.state is None
             outputs, target, run.state = run_model(
                 "fit", run.model, batch, run.state, self.carry_state
             )
+            if begins and self.save is not None:
+                flatten(run.state)  # refuses now what a checkpoint cannot hold, and not at Ctrl-C
             items = items_of("fit", "the loss", self.loss(outputs, target), target)
             self.check(items)
             unit = unit or items.number or 1.0
@@ -133,11 +138,17 @@ class Loop:
         run.state = None
         run.history.append(row)
         self.tell("on_epoch")
+        for name, score in row.items():
+            if as_number(score) is None:
+                raise ArgumentError(
+                    f"fit: the score {name!r} that a callback added is a {type_name(score)}; it must "
+                    "be a number: float(score)"
+                )
         score, name = self.monitored(), run.monitor.removeprefix("-")
         sign = 1 if name == run.monitor else -1
         if run.best is None or sign * score < sign * run.best[name]:
             run.best = row
-            run.best_weights = run.model.state_dict() if self.keep_best else None
+            run.best_weights = run.model.state_dict() if run.keep_best else None
         if isinstance(self.scheduler, ReduceLROnPlateau):
             self.scheduler.step(score)
 

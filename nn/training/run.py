@@ -12,7 +12,7 @@ from minigrad.nn.module import Module
 from minigrad.nn.optim.optimizer import Optimizer
 
 _STATE = ("epoch", "updates", "batches", "loss", "history", "best", "stop", "total", "count",
-          "state", "best_weights")  # fmt: skip
+          "state", "best_weights", "monitor", "keep_best")  # fmt: skip
 
 
 class Run:
@@ -32,6 +32,8 @@ class Run:
         Which score tells how good an epoch was; with "-" in front of its name, it is to rise.
     patience : int, optional
         After how many epochs that are no better than the best the run ends.
+    keep_best : bool
+        Whether the weights of the best epoch are kept.
 
     Attributes
     ----------
@@ -69,9 +71,10 @@ class Run:
         epochs: int,
         monitor: str = "train_loss",
         patience: int | None = None,
+        keep_best: bool = False,
     ) -> None:
         self.model, self.optimizer, self.train, self.epochs = model, optimizer, train, epochs
-        self.monitor, self.patience = monitor, patience
+        self.monitor, self.patience, self.keep_best = monitor, patience, keep_best
         self.epoch = self.updates = 0
         self.batches: int = getattr(train, "position", 0)
         self.loss, self.total, self.count = math.nan, 0.0, 0.0
@@ -140,9 +143,18 @@ class Run:
         Raises
         ------
         ArgumentError
-            If it is the state of something else. Nothing has changed then.
+            If it is the state of something else, or its best epoch was chosen in another way. Nothing
+            has changed then.
         """
-        vars(self).update({name: entry_of(state, name) for name in _STATE})
+        found = {name: entry_of(state, name) for name in _STATE}
+        for name in ("monitor", "keep_best"):
+            if found[name] != getattr(self, name):
+                raise ArgumentError(
+                    f"its best epoch was chosen with {name}={found[name]!r}, and here it is "
+                    f"{name}={getattr(self, name)!r}; give validation, monitor and patience as the run "
+                    "began"
+                )
+        vars(self).update(found)
 
 
 def named(row: Mapping[str, Any], name: str) -> Any:

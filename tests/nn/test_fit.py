@@ -6,6 +6,7 @@ import random
 import signal
 import subprocess
 import sys
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -728,6 +729,11 @@ PADDED = pad_sequence([[1.0, 2.0], [3.0]])
     [
         ({"model": "words"}, ArgumentError, "fit: model is a str"),
         ({"optimizer": MODEL}, ArgumentError, "fit: optimizer is a minigrad.nn.linear.Linear; give"),
+        (
+            {"scheduler": StepLR(sgd(MODEL), 3)},
+            ArgumentError,
+            "the scheduler belongs to another optimizer; make it with this one",
+        ),
         ({"scheduler": 3}, ArgumentError, "fit: scheduler is a int"),
         ({"loss": 3}, ArgumentError, "fit: 'loss' is a int; give a function"),
         ({"epochs": 0}, ArgumentError, "fit: epochs must be a positive integer, not 0"),
@@ -780,7 +786,11 @@ PADDED = pad_sequence([[1.0, 2.0], [3.0]])
         ({"resume": "weights"}, FileFormatError, "is no checkpoint of a training run"),
         ({"resume": "other"}, ArgumentError, "restoring 'other': missing here: mine; not in the file"),
         ({"resume": "run", "parts": {"mine": MODEL}}, ArgumentError, "not in the file: mine"),
-        ({"resume": "run", "train": [BATCH, BATCH]}, ArgumentError, "with batches=1, and here it is"),
+        ({"resume": "run", "train": [BATCH, BATCH]}, ArgumentError, "train: this is not the data that"),
+        ({"resume": "run", "train": [(BATCH[0] + 1, BATCH[1])]}, ArgumentError, "train: this is not the"),
+        ({"resume": "run", "validation": [BATCH]}, ArgumentError, "chosen with monitor='train_loss'"),
+        ({"resume": "run", "patience": 3}, ArgumentError, "chosen with keep_best=False, and here it is"),
+        ({"resume": "run", "monitor": "-train_loss"}, ArgumentError, "chosen with monitor='train_loss'"),
         ({"resume": "run", "model": nn.Linear(3, 4)}, ArgumentError, "restoring 'run': model: "),
     ],
 )  # fmt: skip
@@ -808,6 +818,43 @@ class Alone(nn.Module):
 
     def forward(self, x, state=None):
         return self.inner(x)
+
+
+def test_a_new_run_begins_with_a_whole_epoch():
+    streams, model = Streams(TEXT, 3, 4), Language()
+    next(iter(streams))
+    run = quietly(model, streams, nats, sgd(model), carry_state=True)
+    assert run.updates == len(streams) == 5
+
+
+class Named(NamedTuple):
+    h: mg.Tensor
+
+
+class WithNamedState(Alone):
+    def forward(self, x, state=None):
+        return self.inner(x), Named(x if state is None else state.h)
+
+
+def test_a_state_that_a_checkpoint_cannot_hold_is_refused_at_once(tmp_path):
+    model = WithNamedState()
+    options = {"carry_state": True, "epochs": 2}
+    assert quietly(model, cut(8, 8), nn.MSELoss(), sgd(model), **options).updates == 4
+    with pytest.raises(ArgumentError, match="cannot save a Named; use tensors"):
+        quietly(model, cut(8, 8), nn.MSELoss(), sgd(model), checkpoint=tmp_path / "a", **options)
+    assert nn.Checkpoint(tmp_path / "a").parts["run"]["updates"] == 0
+
+
+@pytest.mark.parametrize("score", [np.float32(2.5), 3, True, "words", None, mg.tensor(1.0)])
+def test_scores_that_callbacks_add_are_numbers(score):
+    model = line()
+    adding = Calling(epoch=lambda run: run.scores.update(mine=score))
+    options = {"callbacks": [adding], "progress": True}
+    if isinstance(score, (np.float32, int)) and score is not True:
+        assert quietly(model, cut(23), squares, sgd(model), **options).scores["mine"] == score
+        return
+    with pytest.raises(ArgumentError, match="the score 'mine' that a callback added is a "):
+        quietly(model, cut(23), squares, sgd(model), **options)
 
 
 def test_batches_in_the_middle_of_an_epoch_are_not_scored():
