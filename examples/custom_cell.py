@@ -1,12 +1,11 @@
 """Write a published recurrent cell in ten lines; see it certified, explained, trained and timed.
 
 The cell is FastGRNN [Kusupati 2018, arXiv:1901.02358]. Its gate and its candidate share their products,
-so it has about a quarter of the weights of an LSTM. It is trained next to an LSTM to predict the next
-character of the language reference that comes with Python, and timed next to the same cell as a loop in
-PyTorch, if PyTorch is there.
+so it has about a quarter of the weights of an LSTM. It is trained next to the cell of --cell to predict
+the next character of the language reference that comes with Python. Then a training step of its loop is
+timed next to that cell, and next to the same cell as a loop in PyTorch, if PyTorch is there.
 """
 
-import argparse
 import importlib.util
 import math
 import os
@@ -22,22 +21,30 @@ import minigrad as mg
 from minigrad import nn
 from minigrad.kernels import cell, certify, explain
 from minigrad.nn.data import Streams
-from minigrad.nn.text import Vocabulary, english_text, read_text
-from minigrad.nn.training import Parser, evaluate, fit, number
+from minigrad.nn.text import NGram, Vocabulary, english_text, read_text
+from minigrad.nn.training import Program, Setting, number, plot_curves, recurrent_layer
 
 COUNT = number(int, 1, 10**6)
-SETTINGS = {  # what it is, by default, with --quick
-    "text": (str, None, None, "a UTF-8 text (default: Python's language reference)"),
-    "hidden": (number(int, 1, 4096), 256, 64, "width of a layer"),
-    "seq_len": (COUNT, 64, 32, "steps between two updates"),
-    "batch": (COUNT, 32, 8, "streams of text side by side"),
-    "epochs": (COUNT, 3, 1, "passes over the text"),
-    "lr": (number(float, 1e-9, 1), 0.004, 0.01, "learning rate"),
-    "limit": (number(int, 100, 10**9), None, 20_000, "read only so many characters (default: all)"),
-    "cases": (COUNT, 20, 4, "random cases for each property that is certified"),
-    "rounds": (COUNT, 7, 2, "measurements of a training step"),
-    "seed": (number(int, 0, 2**63), 0, 0, "where random numbers begin"),
-}
+PROGRAM = Program(
+    "custom_cell",
+    __doc__,
+    data="a UTF-8 text (default: Python's language reference)",
+    duration="about two minutes on 2 cores",
+    settings={
+        "hidden": Setting(number(int, 1, 4096), 256, "width of a layer"),
+        "seq_len": Setting(COUNT, 64, "steps between two updates"),
+        "batch": Setting(COUNT, 32, "streams of text side by side"),
+        "epochs": Setting(COUNT, 3, "passes over the text"),
+        "lr": Setting(number(float, 1e-9, 1), 0.004, "learning rate"),
+        "limit": Setting(number(int, 100, 10**9), None, "characters to read (default: all)"),
+        "cases": Setting(COUNT, 20, "random cases for each property that is certified"),
+        "rounds": Setting(COUNT, 7, "measurements of a training step"),
+    },
+    quick={
+        "hidden": 64, "seq_len": 32, "batch": 8, "epochs": 2, "lr": 0.01, "limit": 30_000, "cases": 4,
+        "rounds": 2,
+    },
+)  # fmt: skip
 
 
 def parameters(input_size, hidden_size):
@@ -75,48 +82,36 @@ class CharacterModel(nn.Module):
         return self.readout(outputs), state
 
 
-def bits(scores, targets):
-    """Return the mean number of bits that the model needs for a character."""
-    rows = scores.reshape(-1, scores.shape[-1])
-    return mg.cross_entropy(rows, targets.reshape(-1)) / math.log(2)
+def layers(given):
+    """Return names and functions that make a layer: of our cell, and of the one beside it."""
+    sizes = 64, given.hidden
+    return {
+        "fast_grnn": lambda: nn.Recurrent(fast_grnn, *sizes),
+        given.cell.rpartition(":")[2]: lambda: recurrent_layer(given.cell, *sizes),
+    }
 
 
-def train(model, training, settings):
-    """Train a model; return how many characters it reads in a second."""
-    optimizer = nn.optim.Adam(model.parameters(), lr=settings.lr)
-    options = {"epochs": settings.epochs, "clip_norm": 1.5, "carry_state": True, "progress": False}
-    start = perf_counter()
-    fit(model, training, bits, optimizer, **options)
-    return settings.epochs * training.size / (perf_counter() - start)
+def train_side_by_side(given, characters, training, held_out, levels):
+    """Train both cells; print and report their scores beside others, draw the curves."""
+    score, scores, curves = "bits per character, held out", {}, {}
+    for name, make in layers(given).items():
+        mg.manual_seed(given.seed)
+        model = CharacterModel(characters, make()).to(given.device)
+        optimizer = nn.optim.Adam(model.parameters(), lr=given.lr)
+        run = given.fit(
+            model, training, nn.SequenceLoss(), optimizer, run=name, epochs=given.epochs,
+            validation=held_out, monitor="train_loss", clip_norm=1.5, carry_state=True,
+        )  # fmt: skip
+        weights = sum(p.size for p in model.parameters())
+        curves[f"{name}, {weights:,} weights"] = [
+            (x, y / math.log(2)) for x, y in run.curve("loss")
+        ]
+        scores[name] = run.history[-1]["loss"] / math.log(2)
+    plot_curves(given.path("loss.png"), curves, "epoch", score, levels)
+    given.report(score, scores | levels)
 
 
-def streams(settings):
-    """Return how many characters the text has, and its two parts: to train on, and held out."""
-    text = read_text(settings.text) if settings.text else english_text()
-    vocabulary = Vocabulary(text[: settings.limit])
-    codes = vocabulary.encode(text[: settings.limit])
-    cut = len(codes) * 9 // 10
-    cuts = settings.batch, settings.seq_len
-    return len(vocabulary), *(Streams(part, *cuts) for part in (codes[:cut], codes[cut:]))
-
-
-def train_side_by_side(settings, characters, training, held_out):
-    """Train the cell and an LSTM on a text; print their scores."""
-    print(f"\n{'':<12}{'weights':>10}{'bits per character':>22}{'characters/second':>20}")
-    for name, make in {"FastGRNN": fast_grnn_layer, "LSTM": nn.LSTM}.items():
-        mg.manual_seed(settings.seed)
-        model = CharacterModel(characters, make(64, settings.hidden))
-        weights, speed = sum(p.size for p in model.parameters()), train(model, training, settings)
-        score = evaluate(model, held_out, bits, carry_state=True)["loss"]
-        print(f"{name:<12}{weights:>10,}{score:>22.3f}{speed:>20,.0f}")
-
-
-def fast_grnn_layer(input_size, hidden_size):
-    """Return the layer of our cell, as `nn.LSTM` is that of the LSTM."""
-    return nn.Recurrent(fast_grnn, input_size, hidden_size)
-
-
-# the same cell as a loop in PyTorch
+# a training step, in minigrad and as a loop in PyTorch
 
 
 def our_step(layer, x):
@@ -132,7 +127,7 @@ def our_step(layer, x):
 
 
 def pytorch_step(layer, x):
-    """Return a function that does the same with PyTorch."""
+    """Return a function that does the same with FastGRNN in PyTorch."""
     import torch
 
     torch.set_num_threads(mg.get_num_threads())
@@ -156,58 +151,46 @@ def pytorch_step(layer, x):
     return run
 
 
-def time_side_by_side(settings):
-    """Time a training step of the cell in minigrad and in PyTorch, one after the other."""
-    mg.manual_seed(settings.seed)
-    layer = fast_grnn_layer(64, settings.hidden)
-    x = mg.randn(settings.seq_len, settings.batch, 64)
-    runs = {"minigrad": our_step(layer, x)}
+def time_side_by_side(given):
+    """Time a training step of both layers and of the loop in PyTorch, one after the other."""
+    mg.manual_seed(given.seed)
+    x = mg.randn(given.seq_len, given.batch, 64)
+    made = {name: make() for name, make in layers(given).items()}
+    runs = {name: our_step(layer, x) for name, layer in made.items()}
     if importlib.util.find_spec("torch") is None:
         print("\nPyTorch is not installed, so there is no loop of PyTorch to compare with")
     else:
-        runs["PyTorch loop"] = pytorch_step(layer, x)
-        for ours, theirs in zip(*(run() for run in runs.values()), strict=True):
+        runs["PyTorch loop"] = pytorch_step(made["fast_grnn"], x)
+        results = runs["fast_grnn"](), runs["PyTorch loop"]()
+        for ours, theirs in zip(*results, strict=True):
             np.testing.assert_allclose(ours, theirs, rtol=2e-3, atol=2e-3 * abs(theirs).max())
     times = {name: [] for name in runs}
-    for _ in range(settings.rounds + 1):  # the first round warms up
+    for _ in range(given.rounds + 1):  # the first round warms up
         for name, run in runs.items():
             start = perf_counter()
             run()
             times[name].append(perf_counter() - start)
     threads = mg.get_num_threads()
-    print(f"\ntraining step of FastGRNN, x{list(x.shape)}, float32, {threads} threads, median:")
+    print(f"\ntraining step, x{list(x.shape)}, float32, CPU, {threads} threads, median:")
     for name, taken in times.items():
-        print(f"  {name:<14}{1000 * median(taken[1:]):9.2f} ms")
+        print(f"  {name:<16}{1000 * median(taken[1:]):9.2f} ms")
 
 
-def parse(arguments):
-    """Read the command line."""
-    parser = Parser(prog="custom_cell", description=__doc__.split("\n", maxsplit=1)[0])
-    for name, (kind, usual, _, meaning) in SETTINGS.items():
-        shown = "" if usual is None else f" (default: {usual})"
-        flag = f"--{name.replace('_', '-')}"
-        parser.add_argument(flag, type=kind, default=argparse.SUPPRESS, help=meaning + shown)
-    small = {name: quick for name, (_, usual, quick, _) in SETTINGS.items() if quick != usual}
-    quick = ", ".join(f"--{name.replace('_', '-')} {value}" for name, value in small.items())
-    parser.add_argument("--quick", action="store_true", help=f"a small run; means {quick}")
-    given = vars(parser.parse_args(arguments))
-    choice = 2 if given.pop("quick") else 1
-    usual = {name: setting[choice] for name, setting in SETTINGS.items()}
-    return parser, argparse.Namespace(**(usual | given))
-
-
-def main(settings):
+def main(given):
     """Certify, explain, train, time."""
-    text = streams(settings)
-    certificate = certify(fast_grnn, cases=settings.cases, seed=settings.seed)
+    text = (read_text(given.data) if given.data else english_text())[: given.limit]
+    vocabulary, cut = Vocabulary(text), len(text) * 9 // 10
+    codes = vocabulary.encode(text)
+    sizes = given.batch, given.seq_len, given.device
+    streams = [Streams(part, *sizes) for part in (codes[:cut], codes[cut:])]
+    certificate = certify(fast_grnn, cases=given.cases, seed=given.seed)
     print(certificate)
     certificate.check()
-    print(f"\n{explain(fast_grnn, 64, settings.hidden)}")
-    train_side_by_side(settings, *text)
-    time_side_by_side(settings)
+    print(f"\n{explain(fast_grnn, 64, given.hidden)}\n")
+    bigram = NGram(codes[:cut], len(vocabulary), 2).bits(codes[cut:])
+    train_side_by_side(given, len(vocabulary), *streams, {"bigram model": bigram})
+    time_side_by_side(given)
 
 
 if __name__ == "__main__":
-    sys.stdout.reconfigure(line_buffering=True)
-    parser, settings = parse(sys.argv[1:])
-    sys.exit(parser.run(lambda: main(settings)))
+    sys.exit(PROGRAM.run(main))

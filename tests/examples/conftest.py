@@ -32,18 +32,23 @@ class Done(NamedTuple):
         assert "Traceback" not in self.err
 
 
-def load_example(name):
-    """Return an example as a module; what it sets in the environment is undone."""
-    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("OPENBLAS_NUM_THREADS", "1")
-        spec.loader.exec_module(module)
-    return module
+@pytest.fixture(scope="session")
+def load_example():
+    """Return a function from the name of an example to its module."""
+
+    def load(name):
+        spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
+        module = importlib.util.module_from_spec(spec)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("OPENBLAS_NUM_THREADS", "1")  # the example sets it for its process
+            spec.loader.exec_module(module)
+        return module
+
+    return load
 
 
 @pytest.fixture
-def run_example(tmp_path, monkeypatch, capsys):
+def run_example(load_example, tmp_path, monkeypatch, capsys):
     """Return a function of the name of an example and its arguments; results go to tmp_path/out.
 
     With ``apart=True`` it runs as a process of its own, in which a warning is an error.

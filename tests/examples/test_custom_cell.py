@@ -1,32 +1,20 @@
 """The example of an own cell: it computes the published equations, runs, and answers mistakes."""
 
 import importlib.util
-import os
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 import minigrad as mg
+from minigrad.nn.text import NGram, Vocabulary, english_text
 
-SCRIPT = Path(__file__).parents[2] / "examples" / "custom_cell.py"
-
-
-@pytest.fixture(scope="module")
-def example():
-    """Return the example as a module."""
-    spec = importlib.util.spec_from_file_location("custom_cell", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("OPENBLAS_NUM_THREADS", "1")  # the example sets it for its process
-        spec.loader.exec_module(module)
-    return module
+SMALL = "--quick --hidden 4 --epochs 1 --limit 900 --cases 1 --rounds 1".split()
+SCORE = "bits per character, held out"
 
 
-def test_the_cell_computes_its_equations(example):
+def test_the_cell_computes_its_equations(load_example):
+    example = load_example("custom_cell")
     rng = np.random.default_rng(0)
     starts = example.parameters(3, 4)
     shapes = {name: tuple(getattr(start, "shape", start)) for name, start in starts.items()}
@@ -50,35 +38,39 @@ def test_the_cell_computes_its_equations(example):
     np.testing.assert_allclose(found.numpy(), expected, rtol=1e-12)
 
 
-def test_a_quick_run(tmp_path):
-    done = subprocess.run(
-        [sys.executable, "-W", "error", SCRIPT, "--quick", "--cases", "1"],
-        cwd=tmp_path,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "fast_grnn(x[N,64], h[N,64])" in done.stdout
-    assert "gradients are those of differences" in done.stdout
-    rows = re.findall(r"(?m)^(FastGRNN|LSTM) +([\d,]+) +([\d.]+) +[\d,]+$", done.stdout)
-    ((_, few, ours), (_, many, lstm)) = rows
-    assert int(few.replace(",", "")) < int(many.replace(",", ""))
-    assert float(ours) < 4.2  # letters drawn by their frequency need more
-    assert float(lstm) < 4.2
-    assert re.search(r"minigrad +[\d.]+ ms", done.stdout)
-    assert ("PyTorch loop" in done.stdout) != ("PyTorch is not installed" in done.stdout)
-    assert list(tmp_path.iterdir()) == []
+def test_a_quick_run(run_example):
+    done = run_example("custom_cell", "--quick", "--cases", "1", apart=True)
+    assert (done.status, done.err) == (0, "")
+    assert "fast_grnn(x[N,64], h[N,64])" in done.out
+    assert "gradients are those of differences" in done.out
+    few, many = (int(n.replace(",", "")) for n in re.findall(r"(?m)^([\d,]+) weights$", done.out))
+    assert few < many
+    scores = done.scores[SCORE]
+    text = english_text()[:30_000]
+    codes = Vocabulary(text).encode(text)
+    bigram = NGram(codes[:27_000], len(set(text)), 2).bits(codes[27_000:])
+    assert scores["bigram model"] == pytest.approx(bigram)
+    assert max(scores["fast_grnn"], scores["lstm"]) < bigram
+    assert re.search(r"(?m)^  fast_grnn +[\d.]+ ms\n  lstm +[\d.]+ ms$", done.out)
+    assert ("PyTorch loop" in done.out) != ("PyTorch is not installed" in done.out)
+    assert (done.results / "loss.png").stat().st_size > 10_000
 
 
-def test_without_pytorch_it_says_so(example, monkeypatch, capsys):
-    monkeypatch.setattr(example.importlib.util, "find_spec", lambda name: None)
-    example.time_side_by_side(example.parse("--quick --hidden 4 --rounds 1".split())[1])
-    out = capsys.readouterr().out
-    assert "PyTorch is not installed" in out
-    assert "x[32, 8, 64]" in out
-    assert "PyTorch loop" not in out
+def test_without_pytorch_it_says_so(run_example, monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    done = run_example("custom_cell", *SMALL)
+    assert (done.status, done.err) == (0, "")
+    assert "PyTorch is not installed" in done.out
+    assert "x[32, 8, 64]" in done.out
+    assert "PyTorch loop" not in done.out
+
+
+def test_beside_a_cell_of_the_users_choice_and_gone_on(run_example, tmp_path):
+    (tmp_path / "text.txt").write_text("быть или не быть, вот в чём вопрос " * 40)
+    done = run_example("custom_cell", *SMALL, "--data", "text.txt", "--cell", "mgu")
+    assert list(done.scores[SCORE]) == ["fast_grnn", "mgu", "bigram model"]
+    again = run_example("custom_cell", "--resume", "out/checkpoint.safetensors")
+    assert again.scores == done.scores
 
 
 @pytest.mark.parametrize(
@@ -87,33 +79,13 @@ def test_without_pytorch_it_says_so(example, monkeypatch, capsys):
         ("--hidden 0", "argument --hidden: '0' is not a whole number from 1 to 4096"),
         ("--lr nan", "argument --lr: 'nan' is not a number from 1e-09 to 1"),
         ("--hiden 4", "unrecognized arguments: --hiden 4"),
-        ("--quick --text missing.txt", "missing.txt: No such file or directory"),
+        ("--quick --data missing.txt", "missing.txt: No such file or directory"),
         ("--quick --limit 100 --batch 99", "too short for 99 streams"),
+        ("--cell lsmt", "'lsmt' is no cell; did you mean 'lstm'?"),
     ],
 )
-def test_mistakes_are_answered_with_one_line(
-    example, arguments, line, tmp_path, monkeypatch, capsys
-):
-    monkeypatch.chdir(tmp_path)
-    ended = None
-    try:
-        parser, settings = example.parse(arguments.split())
-        parser.run(lambda: example.main(settings))
-    except SystemExit as exit:
-        ended = exit.code
-    out, err = capsys.readouterr()
-    assert (ended, out) == (2, "")
-    assert err.startswith("custom_cell: ")
-    assert line in err
-    assert err.count("\n") == 1
-
-
-def test_help_tells_every_default(example, capsys):
-    with pytest.raises(SystemExit) as ended:
-        example.parse(["--help"])
-    assert ended.value.code == 0
-    shown = capsys.readouterr().out
-    options = [" ".join(text.split()) for text in re.split(r"\n  (?=-)", shown)[2:]]  # no --help
-    assert len(options) == len(example.SETTINGS) + 1
-    assert [text for text in options if "(default: " not in text and "--quick" not in text] == []
-    assert "--hidden 64, --seq-len 32" in " ".join(shown.split())
+def test_mistakes_are_answered_with_one_line(run_example, arguments, line):
+    done = run_example("custom_cell", *arguments.split())
+    done.says(line)
+    assert done.out == ""
+    assert done.err.startswith("custom_cell: ")
