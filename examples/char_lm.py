@@ -115,9 +115,12 @@ def main(given):
         scheduler=falling, clip_norm=1.5, carry_state=True, callbacks=[writer], parts=kept,
     )  # fmt: skip
     print(f"\n--- a sample ---\n{writer.write(500)}\n----------------\n")
-    counted = {n: NGram(codes[:cut], size, n).bits(codes[cut:]) for n in range(1, 9)}
-    best = min(counted, key=counted.get)
-    levels = {f"Kneser-Ney {best}-gram": counted[best], "bigram": counted[2], "unigram": counted[1]}
+    levels = {}
+    for name, discount in (("Kneser-Ney", 0.75), ("modified Kneser-Ney", None)):
+        models = {n: NGram(codes[:cut], size, n, discount=discount) for n in range(1, 9)}
+        counted = {n: model.bits(codes[cut:]) for n, model in models.items()}
+        levels[f"{name} {min(counted, key=counted.get)}-gram"] = min(counted.values())
+    levels |= {"bigram": counted[2], "unigram": counted[1]}
     curves = {"training": run.curve("train_loss"), "validation": run.curve("loss")}
     plot_curves(given.path("loss.png"), curves, "epochs", "bits per character", levels)
     of = given.data or f"Python {platform.python_version()}"  # the text differs
