@@ -58,6 +58,8 @@ class TracedStep:
     inputs, states, parameters : tuple of Var
     form : tuple
         See `form_of`.
+    constant : frozenset of Var
+        The states that a step returns as they came: at each step they are the initial ones.
     once, each : list of Node
         The part that reads parameters only, and the part that runs at each step.
     """
@@ -67,6 +69,8 @@ class TracedStep:
         self.inputs = graph.inputs[:inputs]
         self.states = graph.inputs[inputs : inputs + states]
         self.parameters = graph.inputs[inputs + states :]
+        pairs = zip(self.states, graph.outputs, strict=True)
+        self.constant = frozenset(old for old, new in pairs if old is new)
         self.form = form_of(graph, inputs + states)
         self.once, self.each = partition(graph.nodes, (*self.inputs, *self.states))
         self.backward = lru_cache(maxsize=None)(self._backward)
@@ -96,10 +100,12 @@ class TracedStep:
         once, each = partition(graph.nodes, (*seeds, *(var for var in read if var not in fixed)))
         # what the backward pass reads, and the history of each state it reads; less what is at hand
         history = [
-            new for old, new in zip(self.states, self.graph.outputs, strict=True) if old in read
+            new
+            for old, new in zip(self.states, self.graph.outputs, strict=True)
+            if old in read and old not in self.constant
         ]
         output, before = self.graph.outputs[0], set(self.states)
-        given = fixed.union(self.inputs)
+        given = fixed.union(self.inputs, self.constant)
         within = [v for v in read if v not in given]
         between = [v for v in within if v not in before and v is not output]
         between += [v for v in history if v is not output]

@@ -119,7 +119,9 @@ def adjoint(
         xs = [x[t] for x in inputs]
         values.update(zip(step.inputs, rows.filled(t, xs) if rows else xs, strict=True))
         for var, result, start in zip(step.states, new, initial, strict=True):
-            if var in read and var not in stacks:
+            if var in step.constant:
+                values[var] = rows.filled(t, [start])[0] if rows else start
+            elif var in read and var not in stacks:
                 values[var] = stacks[result][order[position - 1]] if position else start
         values.update((var, stack[t]) for var, stack in stacks.items() if var in read)
         run(backward.each, values, m)

@@ -13,6 +13,7 @@ import minigrad as mg
 from minigrad.errors import AnomalyError, GradientError, ShapeError, TraceError
 from minigrad.kernels import cell, scan
 from minigrad.kernels import scan as scan_function
+from minigrad.kernels.traces import traced_step
 from minigrad.testing import gradcheck
 
 # steps made up to differ: (step, widths of inputs, widths of states, shapes of parameters)
@@ -64,6 +65,11 @@ def unchanged(x, h, c, *, w):
     return x * h, c
 
 
+def looking(x, h, c, *, w):
+    """Read a state that stays as it is."""
+    return mg.tanh(x + h * w * c) * c, c
+
+
 STEPS = {
     "rnn": (rnn, (4,), (5,), {"w": (4, 5), "u": (5, 5), "b": (5,)}),
     "lstm": (lstm, (4,), (3, 3), {"w": (4, 12), "u": (3, 12), "b": (12,)}),
@@ -73,6 +79,7 @@ STEPS = {
     "half_dropped": (half_dropped, (3,), (3,), {"w": (3, 6)}),
     "same_twice": (same_twice, (2,), (2, 2), {"w": (2,)}),
     "unchanged": (unchanged, (2,), (2, 2), {"w": (2,)}),
+    "looking": (looking, (2,), (2, 2), {"w": (2,)}),
 }
 
 
@@ -431,6 +438,17 @@ def test_nothing_is_kept_without_gradients(large, interpreted):
         outputs, _final = scan(step, x, state, params)
     assert not outputs.requires_grad
     assert tracemalloc.get_traced_memory()[1] < 1.5 * one  # never more than the outputs
+
+
+def test_a_state_that_stays_as_it_is_is_not_kept_for_each_step():
+    spec = (2, 2), mg.float32
+    traced = traced_step(looking, [spec], [spec, spec], {"w": ((2,), mg.float32)})
+    state = traced.states[1]
+    assert traced.constant == {state}
+    for broken in (False, True):
+        kept = traced.backward((0, 1, 2, 3)).kept(broken)
+        assert kept
+        assert traced.constant.isdisjoint(kept)
 
 
 def test_anomaly_names_the_time_step(draw):
