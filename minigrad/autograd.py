@@ -12,7 +12,7 @@ import numpy
 from minigrad.backends.base import by_type
 from minigrad.backpropagation import backpropagate, node_key, seed
 from minigrad.checks import as_integer, check_integers
-from minigrad.errors import GradientError
+from minigrad.errors import ArgumentError, GradientError
 from minigrad.lock import lock
 from minigrad.ops.elementwise import zeros_like
 from minigrad.reuse import is_alone
@@ -254,6 +254,23 @@ def _pulled(
     return tuple(_zeros_like(t) if g is None else g for t, g in zip(inputs, found, strict=True))
 
 
+def chosen(of: str, args: Sequence[Any], argnums: Sequence[int]) -> tuple[int, ...]:
+    """Return the positions of the arguments to differentiate by, counted from the front.
+
+    Raises
+    ------
+    ArgumentError
+        If there is no such argument, or it is named twice.
+    """
+    found = tuple([n + len(args) if n < 0 else n for n in argnums])
+    if len(set(found)) < len(found) or any(not 0 <= n < len(args) for n in found):
+        raise ArgumentError(
+            f"{of}: argnums {tuple(argnums)} must name different ones of the {len(args)} positional "
+            "arguments, which count from 0"
+        )
+    return found
+
+
 def value_and_grad(
     function: Callable[..., Any], argnums: int | Sequence[int] = 0
 ) -> Callable[..., tuple[Any, Any]]:
@@ -275,7 +292,8 @@ def value_and_grad(
     Raises
     ------
     ArgumentError
-        If ``argnums`` is neither an integer nor a list or tuple of them.
+        If ``argnums`` is neither an integer nor a list or tuple of them; by the new function, if there is
+        no such argument, or it is named twice.
     GradientError
         By the new function, if the value is not a scalar, or does not depend on an argument.
 
@@ -288,13 +306,14 @@ def value_and_grad(
     single = as_integer(argnums) is not None
 
     def differentiated(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
+        places = chosen("value_and_grad", args, numbers)
         with enable_grad():
-            inputs = _linked([args[n] for n in numbers])
+            inputs = _linked([args[n] for n in places])
             given = list(args)
-            for n, t in zip(numbers, inputs, strict=True):
+            for n, t in zip(places, inputs, strict=True):
                 given[n] = t
             value = _inside(function, *given, **kwargs)
-            tracked = _go_on([args[n] for n in numbers])
+            tracked = _go_on([args[n] for n in places])
             gradients = grad(value, inputs, create_graph=tracked)
         value = value if tracked else value.detach()
         return value, gradients[0] if single else gradients

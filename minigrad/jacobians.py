@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy
 
-from minigrad.autograd import vjp
+from minigrad.autograd import chosen, vjp
 from minigrad.checks import as_integer, check_integers
 from minigrad.creation import zeros
 from minigrad.dtypes import is_floating
@@ -38,7 +38,8 @@ def jacobian(function: Callable[..., Any], argnums: int | Sequence[int] = 0) -> 
     Raises
     ------
     ArgumentError
-        If ``argnums`` is neither an integer nor a list or tuple of them.
+        If ``argnums`` is neither an integer nor a list or tuple of them; by the new function, if there is
+        no such argument, or it is named twice.
     GradientError, TypeError
         By the new function, as `vjp` does: if an output is no tensor of floating-point numbers, say.
 
@@ -73,7 +74,8 @@ def hessian(function: Callable[..., Any], argnums: int | Sequence[int] = 0) -> C
     Raises
     ------
     ArgumentError
-        If ``argnums`` is neither an integer nor a list or tuple of them.
+        If ``argnums`` is neither an integer nor a list or tuple of them; by the new function, if there is
+        no such argument, or it is named twice.
     GradientError, TypeError
         By the new function, as `vjp` does: if an output is no tensor of floating-point numbers, say.
 
@@ -94,11 +96,12 @@ def _jacobian(
 
     def differentiated(*args: Any, **kwargs: Any) -> Any:
         tree: Any = None
+        places = chosen(of, args, numbers)
 
         def flat(*inputs: Tensor) -> list[Any]:
             nonlocal tree
             given = list(args)
-            for n, t in zip(numbers, inputs, strict=True):
+            for n, t in zip(places, inputs, strict=True):
                 given[n] = t
             tree = function(*given, **kwargs)
             leaves = _leaves(tree)
@@ -110,7 +113,7 @@ def _jacobian(
                     )
             return leaves
 
-        inputs = [args[n] for n in numbers]
+        inputs = [args[n] for n in places]
         outputs, pull_back = vjp(flat, *inputs)
         matrices = iter([_matrix(k, outputs, inputs, pull_back) for k in range(len(outputs))])
 

@@ -11,7 +11,8 @@ from minigrad.checks import check_flag, check_integer
 from minigrad.dtypes import as_dtype, float32, int64, is_half, uint64
 from minigrad.errors import ArgumentError, ShapeError, check_choice
 from minigrad.op import Arguments, Domain, Draw, composite, define_op
-from minigrad.ops.index import gather
+from minigrad.ops.elementwise import subtract
+from minigrad.ops.index import gather, index
 from minigrad.ops.shape import astype, concat, normal_axes, normal_axis, permute_dims, reshape
 from minigrad.promotion import rounded_once
 
@@ -370,14 +371,14 @@ def diff(x: Any, *, axis: int = -1, n: int = 1, prepend: Any = None, append: Any
     axis = normal_axis(axis, x.ndim, "diff")
     n = check_integer("diff", "n", n, low=0)
     if n == 0:
-        return x
+        return index(x, (...,))
     parts = [part for part in (prepend, x, append) if part is not None]
     if len(parts) > 1:
         x = concat(parts, axis=axis)
     for _ in range(n):
         size = x.shape[axis]
         behind, before = slice(builtins.min(1, size), size), slice(0, builtins.max(size - 1, 0))
-        x = x[_along(axis, behind)] - x[_along(axis, before)]
+        x = subtract(index(x, _along(axis, behind)), index(x, _along(axis, before)))
     return x
 
 

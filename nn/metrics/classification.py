@@ -475,6 +475,8 @@ def _found(
             )
         wanted = 1
     labels = check_integers(of, "classes", wanted, low=0)
+    if not labels:
+        raise ArgumentError(f"{of}: classes are empty; name at least one that is looked for")
     hits, misses = numpy.isin(predicted, labels), numpy.isin(actual, labels)
     right = hits & (predicted == actual)
     return int(right.sum()), int(hits.sum()), int(misses.sum())

@@ -179,7 +179,7 @@ def classes(
             f"{of}: predictions of shape {predicted.shape} do not fit targets of shape {actual.shape}; "
             "pass classes of that shape, or scores with one more axis, the last one"
         )
-    if predicted.dtype.kind not in "biu":
+    if predicted.dtype.kind not in "biu" and predicted.size:  # an empty list has no kind
         raise DtypeError(
             f"{of}: predictions of the targets' shape must be classes (integers or bool), not "
             f"{predicted.dtype}; of logits of a yes-or-no question pass 'logits > 0'"

@@ -1,5 +1,6 @@
 """The names of the array API standard: which there are, and what those that are no op return."""
 
+import inspect
 import itertools
 import re
 from pathlib import Path
@@ -28,8 +29,30 @@ def test_the_readme_says_which_names_are_not_offered():
     missing = {n for n in wanted - NEWER - OF_THE_PACKAGE if not hasattr(mg, n)}
     missing |= {n for n in linalg.__all__ if not hasattr(mg, n)}
     missing |= {n for n in ("fft", "linalg") if not hasattr(mg, n)}
-    named = missing | {n for n in ("__array_namespace__",) if not hasattr(mg.Tensor, n)}
-    assert named | {"copy"} == told
+    missing |= {n for n in ("__array_namespace__",) if not hasattr(mg.Tensor, n)}
+    assert missing | {"copy", "device", "astype", "from_dlpack"} == told
+
+
+def test_functions_take_the_arguments_of_the_standard():
+    def arguments(function):
+        kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+        found = inspect.signature(function).parameters.values()
+        return {p.name for p in found if p.kind in kinds}
+
+    shared = [
+        n for n in standard.__all__ if inspect.isfunction(getattr(standard, n)) and hasattr(mg, n)
+    ]
+    assert len(shared) > 120
+    missing = {
+        (name, argument)
+        for name in shared
+        for argument in arguments(getattr(standard, name))
+        - set(inspect.signature(getattr(mg, name)).parameters)
+    }
+    assert missing == {
+        ("asarray", "copy"), ("astype", "copy"), ("from_dlpack", "copy"), ("reshape", "copy"),
+        ("astype", "device"), ("from_dlpack", "device"),
+    }  # fmt: skip
 
 
 def test_constants_are_those_of_numpy():
@@ -248,6 +271,7 @@ def test_differences_take_what_is_put_at_the_ends():
         expected = np.diff(x, n=n, axis=1, prepend=x[:, :1], append=x[:, :2])
         found = mg.diff(mg.tensor(x), n=n, axis=1, prepend=mg.tensor(x[:, :1]), append=x[:, :2])
         np.testing.assert_array_equal(found.numpy(), expected)
+        assert isinstance(mg.diff(x, n=n), mg.Tensor)
 
 
 def test_bits_are_shifted_as_in_numpy():
@@ -325,6 +349,23 @@ def test_jacobians_are_differentiated_further_and_of_nothing_are_empty():
         [2, 0],
         [0, 2],
     ]
+
+
+@pytest.mark.parametrize("argnums", [(0, 0), (0, -2), 2, -3, (0, 5)])
+@pytest.mark.parametrize("name", ["jacobian", "hessian", "value_and_grad"])
+def test_arguments_that_are_not_there_or_named_twice_are_refused(name, argnums):
+    derivative = getattr(mg, name)(lambda x, y: mg.sum(x * y), argnums)
+    with pytest.raises(ArgumentError, match=rf"{name}: argnums .* the 2 positional arguments"):
+        derivative(mg.ones(2), mg.ones(2))
+
+
+def test_an_output_may_be_left_out_of_a_pull_back():
+    _, pull_back = mg.vjp(lambda x: (x * x, 3 * x), mg.tensor([1.0, 2.0]))
+    assert pull_back(None, mg.ones(2))[0].tolist() == [3, 3]
+    assert pull_back(mg.ones(2), None)[0].tolist() == [2, 4]
+    assert pull_back(None, None)[0].tolist() == [0, 0]
+    with pytest.raises(mg.errors.GradientError, match="2 outputs but 1 cotangents"):
+        pull_back(None)
 
 
 def test_what_has_no_jacobian_is_refused():

@@ -146,6 +146,8 @@ def test_of_nothing_the_score_is_nan():
         scores = metrics.precision_recall_f1(metrics.class_counts(empty, empty), average="macro")
         assert scores.support == 0
         assert np.isnan(scores[:3]).all()
+    assert metrics.accuracy([], []) == (0, 0)
+    assert metrics.confusion_matrix([], [], num_classes=2).tolist() == [[0, 0], [0, 0]]
     assert metrics.accuracy(np.zeros((4, 0, 3)), np.zeros((4, 0), dtype=int)) == (0, 0)
 
 
@@ -184,6 +186,8 @@ def test_bad_input_is_told(metric, arguments, options, error, text):
 
 
 def test_other_mistakes_are_told():
+    with pytest.raises(ArgumentError, match="recall: classes are empty"):
+        metrics.recall([1], [1], classes=[])
     with pytest.raises(ArgumentError, match=r"f1: class 2 occurs; say which .* classes=\[1, 2\]"):
         metrics.f1([1, 2], [0, 1])
     with pytest.raises(ArgumentError, match="class_counts: class 2 occurs, and with 2 classes"):
