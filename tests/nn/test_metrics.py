@@ -6,11 +6,12 @@ import sys
 import numpy as np
 import pytest
 import sacrebleu
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
 import minigrad as mg
+from minigrad import nn
 from minigrad.errors import ArgumentError, DtypeError, ShapeError
 from minigrad.nn import metrics
 from minigrad.nn.data import Padded, pad_sequence
@@ -62,6 +63,50 @@ def test_batches_add_up_to_the_whole():
             for cut in (slice(0, 2), slice(2, 5))
         ]
         assert tuple(map(sum, zip(*parts, strict=True))) == metric(found, true, lengths=lengths)
+
+
+NAMES = ["O", "B-a", "I-a", "B-b"]
+
+
+class Given(nn.Module):
+    """Its inputs are its scores."""
+
+    def forward(self, scores):
+        return scores
+
+
+@settings(max_examples=settings().max_examples // 5)
+@given(
+    st.lists(st.lists(st.tuples(*[st.integers(0, 3)] * 2), max_size=5), min_size=1, max_size=6),
+    st.integers(1, 4),
+    st.integers(0, 3),
+)
+def test_neither_padding_nor_batches_change_a_score(rows, size, pad):
+    found, true = ([np.array([p[i] for p in row], dtype=int) for row in rows] for i in (0, 1))
+    scores = [np.eye(4, dtype=np.float32)[row] for row in found]
+    functions = {
+        "accuracy": metrics.accuracy,
+        "f1": lambda x, y: metrics.f1(x, y, classes=[1, 3]),
+        "entity_f1": lambda x, y: metrics.entity_f1(x, y, tags=NAMES),
+        "mae": lambda x, y: metrics.mae(mg.argmax(x, axis=-1), y),
+        "exact_match": metrics.exact_match,
+    }
+    padded = lambda part: pad_sequence(part, padding_value=pad)
+    source = [
+        (pad_sequence(scores[i : i + size]).values, padded(true[i : i + size]))
+        for i in range(0, len(rows), size)
+    ]
+    whole = nn.training.evaluate(Given(), source, lambda x, y: (0.0, 1), functions)
+    alone = {
+        name: [
+            function(mg.tensor(x[:, None]), y[:, None]) for x, y in zip(scores, true, strict=True)
+        ]
+        for name, function in functions.items()
+    }
+    for name, ratios in alone.items():
+        numerator, denominator = (sum(parts) for parts in zip(*ratios, strict=True))
+        wanted = numerator / denominator if denominator else math.nan
+        np.testing.assert_allclose(whole[name], wanted, rtol=1e-12, err_msg=name)
 
 
 def test_exact_match_counts_whole_sequences():
