@@ -9,7 +9,7 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test nightly parity bench lint types clean
+.PHONY: help demo examples test nightly parity bench lint types clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -17,6 +17,10 @@ help: ## show this list
 demo: $(VENV)/.installed-examples ## train a character language model on English text (about 5 minutes)
 	@echo "== demo: examples/char_lm.py"
 	@$(BIN)/python examples/char_lm.py $(ARGS)
+
+examples: $(VENV)/.installed-examples ## run all examples at their defaults, write examples/README.md (an hour)
+	@echo "== examples: scripts/examples.py"
+	@$(BIN)/python scripts/examples.py $(ARGS)
 
 test: $(VENV)/.installed-test ## run the whole test suite, except the comparisons with other libraries
 	@echo "== test: the suite, on every core"

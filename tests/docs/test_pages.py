@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
+FOLDERS = (ROOT / "docs", ROOT / "examples")
+PAGES = [*sorted(ROOT.glob("*.md")), *(page for f in FOLDERS for page in sorted(f.rglob("*.md")))]
 
 
 def script(page: str) -> str:
