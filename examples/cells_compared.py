@@ -55,7 +55,7 @@ PROGRAM = Program(
     __doc__,
     data="a UTF-8 text (default: Python's language reference)",
     cell=None,
-    duration="about 5 minutes on 2 cores",
+    duration="about 4 minutes on 2 cores",
     settings={
         "cell": Setting(
             cells,
@@ -66,7 +66,7 @@ PROGRAM = Program(
         "hidden": Setting(number(int, 1, 4096), 256, "width of the layer"),
         "seq_len": Setting(COUNT, 64, "steps between two updates"),
         "batch": Setting(COUNT, 32, "streams of text side by side"),
-        "epochs": Setting(COUNT, 3, "passes over the text"),
+        "epochs": Setting(COUNT, 8, "passes over the text"),
         "lr": Setting(number(float, 1e-9, 1), 0.004, "learning rate; it falls to zero"),
         "limit": Setting(number(int, 100, 10**9), None, "characters to read (default: all)"),
     },

@@ -38,12 +38,12 @@ PROGRAM = Program(
         "batch": Setting(COUNT, 16, "streams of text side by side"),
         "epochs": Setting(COUNT, 20, "passes over the text"),
         "lr": Setting(
-            number(float, 1e-9, 1), 0.003, "learning rate at the start; it falls to zero"
+            number(float, 1e-9, 1), 0.005, "learning rate at the start; it falls to zero"
         ),
         "dropout": Setting(number(float, 0, 0.95), 0.45, "share that is left out in training"),
         "limit": Setting(number(int, 100, 10**9), None, "characters to read (default: all)"),
     },
-    quick={"hidden": 128, "batch": 8, "seq_len": 24, "epochs": 12, "lr": 0.005, "limit": 60_000},
+    quick={"hidden": 128, "batch": 8, "seq_len": 24, "epochs": 12, "limit": 60_000},
     options={
         "prompt": Setting(str, "", "what the samples begin with (default: nothing)"),
         "temperature": Setting(
@@ -109,9 +109,8 @@ class Language:
     def log_probability(self, line):
         """Return that of a sentence; unknown words share that of <unk> with those seen once."""
         codes = self.vocabulary.encode(["<eos>", *words(line), "<eos>"])
-        unknown = np.count_nonzero(codes == self.vocabulary.unk)
-        rare = max(1, self.vocabulary.counts["<unk>"])
-        return self.log_probabilities(codes).sum() - unknown * math.log(rare)
+        share = -math.log(max(1, self.vocabulary.counts["<unk>"]))
+        return self.log_probabilities(codes).sum() + share * sum(codes == self.vocabulary.unk)
 
     def write(self, length, prompt, **choice):
         """Return sentences that the model makes up."""
