@@ -624,14 +624,23 @@ class Pairs:
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-    """Return the checkpoints of whole runs by kind, and how often they call the loss."""
-    found = {}
-    for kind in ("shuffled", "streams"):
-        path, training = tmp_path_factory.mktemp(kind) / "whole", Training()
-        training.go(path, kind=kind)
-        found[kind] = path.read_bytes(), training.seen
-    return found
+def finished():
+    """Return what whole runs left behind, by kind; a cache."""
+    return {}
+
+
+@pytest.fixture
+def whole(finished, tmp_path):
+    """Return a function that gives the checkpoint of a whole run, and how often it calls the loss."""
+
+    def run(kind):
+        if kind not in finished:
+            path, training = tmp_path / "whole", Training()
+            training.go(path, kind=kind)
+            finished[kind] = path.read_bytes(), training.seen
+        return finished[kind]
+
+    return run
 
 
 STOPS = [
@@ -643,7 +652,7 @@ STOPS = [
 
 @pytest.mark.parametrize(("kind", "place"), [*STOPS, ("streams", 0), ("shuffled", 999)])
 def test_a_run_that_was_stopped_anywhere_goes_on_bit_for_bit(kind, place, whole, tmp_path):
-    expected, calls = whole[kind]
+    expected, calls = whole(kind)
     path, stop = tmp_path / "a", 1 + place * calls // 1000
     stopped = Training().go(path, stop, kind)
     assert stopped.interrupted
@@ -657,25 +666,28 @@ def test_a_run_that_is_stopped_at_each_call_goes_on_bit_for_bit(whole, tmp_path)
     while Training().go(path, 3, "streams", resume=runs > 0).interrupted:
         runs += 1
     assert runs > 10
-    assert path.read_bytes() == whole["streams"][0]
+    assert path.read_bytes() == whole("streams")[0]
 
 
-def test_a_fresh_process_goes_on_bit_for_bit(whole, tmp_path):
-    path = tmp_path / "a"
-    Training().go(path, 17, "shuffled")
+def test_a_fresh_process_goes_on_bit_for_bit(tmp_path):
     code = (
-        "import importlib.util, sys\n"
+        "import importlib.util, signal, sys\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "spec = importlib.util.spec_from_file_location('test_fit', sys.argv[1])\n"
         "module = importlib.util.module_from_spec(spec)\n"
         "sys.modules['test_fit'] = module\n"
         "spec.loader.exec_module(module)\n"
-        "module.Training().go(sys.argv[2], None, 'shuffled', resume=True)\n"
     )
-    subprocess.run([sys.executable, "-c", code, __file__, path], check=True)
-    assert path.read_bytes() == whole["shuffled"][0]
+    first = (
+        "for path, stop in (('whole', None), ('a', 17)):\n    module.Training().go(path, stop)\n"
+    )
+    again = "module.Training().go('a', resume=True)\n"
+    for rest in (first, again):
+        subprocess.run([sys.executable, "-c", code + rest, __file__], check=True, cwd=tmp_path)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "whole").read_bytes()
 
 
-def test_a_second_interrupt_is_raised_and_leaves_the_last_checkpoint(tmp_path, whole):
+def test_a_second_interrupt_is_raised_and_leaves_the_last_checkpoint(tmp_path):
     training, path = Training(), tmp_path / "a"
 
     def press(run):
@@ -719,89 +731,106 @@ def test_a_run_may_go_on_in_another_file(tmp_path):
 
 # mistakes
 
-MODEL = nn.Linear(3, 2, dtype="float64")
-BATCH = (mg.tensor(X), mg.tensor(Y))
-PADDED = pad_sequence([[1.0, 2.0], [3.0]])
+
+def whole_batch():
+    return mg.tensor(X), mg.tensor(Y)
+
+
+def padded():
+    return pad_sequence([[1.0, 2.0], [3.0]])
+
+
+MISTAKES = {
+    ArgumentError: [
+        ('model="words"', "fit: model is a str"),
+        ("optimizer=line()", "fit: optimizer is a minigrad.nn.linear.Linear; give"),
+        (
+            "scheduler=StepLR(sgd(line()), 3)",
+            "the scheduler belongs to another optimizer; make it with this one",
+        ),
+        ("scheduler=3", "fit: scheduler is a int"),
+        ("loss=3", "fit: 'loss' is a int; give a function"),
+        ("epochs=0", "fit: epochs must be a positive integer, not 0"),
+        ("epochs=2.5", "fit: epochs must be a positive integer, not 2.5"),
+        ("accumulate=0", "fit: accumulate must be a positive integer, not 0"),
+        ("patience=0", "fit: patience must be a positive integer, not 0"),
+        ("clip_norm=0", "fit: clip_norm must be above 0, not 0"),
+        ('clip_norm="1"', "fit: clip_norm"),
+        ("carry_state=1", "fit: carry_state must be True or False"),
+        ("progress=None", "fit: progress must be True or False"),
+        ('monitor="accuracy"', "there is no score 'accuracy'; the scores are train_"),
+        ('monitor="los"', "there is no score 'los'"),
+        ('monitor=""', "monitor must be the name of a score, not ''"),
+        ("monitor=3", "monitor must be the name of a score, not 3"),
+        ('monitor="no", callbacks=[Calling()]', "there is no score 'no'"),
+        ('metrics={"mae": nn.L1Loss()}', "fit: metrics are computed on the valid"),
+        ("metrics=[nn.L1Loss()]", "fit: metrics must be a dict"),
+        ('metrics={"loss": nn.L1Loss()}', "a metric cannot be called 'loss'"),
+        ('metrics={"-f": nn.L1Loss()}', "a metric cannot be called '-f'"),
+        ('metrics={"mae": 3}', "'mae' is a int; give a function of outputs and"),
+        ("callbacks=[print]", "a callback is a builtin_function_or_method; give"),
+        ("callbacks=[Calling]", "a callback is a type; give an object"),
+        ("train=[]", "fit: train has no batches; give one or more"),
+        ("train=iter([batch])", "train is a list_iterator, which can be read only"),
+        ("train=3", "train is a int, which are no batches with a length"),
+        ("train=[mg.tensor(X)]", "a batch is a minigrad.tensor.Tensor; it must be"),
+        ("train=batch", "a batch is a minigrad.tensor.Tensor; it must be a tuple"),
+        ("train=[list(batch)]", "a batch is a list; it must be a tuple"),
+        ("train=[batch[:1]]", "a batch is a tuple of 1; it must be a tuple"),
+        ("train=[padded()]", "a batch is a single field; it must be a tuple"),
+        ("validation=[]", "fit: validation has no batches"),
+        ("validation=[mg.tensor(X)]", "evaluate: a batch is a minigrad.tensor.Tensor"),
+        ("loss=lambda y, t: (y - t) ** 2", r"returned a tensor of shape \(23, 2\)"),
+        ("loss=lambda y, t: None", "the loss returned a NoneType; return a number"),
+        ("loss=lambda y, t: (y.sum(), -1)", "the loss returned the pair"),
+        ("loss=lambda y, t: (y.sum(), y)", "the loss returned the pair"),
+        (
+            'train=[(batch[0], "words")], loss=lambda y, t: y.sum()',
+            "of how many items it is the mean cannot be told from a target of type str",
+        ),
+        ("resume=True", "resume=True goes on from a checkpoint; give checkpoint="),
+        ('checkpoint="a", parts={"model": line()}', "a part is called 'model', as"),
+        ('checkpoint="a", parts={"x": 3}', "a checkpoint cannot hold x, of type"),
+        ('resume="other"', "restoring 'other': missing here: mine; not in the file"),
+        ('resume="run", parts={"mine": line()}', "not in the file: mine"),
+        ('resume="run", train=[batch, batch]', "train: this is not the data that"),
+        ('resume="run", train=[(batch[0] + 1, batch[1])]', "train: this is not the"),
+        ('resume="run", validation=[batch]', "chosen with monitor='train_loss'"),
+        ('resume="run", patience=3', "chosen with keep_best=False, and here it is"),
+        ('resume="run", monitor="-train_loss"', "chosen with monitor='train_loss'"),
+        ('resume="run", model=nn.Linear(3, 4)', "restoring 'run': model: "),
+    ],
+    GradientError: [
+        ("loss=lambda y, t: y.sum().item()", "no gradient flows from the loss at"),
+        ("loss=lambda y, t: y.sum().detach()", "no gradient flows from the loss at"),
+    ],
+    FileNotFoundError: [
+        ('resume="missing"', "No such file"),
+        ('checkpoint="missing/a"', "No such file"),
+    ],
+    FileFormatError: [
+        ('resume="words"', "cannot be read"),
+        ('resume="weights"', "is no checkpoint of a training run"),
+    ],
+}
 
 
 @pytest.mark.parametrize(
-    ("changes", "error", "message"),
-    [
-        ({"model": "words"}, ArgumentError, "fit: model is a str"),
-        ({"optimizer": MODEL}, ArgumentError, "fit: optimizer is a minigrad.nn.linear.Linear; give"),
-        (
-            {"scheduler": StepLR(sgd(MODEL), 3)},
-            ArgumentError,
-            "the scheduler belongs to another optimizer; make it with this one",
-        ),
-        ({"scheduler": 3}, ArgumentError, "fit: scheduler is a int"),
-        ({"loss": 3}, ArgumentError, "fit: 'loss' is a int; give a function"),
-        ({"epochs": 0}, ArgumentError, "fit: epochs must be a positive integer, not 0"),
-        ({"epochs": 2.5}, ArgumentError, "fit: epochs must be a positive integer, not 2.5"),
-        ({"accumulate": 0}, ArgumentError, "fit: accumulate must be a positive integer, not 0"),
-        ({"patience": 0}, ArgumentError, "fit: patience must be a positive integer, not 0"),
-        ({"clip_norm": 0}, ArgumentError, "fit: clip_norm must be above 0, not 0"),
-        ({"clip_norm": "1"}, ArgumentError, "fit: clip_norm"),
-        ({"carry_state": 1}, ArgumentError, "fit: carry_state must be True or False"),
-        ({"progress": None}, ArgumentError, "fit: progress must be True or False"),
-        ({"monitor": "accuracy"}, ArgumentError, "there is no score 'accuracy'; the scores are train_"),
-        ({"monitor": "los"}, ArgumentError, "there is no score 'los'"),
-        ({"monitor": ""}, ArgumentError, "monitor must be the name of a score, not ''"),
-        ({"monitor": 3}, ArgumentError, "monitor must be the name of a score, not 3"),
-        ({"monitor": "no", "callbacks": [Calling()]}, ArgumentError, "there is no score 'no'"),
-        ({"metrics": {"mae": nn.L1Loss()}}, ArgumentError, "fit: metrics are computed on the valid"),
-        ({"metrics": [nn.L1Loss()]}, ArgumentError, "fit: metrics must be a dict"),
-        ({"metrics": {"loss": nn.L1Loss()}}, ArgumentError, "a metric cannot be called 'loss'"),
-        ({"metrics": {"-f": nn.L1Loss()}}, ArgumentError, "a metric cannot be called '-f'"),
-        ({"metrics": {"mae": 3}}, ArgumentError, "'mae' is a int; give a function of outputs and"),
-        ({"callbacks": [print]}, ArgumentError, "a callback is a builtin_function_or_method; give"),
-        ({"callbacks": [Calling]}, ArgumentError, "a callback is a type; give an object"),
-        # batches
-        ({"train": []}, ArgumentError, "fit: train has no batches; give one or more"),
-        ({"train": iter([BATCH])}, ArgumentError, "train is a list_iterator, which can be read only"),
-        ({"train": 3}, ArgumentError, "train is a int, which are no batches with a length"),
-        ({"train": [mg.tensor(X)]}, ArgumentError, "a batch is a minigrad.tensor.Tensor; it must be"),
-        ({"train": BATCH}, ArgumentError, "a batch is a minigrad.tensor.Tensor; it must be a tuple"),
-        ({"train": [list(BATCH)]}, ArgumentError, "a batch is a list; it must be a tuple"),
-        ({"train": [BATCH[:1]]}, ArgumentError, "a batch is a tuple of 1; it must be a tuple"),
-        ({"train": [PADDED]}, ArgumentError, "a batch is a single field; it must be a tuple"),
-        ({"validation": []}, ArgumentError, "fit: validation has no batches"),
-        ({"validation": [mg.tensor(X)]}, ArgumentError, "evaluate: a batch is a minigrad.tensor.Tensor"),
-        # the loss
-        ({"loss": lambda y, t: (y - t) ** 2}, ArgumentError, r"returned a tensor of shape \(23, 2\)"),
-        ({"loss": lambda y, t: None}, ArgumentError, "the loss returned a NoneType; return a number"),
-        ({"loss": lambda y, t: (y.sum(), -1)}, ArgumentError, "the loss returned the pair"),
-        ({"loss": lambda y, t: (y.sum(), y)}, ArgumentError, "the loss returned the pair"),
-        ({"loss": lambda y, t: y.sum().item()}, GradientError, "no gradient flows from the loss at"),
-        ({"loss": lambda y, t: y.sum().detach()}, GradientError, "no gradient flows from the loss at"),
-        ({"train": [(BATCH[0], "words")], "loss": lambda y, t: y.sum()}, ArgumentError,
-         "of how many items it is the mean cannot be told from a target of type str"),
-        # checkpoints
-        ({"resume": True}, ArgumentError, "resume=True goes on from a checkpoint; give checkpoint="),
-        ({"resume": "missing"}, FileNotFoundError, "No such file"),
-        ({"checkpoint": "missing/a"}, FileNotFoundError, "No such file"),
-        ({"checkpoint": "a", "parts": {"model": MODEL}}, ArgumentError, "a part is called 'model', as"),
-        ({"checkpoint": "a", "parts": {"x": 3}}, ArgumentError, "a checkpoint cannot hold x, of type"),
-        ({"resume": "words"}, FileFormatError, "cannot be read"),
-        ({"resume": "weights"}, FileFormatError, "is no checkpoint of a training run"),
-        ({"resume": "other"}, ArgumentError, "restoring 'other': missing here: mine; not in the file"),
-        ({"resume": "run", "parts": {"mine": MODEL}}, ArgumentError, "not in the file: mine"),
-        ({"resume": "run", "train": [BATCH, BATCH]}, ArgumentError, "train: this is not the data that"),
-        ({"resume": "run", "train": [(BATCH[0] + 1, BATCH[1])]}, ArgumentError, "train: this is not the"),
-        ({"resume": "run", "validation": [BATCH]}, ArgumentError, "chosen with monitor='train_loss'"),
-        ({"resume": "run", "patience": 3}, ArgumentError, "chosen with keep_best=False, and here it is"),
-        ({"resume": "run", "monitor": "-train_loss"}, ArgumentError, "chosen with monitor='train_loss'"),
-        ({"resume": "run", "model": nn.Linear(3, 4)}, ArgumentError, "restoring 'run': model: "),
-    ],
-)  # fmt: skip
-def test_mistakes_are_refused(changes, error, message, tmp_path, monkeypatch):
+    ("error", "changes", "message"),
+    [(error, *row) for error, rows in MISTAKES.items() for row in rows],
+)
+def test_mistakes_are_refused(error, changes, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "words").write_text("words")
-    mg.save("weights", MODEL.state_dict())
-    nn.save_checkpoint("other", mine=MODEL)
-    usual = {"model": line(), "train": [BATCH], "loss": nn.MSELoss()}
+    mg.save("weights", line().state_dict())
+    nn.save_checkpoint("other", mine=line())
+    usual = {"model": line(), "train": [whole_batch()], "loss": nn.MSELoss()}
     quietly(**usual, optimizer=sgd(usual["model"]), checkpoint="run")
-    given = usual | {"optimizer": sgd(usual["model"])} | changes
+    given = (
+        usual
+        | {"optimizer": sgd(usual["model"])}
+        | eval(f"dict({changes})", globals(), {"batch": whole_batch()})
+    )
     with pytest.raises(error, match=message):
         quietly(**given)
 

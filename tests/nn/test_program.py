@@ -13,7 +13,9 @@ from minigrad import nn
 from minigrad.errors import ArgumentError
 from minigrad.nn.training import Callback, Program, Setting, number
 
-X, Y = mg.tensor([[1.0], [2.0], [3.0]]), mg.tensor([[2.0], [4.0], [6.0]])
+
+def batch():
+    return mg.tensor([[1.0], [2.0], [3.0]]), mg.tensor([[2.0], [4.0], [6.0]])
 
 
 @pytest.fixture(autouse=True)
@@ -63,7 +65,9 @@ def training(pressing, *runs):
             )
             optimizer = nn.optim.Adam(model.parameters(), lr=0.1)
             options = {"epochs": 3, "callbacks": [pressing], "progress": False, "run": name}
-            found[name] = given.fit(model, [(X, Y), (Y, X)], nn.MSELoss(), optimizer, **options)
+            found[name] = given.fit(
+                model, [batch(), batch()[::-1]], nn.MSELoss(), optimizer, **options
+            )
         given.report("error", {name: run.scores["train_loss"] for name, run in found.items()})
 
     return main, found
@@ -162,7 +166,7 @@ def saving(path):
     def main(given):
         model = nn.Linear(1, 1)
         given.options["save"] = path
-        given.fit(model, [(X, Y)], nn.MSELoss(), nn.optim.SGD(model.parameters(), 0.1), epochs=1,
+        given.fit(model, [batch()], nn.MSELoss(), nn.optim.SGD(model.parameters(), 0.1), epochs=1,
                   progress=False)  # fmt: skip
 
     return main
