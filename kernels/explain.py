@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+from minigrad.checks import listed
 from minigrad.dtypes import as_dtype, get_default_dtype, is_floating
 from minigrad.errors import ArgumentError
 from minigrad.graph import Node, Var
@@ -71,7 +72,7 @@ def explain(cell: Any, *sizes: int, dtype: Any = None, **options: Any) -> str:
     loops = getattr(layer, "_loops", lambda: {"": (layer.cell, layer.input_size)})()
     names: dict[str, list[str]] = {}  # by what is said of them: many loops are alike
     for name, (one, width) in loops.items():
-        text = _loop(one, width, layer.hidden_size, kind, layer.options)
+        text = _loop(one, width, layer.hidden_size, kind, getattr(layer, "options", {}))
         names.setdefault(text, []).append(name)
     if len(loops) == 1:
         return next(iter(names))
@@ -82,7 +83,7 @@ def _loop(cell: Cell, width: int, hidden: int, kind: Any, options: dict[str, Any
     """Return how one loop is run."""
     traced = _traced(cell, width, hidden, kind, options)
     arguments = [*traced.inputs, *traced.states]
-    shown = ", ".join(f"{v.name}[N,{v.shape[1]}]" for v in arguments)
+    shown = ", ".join(f"{v.name}[{','.join(['N', *map(str, v.shape[1:])])}]" for v in arguments)
     head = f"{cell.__name__}({shown})   {kind}"
     if switch.is_off:
         return f"{head}\n  interpreted, because {switch.refusal}"
@@ -101,7 +102,7 @@ def _traced(cell: Cell, width: int, hidden: int, kind: Any, options: dict[str, A
     graph = trace(
         cell,
         [Var((_ROWS, width), kind, name) for name in cell.inputs],
-        [Var((_ROWS, size), kind, name) for name, size in widths],
+        [Var((_ROWS, *listed(size)), kind, name) for name, size in widths],
         {name: _parameter(name, start, kind) for name, start in starts.items()},
     )
     return TracedStep(graph, len(cell.inputs), len(cell.states))

@@ -28,11 +28,11 @@ class ModuleStep(Cell):
         With the attributes ``input_size`` and ``hidden_size``.
     states : sequence of str
         The last arguments of its ``step``.
-    widths : dict of int
-        Of those states that are not ``hidden_size`` wide.
+    widths : dict of int or tuple of int
+        Of those states that are not ``hidden_size`` wide; or their whole shape behind N.
     """
 
-    def __init__(self, module: Any, states: Sequence[str], widths: Mapping[str, int]) -> None:
+    def __init__(self, module: Any, states: Sequence[str], widths: Mapping[str, Any]) -> None:
         super().__init__(module.step, states, widths=lambda hidden_size: widths)
         self.__name__ = self.__qualname__ = type(module).__name__
         self._made_of = module, tuple(states), dict(widths)

@@ -32,6 +32,11 @@ class Attention(Module):
     memory_size : int
         The size of the last axis of the memory, and of the context.
 
+    Attributes
+    ----------
+    key_size : int
+        The size of the last axis of the keys; that of the memory unless a subclass says otherwise.
+
     Raises
     ------
     ArgumentError
@@ -48,6 +53,7 @@ class Attention(Module):
         self.query_size, self.memory_size = check_counts(
             type(self).__name__, query_size=query_size, memory_size=memory_size
         )
+        self.key_size = self.memory_size
 
     def forward(
         self, query: Tensor, memory: Tensor, lengths: Any = None, mask: Any = None
@@ -222,6 +228,7 @@ class AdditiveAttention(Attention):
     ) -> None:
         super().__init__(query_size, memory_size)
         (size,) = check_counts("AdditiveAttention", size=query_size if size is None else size)
+        self.key_size = size
         place = {"bias": False, "device": device, "dtype": dtype}
         self.query = Linear(self.query_size, size, **place)
         self.key = Linear(self.memory_size, size, **place)
@@ -339,7 +346,8 @@ class GeneralAttention(Attention):
         self, query_size: int, memory_size: int, *, device: str | None = None, dtype: Any = None
     ) -> None:
         super().__init__(query_size, memory_size)
-        sizes = self.memory_size, self.query_size
+        self.key_size = self.query_size
+        sizes = self.memory_size, self.key_size
         self.key = Linear(*sizes, bias=False, device=device, dtype=dtype)
 
     def _keys(self, values: Tensor) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from minigrad.creation import zeros
-from minigrad.errors import ShapeError
+from minigrad.errors import ArgumentError, ShapeError
 from minigrad.kernels import Cell, scan
 from minigrad.kernels.calls import interpreted
 from minigrad.nn.attention.layers import Attention
@@ -18,6 +18,8 @@ from minigrad.nn.module_step import ModuleStep
 from minigrad.nn.recurrent import Recurrent
 from minigrad.ops.shape import concat, split, stack
 from minigrad.tensor import Tensor
+
+_POSITIONS = 2  # of the memory that `explain` shows: any number
 
 
 class AttentionRecurrent(Module):
@@ -87,11 +89,19 @@ class AttentionRecurrent(Module):
         self.layers = Recurrent(
             cell, width, hidden_size, num_layers, device=device, dtype=dtype, **options
         )
+        check_forward(name, self.layers)
         self.hidden_size = self.layers.hidden_size
         checked_attention(name, attention, query_size=self.layers._widths[0])
         self.attention = attention
-        states = ("output", "packed", "keys", "values", "allowed")
-        self._step = ModuleStep(self, states, {})
+        widths, seen, many = self.layers._widths, attention.memory_size, _POSITIONS
+        sizes: dict[str, Any] = {
+            "output": widths[0] + seen,
+            "packed": self.layers.num_layers * sum(widths),
+            "keys": (many, attention.key_size),
+            "values": (many, seen),
+            "allowed": many,
+        }
+        self._step = ModuleStep(self, tuple(sizes), sizes)
 
     @property
     def cell(self) -> ModuleStep:
@@ -195,3 +205,18 @@ class AttentionRecurrent(Module):
         found = split(new[1], list(widths) * layers.num_layers, axis=-1)
         finals = tuple(stack(found[i :: len(widths)]) for i in range(len(widths)))
         return outputs, (finals if len(finals) > 1 else finals[0], new[0][:, widths[0] :])
+
+
+def check_forward(of: str, layers: Recurrent) -> None:
+    """Refuse layers that cannot be taken step by step, or that would be taken without their dropout.
+
+    Raises
+    ------
+    ArgumentError
+    """
+    for option in ("bidirectional", "batch_first", "dropout"):
+        if getattr(layers, option):
+            raise ArgumentError(
+                f"{of}: it goes forward step by step, with time first and nothing dropped between its "
+                f"layers; leave out {option}"
+            )

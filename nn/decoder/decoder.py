@@ -11,7 +11,7 @@ from minigrad.kernels import Cell
 from minigrad.kernels.rows import rows_of
 from minigrad.nn.attention.layers import Attention
 from minigrad.nn.attention.pooling import checked_attention
-from minigrad.nn.attention.recurrent import AttentionRecurrent
+from minigrad.nn.attention.recurrent import AttentionRecurrent, check_forward
 from minigrad.nn.cell import Cell as ModuleCell
 from minigrad.nn.checks import check_counts, check_flags, checked_tensor
 from minigrad.nn.decoder.state import DecoderState
@@ -153,11 +153,7 @@ class Decoder(Module):
             plain = self.recurrent.layers
         else:
             self.recurrent = plain = Recurrent(cell, width, hidden_size, **layers)
-        if plain.bidirectional or plain.batch_first:
-            raise ArgumentError(
-                "Decoder: it goes forward step by step, with time first; leave out bidirectional and "
-                "batch_first"
-            )
+        check_forward("Decoder", plain)
         self.hidden_size, self._widths = plain.hidden_size, plain._widths
         self.num_layers, size = plain.num_layers, plain._widths[0]
         self.combine = None

@@ -8,7 +8,7 @@ import pytest
 import minigrad as mg
 from minigrad import nn
 from minigrad.errors import ArgumentError, DtypeError, ShapeError
-from minigrad.kernels import scan
+from minigrad.kernels import explain, scan
 from minigrad.testing import gradcheck, gradgradcheck
 
 RNG = np.random.default_rng(5)
@@ -268,6 +268,24 @@ def test_a_traced_step_is_known_the_next_time(cell, monkeypatch):
     assert before == layer.cell.surroundings()
     monkeypatch.setattr(Leaky, "step", lambda self, x, h, c: (h, c))
     assert (before == layer.cell.surroundings()) == (cell != "own")
+
+
+def test_explain_says_how_its_loop_is_run():
+    head, reason = explain(recurrent("lstm", 2)).splitlines()
+    assert head.startswith(
+        "AttentionRecurrent(x[N,3], output[N,10], packed[N,16], keys[N,2,4], values"
+    )
+    assert reason.startswith(
+        "  interpreted, because keys:float64[2, 2, 4]: states of a compiled loop"
+    )
+
+
+@pytest.mark.parametrize("option", ["bidirectional", "batch_first", "dropout"])
+@pytest.mark.filterwarnings("ignore:Recurrent. dropout")
+def test_what_has_no_place_in_the_loop_is_refused(option):
+    value = 0.5 if option == "dropout" else True
+    with pytest.raises(ArgumentError, match=f"step by step, with time first.*; leave out {option}"):
+        nn.attention.AttentionRecurrent(nn.cells.gru, 3, 4, nn.DotAttention(4), **{option: value})
 
 
 def test_one_step_and_no_row():

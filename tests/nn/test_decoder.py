@@ -1,5 +1,8 @@
 """The decoder: teacher forcing is a loop of steps, and what it is fed back is what it put out."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 
@@ -204,12 +207,37 @@ def test_a_decoder_keeps_its_state_dict_through_saving(tmp_path):
     assert_alike(other(TOKENS, begin(other))[0], layer(TOKENS, begin(layer))[0])
 
 
+@pytest.mark.parametrize("again", [copy.deepcopy, lambda layer: pickle.loads(pickle.dumps(layer))])
+def test_a_copy_is_a_decoder_of_its_own(again, recwarn):
+    layer = decoder("input feeding")
+    other, expected = again(layer), layer(TOKENS, begin(layer))[0]
+    for p in layer.parameters():
+        p.copy_(mg.zeros_like(p))
+    assert_alike(other(TOKENS, begin(other))[0], expected)
+    assert [str(warning.message) for warning in recwarn] == []
+
+
+def test_a_state_is_detached_and_its_rows_are_selected():
+    layer = decoder("vector at each step")
+    _, state = layer(TOKENS, begin(layer))
+    detached = nn.detach_state(state)
+    assert type(detached) is type(state)
+    assert_alike(detached, state)
+    assert not any(t.requires_grad for t in (*detached.hidden, detached.context, *detached.memory))
+    chosen = nn.decoding.select_rows(state, [2, 0])
+    assert type(chosen) is type(state)
+    scores, _ = layer.step(TOKENS[0][[2, 0]], chosen)
+    assert_alike(scores, layer.step(TOKENS[0], state)[0][[2, 0]])
+
+
 def test_a_given_embedding_and_readout_are_used():
     table = nn.Embedding(V, 3)
     layer = decoder("plain", embedding=table, readout=nn.Identity(), output_size=4)
     assert layer.embedding is table
     scores, state = layer(TOKENS)
     assert_alike(scores[-1], state.hidden[0][-1])
+    tied = decoder("input feeding", embedding=table, readout=nn.TiedLinear(table, 4))
+    assert tied(TOKENS, begin(tied))[0].shape == (T, N, V)
 
 
 def test_dropout_is_of_training_alone():
