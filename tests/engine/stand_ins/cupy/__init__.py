@@ -75,7 +75,8 @@ def _call(function, *args, **kwargs):
 
 def _wrapped(out, given=()):
     if isinstance(out, (tuple, list)):
-        return type(out)(_wrapped(item, given) for item in out)
+        make = getattr(out, "_make", type(out))  # of a named tuple
+        return make(_wrapped(item, given) for item in out)
     if not isinstance(out, (numpy.ndarray, numpy.generic)):
         return out
     base = next((a for a in given if numpy.may_share_memory(out, a._a)), None)
