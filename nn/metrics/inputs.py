@@ -8,7 +8,6 @@ import numpy
 
 from minigrad.errors import ArgumentError, DtypeError, ShapeError
 from minigrad.nn.data.arrays import Array, array_of
-from minigrad.nn.data.padding import Padded
 from minigrad.ops import reduce
 from minigrad.tensor import Tensor, tensor
 
@@ -41,6 +40,11 @@ def on_host(of: str, x: Any, what: str) -> Array:
     return array.astype(numpy.float32) if array.dtype.kind == "V" else array  # bfloat16
 
 
+def _is_padded(x: Any) -> bool:
+    """Say whether ``x`` is a pair of values and lengths, such as `minigrad.nn.data.Padded`."""
+    return isinstance(x, tuple) and len(x) == 2 and hasattr(x[0], "shape")
+
+
 def unpadded(of: str, predictions: Any, targets: Any, lengths: Any) -> tuple[Any, Any, Any]:
     """Return predictions and targets without their lengths, and the lengths.
 
@@ -49,7 +53,7 @@ def unpadded(of: str, predictions: Any, targets: Any, lengths: Any) -> tuple[Any
     ArgumentError
         If lengths are given twice and differ.
     """
-    found = [x.lengths for x in (predictions, targets) if isinstance(x, Padded)]
+    found = [x[1] for x in (predictions, targets) if _is_padded(x)]
     if lengths is not None:
         found.append(lengths)
     arrays = [on_host(of, x, "lengths") for x in found]
@@ -57,9 +61,7 @@ def unpadded(of: str, predictions: Any, targets: Any, lengths: Any) -> tuple[Any
         raise ArgumentError(
             f"{of}: lengths are given more than once, and differ; pass those of the targets only"
         )
-    predictions, targets = (
-        x.values if isinstance(x, Padded) else x for x in (predictions, targets)
-    )
+    predictions, targets = (x[0] if _is_padded(x) else x for x in (predictions, targets))
     return predictions, targets, arrays[0] if arrays else None
 
 

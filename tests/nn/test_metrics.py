@@ -41,6 +41,7 @@ def test_accuracy_is_that_of_scikit_learn(kind):
             assert tuple(ratio) == ((found == true)[counts].sum(), counts.sum())
         padded = Padded(mg.tensor(true), mg.tensor(lengths))
         assert metrics.accuracy(kind(predictions), padded).value == wanted
+        assert metrics.accuracy(kind(predictions), tuple(padded)).value == wanted
     rows = pad_sequence([row[:n] for row, n in zip(true.T, lengths, strict=True)])
     assert metrics.accuracy(kind(found[: lengths.max()]), rows).value == wanted
     whole = metrics.accuracy(kind(found), kind(true))
