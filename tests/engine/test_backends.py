@@ -648,3 +648,21 @@ def test_files_are_written_from_a_gpu_and_read_to_one(tmp_path):
         else:
             raise AssertionError
     """)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int64", "bool", "float16"])
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [((4, 1), (1, 3)), ((2, 4, 1), (2, 1, 3)), ((2, 1, 4, 1), (1, 3)), ((4, 1), (5, 1, 3)),
+     ((0, 1), (1, 3)), ((1, 1), (1, 1)), ((4, 1), (1, 0))],
+)  # fmt: skip
+def test_outer_products_are_those_of_numpy(a, b, dtype):
+    rng = numpy.random.default_rng(0)
+    for turned in (False, True):
+        x, y = (rng.integers(-3, 4, s[::-1] if turned else s).astype(dtype) for s in (a, b))
+        x, y = (z.T if turned else z for z in (x, y))
+        product = numpy.matmul(x, y)
+        found = (mg.tensor(x) @ mg.tensor(y)).numpy()
+        assert found.dtype == product.dtype
+        assert found.flags.c_contiguous
+        numpy.testing.assert_array_equal(found, product)
