@@ -109,7 +109,7 @@ def main(given):
     writer = Writer(given, model.to(given.device), vocabulary, given.prompt or text[0])
     optimizer = nn.optim.AdamW(model.parameters(), given.lr, weight_decay=given.weight_decay)
     falling = SCHEDULES[given.schedule](optimizer, given.epochs * len(training))
-    kept = {"vocabulary": vocabulary, "held_out": held_out, "generator": writer.generator}
+    kept = {"vocabulary": vocabulary, "generator": writer.generator}
     run = given.fit(
         model, training, bits, optimizer, epochs=given.epochs, validation=held_out,
         scheduler=falling, clip_norm=1.5, carry_state=True, callbacks=[writer], parts=kept,

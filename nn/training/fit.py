@@ -20,7 +20,7 @@ from minigrad.nn.training.interrupt import noting_interrupts
 from minigrad.nn.training.loop import Loop
 from minigrad.nn.training.run import Run, named
 
-_OWN_PARTS = ("run", "model", "optimizer", "train", "scheduler")
+_OWN_PARTS = ("train", "validation", "run", "model", "optimizer", "scheduler")
 
 
 def fit(
@@ -156,8 +156,9 @@ def fit(
     if not resume and getattr(train, "position", False):
         train.position = 0  # a new run begins with a whole epoch
     run = Run(model, optimizer, train, epochs, monitor, patience, keep_best)
-    own = {"run": run, "model": model, "optimizer": optimizer, "train": train}
+    own = {"train": train, "run": run, "model": model, "optimizer": optimizer}
     own |= {"scheduler": scheduler} if scheduler is not None else {}
+    own |= {"validation": validation} if hasattr(validation, "state_dict") else {}
     save = _starting(own, parts or {}, checkpoint, resume)
     called += [Progress()] if progress else []
     loop = Loop(run, loss, validation, metrics, scheduler, clip_norm, accumulate, carry_state,

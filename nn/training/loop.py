@@ -84,10 +84,9 @@ class Loop:
             if begins and self.save is not None:
                 flatten(run.state)  # refuses now what a checkpoint cannot hold, and not at Ctrl-C
             items = items_of("fit", "the loss", self.loss(outputs, target), target)
-            self.check(items)
+            total, count = total + self.checked_sum(items), count + items.number
             unit = unit or items.number or 1.0
             items.share(unit).backward()
-            total, count = total + items.sum, count + items.number
         if count == 0:
             raise ArgumentError(
                 f"fit: the loss counted no items {self.place()}; leave such batches out"
@@ -101,21 +100,18 @@ class Loop:
         run.optimizer.step()
         if self.scheduler is not None and not isinstance(self.scheduler, ReduceLROnPlateau):
             self.scheduler.step()
-        run.updates, run.batches, run.loss = (
-            run.updates + 1,
-            run.batches + len(batches),
-            total / count,
-        )
-        run.total, run.count = run.total + total, run.count + count
+        run.updates, run.batches = run.updates + 1, run.batches + len(batches)
+        run.loss, run.total, run.count = total / count, run.total + total, run.count + count
 
-    def check(self, items: Items) -> None:
-        value = items.value
-        self.check_finite("the loss", items.sum)
+    def checked_sum(self, items: Items) -> float:
+        value, total = items.value, items.sum
+        self.check_finite("the loss", total)
         if not isinstance(value, Tensor) or not value.requires_grad:
             raise GradientError(
                 f"fit: no gradient flows from the loss {self.place()}, a {type_name(value)}; compute it "
                 "with minigrad, from parameters that require a gradient, and without detach or item"
             )
+        return total
 
     def check_finite(self, what: str, value: float) -> None:
         if not math.isfinite(value):

@@ -589,8 +589,8 @@ def finished(char_lm, tmp_path):
         (lambda text: text.replace("c", "k"), "vocabulary: the text has other characters than"),
         (lambda text: text.upper(), "vocabulary: the text has other characters than"),
         (lambda text: "a" + text[1:], "train: this is not the data that the position belongs"),
-        (lambda text: text[:1999] + "a" + text[2000:], "held_out: this is not the data that the"),
-        (lambda text: text[:1900], "held_out: this is not the data that the position belongs to"),
+        (lambda text: text[:1999] + "a" + text[2000:], "validation: this is not the data that"),
+        (lambda text: text[:1900], "train: this is not the data that the position belongs to"),
     ],
 )
 def test_a_text_that_has_changed_meanwhile(char_lm, finished, change, text):

@@ -795,7 +795,7 @@ MISTAKES = {
         ('resume="run", parts={"mine": line()}', "not in the file: mine"),
         ('resume="run", train=[batch, batch]', "train: this is not the data that"),
         ('resume="run", train=[(batch[0] + 1, batch[1])]', "train: this is not the"),
-        ('resume="run", validation=[batch]', "chosen with monitor='train_loss'"),
+        ('resume="run", validation=[batch]', "not in the file: validation; give the parts"),
         ('resume="run", patience=3', "chosen with keep_best=False, and here it is"),
         ('resume="run", monitor="-train_loss"', "chosen with monitor='train_loss'"),
         ('resume="run", model=nn.Linear(3, 4)', "restoring 'run': model: "),
@@ -863,6 +863,30 @@ class Named(NamedTuple):
 class WithNamedState(Alone):
     def forward(self, x, state=None):
         return self.inner(x), Named(x if state is None else state.h)
+
+
+def test_a_shuffled_validation_set_is_gone_on_with(tmp_path):
+    """Its order changes the last digits of a score."""
+
+    def go(path, stop=None, **options):
+        model = line()
+        held_out = batches((X, Y), 4, shuffle=mg.Generator(2))
+
+        def press(run):
+            if run.updates == stop:
+                signal.raise_signal(signal.SIGINT)
+
+        options |= {"epochs": 5, "validation": held_out, "checkpoint": path}
+        pressing = Calling(update=press)
+        return quietly(model, cut(8, 15), squares, sgd(model), callbacks=[pressing], **options)
+
+    whole = go(tmp_path / "whole")
+    go(tmp_path / "a", 5)
+    assert go(tmp_path / "a", resume=True).history == whole.history
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "whole").read_bytes()
+    model, other = line(), cut(7, 16)
+    with pytest.raises(ArgumentError, match="validation: this is not the data that the position"):
+        quietly(model, cut(8, 15), squares, sgd(model), validation=other, resume=tmp_path / "a")
 
 
 def test_a_state_that_a_checkpoint_cannot_hold_is_refused_at_once(tmp_path):
