@@ -17,6 +17,7 @@ from minigrad.nn.checks import check_counts, check_flags, checked_tensor
 from minigrad.nn.decoder.state import DecoderState
 from minigrad.nn.dropout import Dropout
 from minigrad.nn.linear import Embedding, Linear
+from minigrad.nn.losses.padding import with_lengths
 from minigrad.nn.module import Module
 from minigrad.nn.recurrent import Recurrent
 from minigrad.ops.elementwise import tanh, where
@@ -249,13 +250,15 @@ class Decoder(Module):
 
         Parameters
         ----------
-        inputs : Tensor
-            Tokens of shape (T, N), or vectors of shape (T, N, input_size).
+        inputs : Tensor, or pair of Tensor
+            Tokens of shape (T, N), or vectors of shape (T, N, input_size). With lengths, as a pair, such
+            as `minigrad.nn.data.Padded`.
         state : DecoderState, Tensor or tuple of Tensor, optional
             What `start`, `forward` or `step` returned; or ``hidden`` for `start`, which is then called
             with the memory and the vector. Shapes as there.
         lengths : sequence or Tensor of int, optional
-            Shape (N,): how many inputs of each sequence are real. The others are never read.
+            Shape (N,): how many inputs of each sequence are real, if they are no pair. The others are
+            never read.
         memory : Tensor, optional
             Shape (S, N, memory_size), see `start`.
         memory_lengths : sequence or Tensor of int, optional
@@ -282,13 +285,9 @@ class Decoder(Module):
             As `start`; if a length is not one; if ``sampling`` feeds back vectors of another width than
             the inputs have.
         """
-        inputs = self._checked(inputs, time=True)
+        inputs, lengths, rows = self._given(inputs, lengths)
         steps, count = inputs.shape[:2]
         state = self._begun(state, memory, memory_lengths, memory_mask, vector)
-        rows = rows_of("Decoder", steps, count, inputs.device, lengths, None, None)
-        if rows is not None:
-            real = rows.present if inputs.ndim == 2 else expand_dims(rows.present, -1)
-            inputs = where(real, inputs, 0)
         if self.training and self.sampling and steps:
             generator = self.generator or random.default_generator
             own = generator.bernoulli(self.sampling, (steps, count), device=inputs.device)
@@ -389,8 +388,8 @@ class Decoder(Module):
 
         Parameters
         ----------
-        inputs : Tensor
-            Tokens of shape (T, N), or vectors of shape (T, N, input_size).
+        inputs : Tensor, or pair of Tensor
+            As for `forward`, of the same shapes.
         state : DecoderState, Tensor or tuple of Tensor, optional
             As for `forward`, of the same shapes.
         memory : Tensor, optional
@@ -415,9 +414,9 @@ class Decoder(Module):
         attention = self._attention()
         if attention is None:
             raise ArgumentError("Decoder.alignments: it has no attention, and so no weights")
-        inputs = self._checked(inputs, time=True)
+        inputs, lengths, _ = self._given(inputs)
         state = self._begun(state, memory, memory_lengths, memory_mask, vector)
-        outputs, _ = self._looked_up(self._embedded(inputs), state)
+        outputs, _ = self._looked_up(self._embedded(inputs), state, lengths)
         _, weights = attention.attend(outputs[..., : self._widths[0]], state.memory)
         return weights
 
@@ -464,6 +463,17 @@ class Decoder(Module):
                 f"Decoder: the inputs have shape {x.shape}; they are {what} and must be ({wanted})"
             )
         return x
+
+    def _given(self, inputs: Any, lengths: Any = None) -> tuple[Tensor, Any, Any]:
+        """Return inputs with zeros where they are not real, their lengths, and which rows are there."""
+        inputs, own = with_lengths(inputs)
+        lengths = own if lengths is None else lengths
+        x = self._checked(inputs, time=True)
+        steps, count = x.shape[:2]
+        rows = rows_of("Decoder", steps, count, x.device, lengths, None, None)
+        if rows is not None:
+            x = where(rows.present if x.ndim == 2 else expand_dims(rows.present, -1), x, 0)
+        return x, lengths, rows
 
     def _embedded(self, inputs: Tensor) -> Tensor:
         vectors = inputs if self.embedding is None else self.embedding(inputs)

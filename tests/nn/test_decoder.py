@@ -91,6 +91,8 @@ def test_a_batch_is_each_sequence_alone_and_padding_is_never_read(kind):
     layer = decoder(kind)
     padded = np.where(np.arange(T)[:, None] < np.array(LENGTHS), values(TOKENS), -100)
     scores, state = layer(mg.tensor(padded), begin(layer), lengths=LENGTHS)
+    pair, _ = layer(nn.data.Padded(mg.tensor(padded), mg.tensor(LENGTHS)), begin(layer))
+    assert_alike(pair, scores)
     for n, length in enumerate(LENGTHS):
         rows = slice(n, n + 1)
         alone, end = layer(TOKENS[:length, rows], begin(layer, rows))
@@ -191,6 +193,9 @@ def test_alignments_are_the_weights_of_each_step(kind):
     del attention.attend
     assert_alike(weights, mg.stack([w for _, w in looked]))
     np.testing.assert_allclose(values(weights).sum(axis=-1), 1, rtol=1e-12)
+    padded = mg.where(np.arange(T)[:, None] < np.array(LENGTHS), TOKENS, -100)
+    again = layer.alignments((padded, LENGTHS), begin(layer))
+    assert_alike(again[:4, :2], weights[:4, :2])
     assert (values(weights)[:, 1, 2:] == 0).all()
 
 
