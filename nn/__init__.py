@@ -35,6 +35,7 @@ from minigrad.nn.attention import DotAttention as DotAttention
 from minigrad.nn.attention import GeneralAttention as GeneralAttention
 from minigrad.nn.attention import MultiheadAttention as MultiheadAttention
 from minigrad.nn.attention import ScaledDotAttention as ScaledDotAttention
+from minigrad.nn.call import functional_call as functional_call
 from minigrad.nn.cell import Cell as Cell
 from minigrad.nn.containers import ModuleDict as ModuleDict
 from minigrad.nn.containers import ModuleList as ModuleList

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import copy
 import inspect
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
@@ -13,6 +12,7 @@ from minigrad.errors import ArgumentError, TraceError
 from minigrad.kernels import Cell
 from minigrad.kernels.surroundings import LIBRARIES, Surroundings, surroundings_of
 from minigrad.nn.module import Module
+from minigrad.nn.substitution import Substitution, contents
 from minigrad.tensor import Tensor
 
 
@@ -45,19 +45,13 @@ class ModuleStep(Cell):
     def __call__(self, /, *args: Any, **parameters: Any) -> Any:
         module, *_ = self._made_of
         given = {id(t): parameters[name] for name, t in self.tensors().items()}
-        copies: dict[int, Any] = {}
-        copied = _substituted(module, given, copies)
-        before = [(one, _contents(one)) for one in copies.values()]
-        found = copied.step(*args)
-        for one, old in before:
-            new = _contents(one)
-            for name in old.keys() | new.keys():
-                if new.get(name) is not old.get(name):
-                    raise TraceError(
-                        f"step of {self.__name__} changes {name!r} of a {type(one).__name__}, which "
-                        "would be lost; make it a state: an argument of the step, and a value that it "
-                        "returns"
-                    )
+        replaced = Substitution(module, given)
+        found = replaced.module.step(*args)
+        for one, name, _ in replaced.changes():
+            raise TraceError(
+                f"step of {self.__name__} changes {name!r} of a {type(one).__name__}, which would be "
+                "lost; make it a state: an argument of the step, and a value that it returns"
+            )
         return found
 
     def initial_parameters(
@@ -85,41 +79,15 @@ class ModuleStep(Cell):
         names = {id(t): name for name, t in self.tensors().items()}
         return _seen(module, names, (*above, self))
 
+    def _for_copies(self, copied: Callable[[Any], Any]) -> None:
+        """Become the step of the module's copy."""
+        module, *rest = self._made_of
+        module = copied(module)
+        self._made_of = module, *rest
+        self.step = module.step
+
     def __reduce__(self) -> tuple[Any, ...]:  # type: ignore[override]  # a cell of a function has a name
         return type(self), self._made_of
-
-
-# a copy with other tensors
-
-
-def _substituted(value: Any, given: Mapping[int, Any], copies: dict[int, Any]) -> Any:
-    """Return a copy of ``value``, with everything inside, in which tensors are replaced by their id."""
-    if id(value) in given:
-        return given[id(value)]
-    if id(value) in copies:
-        return copies[id(value)]
-    if isinstance(value, tuple):
-        items = [_substituted(inside, given, copies) for inside in value]
-        return type(value)(*items) if hasattr(value, "_fields") else tuple(items)
-    made: Any
-    if isinstance(value, Module):
-        made = object.__new__(type(value))
-        target = vars(made)
-    elif isinstance(value, (list, dict)):
-        made = target = copy.copy(value)
-    else:
-        return value
-    copies[id(value)] = made
-    for name, inside in _contents(value).items():
-        target[name] = _substituted(inside, given, copies)
-    return made
-
-
-def _contents(value: Any) -> dict[Any, Any]:
-    """Return what a module, a list or a dict holds, by its place."""
-    if isinstance(value, Module):
-        return dict(vars(value))
-    return dict(value) if isinstance(value, dict) else dict(enumerate(value))
 
 
 # what else a trace depends on
@@ -136,7 +104,7 @@ def _seen(value: Any, names: Mapping[int, str], above: tuple[Any, ...]) -> Surro
     above = (*above, value)
     kind = value if isinstance(value, type) else type(value)
     found: list[Any] = [kind]
-    parts: Iterable[tuple[Any, Any]] = () if kind is value else _contents(value).items()
+    parts: Iterable[tuple[Any, Any]] = () if kind is value else contents(value).items()
     if kind is value or isinstance(value, Module):
         parts = chain(parts, *(_written_for(base) for base in kind.__mro__))
     for name, part in parts:

@@ -35,7 +35,7 @@ class Parameter(Tensor):
     _is_parameter = True
 
     def __init__(self, data: Any, requires_grad: bool = True, *, dtype: Any = None) -> None:
-        _become(self, tensor(data, dtype=dtype, requires_grad=requires_grad))
+        become(self, tensor(data, dtype=dtype, requires_grad=requires_grad))
 
 
 class Buffer(Tensor):
@@ -68,7 +68,7 @@ class Buffer(Tensor):
     persistent: bool
 
     def __init__(self, data: Any, *, persistent: bool = True) -> None:
-        _become(self, tensor(data))
+        become(self, tensor(data))
         self.persistent = persistent
 
     def _duplicate(self, array: Any) -> Tensor:
@@ -81,7 +81,8 @@ class Buffer(Tensor):
         return *super().__reduce__(), (None, {"persistent": self.persistent})
 
 
-def _become(made: Tensor, source: Tensor) -> None:
+def become(made: Tensor, source: Tensor) -> None:
+    """Give a new tensor the content and the history of another one."""
     for name in Tensor.__slots__:
         if name != "__weakref__":
             setattr(made, name, getattr(source, name))

@@ -18,6 +18,7 @@ from minigrad.nn.cell_layer import CellLayer
 from minigrad.nn.checks import check_counts, check_dropout, check_flags
 from minigrad.nn.dropout import Dropout
 from minigrad.nn.stream import LayerStreams, is_recorded
+from minigrad.nn.substitution import original_of
 from minigrad.ops.shape import concat, expand_dims, reshape, squeeze, stack, swapaxes
 from minigrad.tensor import Tensor
 
@@ -311,6 +312,7 @@ class Recurrent(CellLayer):
 
 
 def _streams_of(layer: Recurrent) -> LayerStreams:
+    layer = original_of(layer)  # parameters are arguments of a stream
     found = _streams.get(layer)
     if found is None:
         found = _streams[layer] = LayerStreams()

@@ -65,6 +65,7 @@ DIFFERS_ON_A_GPU = {
     "nn/test_cell_table.py::test_compiled_layers_equal_a_loop_of_tensors": _COMPILED,
     "nn/test_cell_table.py::test_the_gates_of_minlstm_may_both_be_closed[require]": _COMPILED,
     "nn/test_containers.py::test_text": "the text names the device",
+    "nn/test_functional_call.py::test_a_recurrent_layer_stays_on_its_fast_path": _COMPILED,
     "nn/test_module.py::test_a_move_to_a_missing_gpu": "there is one",
     "nn/test_module.py::test_to_what_it_is_changes_nothing": "it moves the module to the CPU",
     "nn/test_recurrent_errors.py::test_a_layer_that_has_run_before_refuses": "its states are on the CPU",

@@ -295,3 +295,34 @@ def test_backward_hooks_see_what_pytorchs_see():
     assert len(pairs) == 3
     for a, b in pairs:
         np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-12)
+
+
+def test_a_call_with_other_tensors():
+    sizes = [("Linear", 3, 4), ("BatchNorm1d", 4), ("Linear", 4, 2)]
+    ours, theirs = (
+        library.Sequential(*(getattr(library, name)(*args) for name, *args in sizes))
+        for library in (nn, torch.nn)
+    )
+    ours.load_state_dict(theirs.state_dict())
+    rng = np.random.default_rng(0)
+    values = {key: rng.uniform(0.5, 1.5, tuple(t.shape)).astype("float32")
+              for key, t in theirs.state_dict().items() if t.is_floating_point()}  # fmt: skip
+    x = rng.normal(size=(5, 3)).astype("float32")
+    leaves = {key: mg.tensor(v, requires_grad="running" not in key) for key, v in values.items()}
+    peers = {key: torch.tensor(v, requires_grad="running" not in key) for key, v in values.items()}
+    for _ in range(2):
+        found = nn.functional_call(ours, leaves, mg.tensor(x))
+        expected = torch.func.functional_call(theirs, peers, torch.tensor(x))
+        np.testing.assert_allclose(
+            found.detach().numpy(), expected.detach().numpy(), rtol=1e-5, atol=1e-6
+        )
+        (found**2).sum().backward()
+        (expected**2).sum().backward()
+    for key, leaf in leaves.items():
+        np.testing.assert_allclose(leaf.detach().numpy(), peers[key].detach().numpy(), rtol=1e-6)
+        if leaf.requires_grad:
+            np.testing.assert_allclose(
+                leaf.grad.numpy(), peers[key].grad.numpy(), rtol=1e-4, atol=1e-5
+            )
+    for key, value in theirs.state_dict().items():
+        assert ours.state_dict()[key].tolist() == value.tolist()
