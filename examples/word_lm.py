@@ -169,7 +169,7 @@ def main(given):
     optimizer = nn.optim.Adam(model.parameters(), lr=given.lr)
     run = given.fit(
         model, source, nn.SequenceLoss(), optimizer,
-        epochs=given.epochs, validation=validation, parts={"held_out": validation},
+        epochs=given.epochs, validation=validation,
         monitor="train_loss", carry_state=True, clip_norm=1.0,  # the held-out text chooses nothing
         scheduler=nn.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, given.epochs * len(source)),
     )  # fmt: skip
