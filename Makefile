@@ -39,6 +39,8 @@ bench: $(VENV)/.installed-bench ## time minigrad beside its peers (installs them
 	@$(BIN)/python benchmarks/eager.py $(ARGS)
 	@echo "== bench: benchmarks/recurrent.py"
 	@$(BIN)/python benchmarks/recurrent.py $(ARGS)
+	@echo "== bench: benchmarks/steps.py"
+	@$(BIN)/python benchmarks/steps.py $(ARGS)
 
 lint: $(VENV)/.installed-dev ## check style and format with ruff
 	@echo "== lint: ruff check, ruff format --check"

@@ -1,4 +1,4 @@
-"""The peers of the benchmark of the recurrent layers compute what our layers compute."""
+"""The peers of the benchmarks compute what we compute."""
 
 import os
 import subprocess
@@ -27,10 +27,22 @@ for cell in CELLS:
 print(compared)
 """
 
+STEPS = """
+from racing import refuse_difference
+from step_ours import Ours
+from step_peers import PyTorch
+from steps import CASES, results
 
-def test_every_case_that_a_peer_offers_equals_ours():
+for name in CASES:
+    ours, theirs = (results(kind(name, tiny=True, dropout=0.0)) for kind in (Ours, PyTorch))
+    refuse_difference(theirs, ours)
+    print(name, len(ours))
+"""
+
+
+def run(code):
     done = subprocess.run(
-        [sys.executable, "-c", COMPARE],
+        [sys.executable, "-c", code],
         cwd=FOLDER,
         env={**os.environ, "MINIGRAD_COMPILE": "0"},  # other tests compile
         capture_output=True,
@@ -38,5 +50,16 @@ def test_every_case_that_a_peer_offers_equals_ours():
         check=False,
     )
     assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_every_case_that_a_peer_offers_equals_ours():
+    compared = run(COMPARE)
     torch, loop, onnxruntime = 3 * 3, 4 * 3, 4 * 2
-    assert int(done.stdout) == torch + loop + onnxruntime
+    assert int(compared) == torch + loop + onnxruntime
+
+
+def test_pytorch_trains_the_networks_of_the_examples_as_we_do():
+    parameters = {"word_lm": 6}
+    compared = [line.split() for line in run(STEPS).splitlines()]
+    assert {name: int(count) - 1 for name, count in compared} == parameters
