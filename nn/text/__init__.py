@@ -5,6 +5,7 @@ from minigrad.nn.text.files import read_text as read_text
 from minigrad.nn.text.formats import read_conll as read_conll
 from minigrad.nn.text.formats import read_labelled as read_labelled
 from minigrad.nn.text.formats import read_parallel as read_parallel
+from minigrad.nn.text.nearest import NearestText as NearestText
 from minigrad.nn.text.ngram import NGram as NGram
 from minigrad.nn.text.package import package_file as package_file
 from minigrad.nn.text.taggers import DictionaryTagger as DictionaryTagger

@@ -4,6 +4,7 @@ from minigrad.nn.training.callbacks import Callback as Callback
 from minigrad.nn.training.callbacks import say as say
 from minigrad.nn.training.checkpoint import Checkpoint as Checkpoint
 from minigrad.nn.training.checkpoint import save_checkpoint as save_checkpoint
+from minigrad.nn.training.curves import plot_attention as plot_attention
 from minigrad.nn.training.curves import plot_bars as plot_bars
 from minigrad.nn.training.curves import plot_curves as plot_curves
 from minigrad.nn.training.evaluation import evaluate as evaluate

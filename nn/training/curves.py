@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from itertools import cycle
 from typing import Any
+
+import numpy as np
+
+from minigrad.errors import ShapeError
+from minigrad.tensor import Tensor
 
 Points = Sequence[tuple[float, float]]
 
@@ -94,6 +100,53 @@ def plot_bars(
     if bars:
         axes.legend(frameon=False, ncols=3, loc="lower left", bbox_to_anchor=(0, 1))
     figure.savefig(path, dpi=130, format="png")
+
+
+def plot_attention(
+    path: str | os.PathLike[str], weights: Any, source: Sequence[str], output: Sequence[str]
+) -> None:
+    """Draw what a decoder looked at into a PNG file; needs matplotlib.
+
+    Characters that the font lacks become boxes.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file to write.
+    weights : Tensor or array_like
+        Shape (T, S): for each token that was written, the weight of each one that was read.
+    source : sequence of str
+        The S tokens that were read.
+    output : sequence of str
+        The T tokens that were written.
+
+    Raises
+    ------
+    ShapeError
+        If the weights have another shape.
+    OSError
+        If the file cannot be written.
+
+    Examples
+    --------
+    >>> nn.training.plot_attention("attention.png", [[0.9, 0.1], [0.2, 0.8]], "ab", "xy")
+    """
+    values = np.asarray(weights.detach().cpu().numpy() if isinstance(weights, Tensor) else weights)
+    if values.shape != (len(output), len(source)):
+        raise ShapeError(
+            f"plot_attention: the weights have shape {values.shape}; with these tokens it must be "
+            f"({len(output)}, {len(source)})"
+        )
+    figure, axes = _empty()
+    axes.imshow(values, cmap="Blues", vmin=0, aspect="auto")
+    turned = 90 if max(map(len, source), default=0) > 2 else 0
+    axes.set_xticks(range(len(source)), source, rotation=turned)
+    axes.set_yticks(range(len(output)), output)
+    axes.set(xlabel="read", ylabel="written")
+    axes.tick_params(length=0)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
+        figure.savefig(path, dpi=130, format="png")
 
 
 def _empty() -> tuple[Any, Any]:

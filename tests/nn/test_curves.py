@@ -6,7 +6,9 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
-from minigrad.nn.training.curves import plot_bars, plot_curves
+import minigrad as mg
+from minigrad.errors import ShapeError
+from minigrad.nn.training.curves import plot_attention, plot_bars, plot_curves
 
 
 @pytest.fixture
@@ -76,3 +78,20 @@ def test_nothing_to_draw_is_a_picture_all_the_same(tmp_path, drawn):
     plot_bars(tmp_path / "bars.png", {}, "score")
     plot_curves(tmp_path / "curves.png", {}, "x", "score")
     assert [axes.get_ylabel() for axes in drawn] == ["score", "score"]
+
+
+def test_a_picture_has_the_weights_of_attention(tmp_path, drawn):
+    weights = mg.tensor([[0.5, 0.25, 0.25], [0.0, 0.0, 1.0]])
+    for given in (weights, weights.requires_grad_(), weights.tolist()):
+        plot_attention(tmp_path / "a.png", given, ["<fr>", "1", "\u6708"], "ab")  # no such sign
+    for axes in drawn:
+        (picture,) = axes.get_images()
+        assert picture.get_array().tolist() == weights.tolist()
+        assert [label.get_text() for label in axes.get_xticklabels()] == ["<fr>", "1", "\u6708"]
+        assert [label.get_text() for label in axes.get_yticklabels()] == ["a", "b"]
+        assert (axes.get_xlabel(), axes.get_ylabel()) == ("read", "written")
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+    with pytest.raises(ShapeError, match=r"\(2, 3\); with these tokens it must be \(1, 3\)"):
+        plot_attention(tmp_path / "a.png", weights, "abc", "x")
+    with pytest.raises(FileNotFoundError, match="No such file or directory"):
+        plot_attention(tmp_path / "missing" / "a.png", weights, "abc", "xy")
