@@ -74,7 +74,7 @@ def test_enough_beams_find_the_best_of_all_sequences(
     every = [all_sequences(model, row, 1, length, eos) for row in range(2)]
     hypothesis.assume(all(every))
     found = beam_search(
-        model, 1, model.begin(2), beams=size**length + size**length, length=length, eos=eos,
+        model, 1, model.begin(2), beams=2 * size**length + n_best, length=length, eos=eos,
         length_penalty=penalty, n_best=n_best,
     )  # fmt: skip
     for row in range(2):
