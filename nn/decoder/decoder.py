@@ -454,7 +454,7 @@ class Decoder(Module):
 
     def _checked(self, inputs: Any, time: bool) -> Tensor:
         x: Tensor = checked_tensor("Decoder", inputs, next(self.parameters(), None))
-        shape = (*"TN"[1 - time :],)
+        shape = ("T", "N") if time else ("N",)
         tokens = self.embedding is not None
         if x.ndim != len(shape) + (not tokens) or not (tokens or x.shape[-1] == self.input_size):
             wanted = ", ".join(shape if tokens else (*shape, str(self.input_size)))
