@@ -55,8 +55,9 @@ def date_translation(example, given, draw):
 
 
 def alike(mean, count, draw):
-    """Return lengths that differ by a tenth from their mean."""
-    return draw.integers(mean - mean // 10, mean + mean // 10 + 1, count)
+    """Return lengths that differ by a tenth from their mean, or by one."""
+    spread = max(1, mean // 10)
+    return draw.integers(mean - spread, mean + spread + 1, count)
 
 
 CASES = {case.__name__: case for case in (word_lm, sentiment, date_translation)}

@@ -21,7 +21,7 @@ from workers import processes
 
 RESULTS = ROOT / "benchmarks" / "results" / "steps.json"
 DOCS = ROOT / "docs" / "step_benchmarks.md"
-CASES = ("word_lm",)
+CASES = ("word_lm", "sentiment", "date_translation")
 OURS, PYTORCH = "minigrad", "PyTorch"
 PAUSE = 0.15  # seconds, as for the recurrent layers
 UPDATES = 3  # losses that are compared

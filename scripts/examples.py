@@ -98,8 +98,8 @@ def measure(name: str, arguments: list[str]) -> dict[str, Any] | None:
     }
 
 
-def page(results: dict[str, Any]) -> str:
-    """Return examples/README.md."""
+def table(results: dict[str, Any]) -> str:
+    """Return a row for each run."""
     head = ["example", "what it does", "its data", "score", "seconds"]
     lines = [f"| {' | '.join(head)} |", "|:--|:--|:--|:--|--:|"]
     for title, (name, _) in runs().items():
@@ -110,9 +110,14 @@ def page(results: dict[str, Any]) -> str:
         else:
             cells += ["failed" if title in results else "not run yet", ""]
         lines.append(f"| {' | '.join(cell.replace('|', '&#124;') for cell in cells)} |")
+    return "\n".join(lines)
+
+
+def page(results: dict[str, Any]) -> str:
+    """Return examples/README.md."""
     places = {f"{found['machine']}, {found['date']}" for found in results.values() if found}
     place = f" on {'; on '.join(sorted(places))}" if places else ""
-    return TEXT.format(place=place, table="\n".join(lines))
+    return TEXT.format(place=place, table=table(results))
 
 
 def write(results: dict[str, Any]) -> None:
@@ -155,7 +160,7 @@ def main() -> int:
         if not chosen.quick:
             write(results)
     if chosen.quick:
-        print(page(results))
+        print(table(results))
     else:
         write(results)
     if failed:
