@@ -11,7 +11,7 @@ from minigrad.autograd import chosen, vjp
 from minigrad.checks import as_integer, check_integers
 from minigrad.creation import zeros
 from minigrad.dtypes import is_floating
-from minigrad.errors import GradientError
+from minigrad.errors import ArgumentError, GradientError
 from minigrad.ops.shape import reshape, stack
 from minigrad.tensor import Tensor, tensor
 
@@ -91,6 +91,11 @@ def hessian(function: Callable[..., Any], argnums: int | Sequence[int] = 0) -> C
 def _jacobian(
     of: str, function: Callable[..., Any], argnums: int | Sequence[int]
 ) -> Callable[..., Any]:
+    if isinstance(argnums, Tensor):
+        raise ArgumentError(
+            f"{of}: argnums must be the numbers of arguments, not a tensor; write "
+            f"minigrad.{of}(function)(x)"
+        )
     numbers = check_integers(of, "argnums", argnums)
     single = as_integer(argnums) is not None
 

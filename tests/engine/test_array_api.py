@@ -359,6 +359,12 @@ def test_arguments_that_are_not_there_or_named_twice_are_refused(name, argnums):
         derivative(mg.ones(2), mg.ones(2))
 
 
+@pytest.mark.parametrize("name", ["jacobian", "hessian"])
+def test_an_argument_in_the_place_of_its_number_is_refused(name):
+    with pytest.raises(ArgumentError, match=rf"write minigrad\.{name}\(function\)\(x\)"):
+        getattr(mg, name)(mg.sum, mg.ones(2))
+
+
 def test_an_output_may_be_left_out_of_a_pull_back():
     _, pull_back = mg.vjp(lambda x: (x * x, 3 * x), mg.tensor([1.0, 2.0]))
     assert pull_back(None, mg.ones(2))[0].tolist() == [3, 3]
