@@ -21,7 +21,12 @@ STRUCTURED = {
     "astype": [(lambda x: mg.astype(x, "float64"), (0, 1))],
     "binary_log_loss": [
         (lambda x, t, w: mg.binary_cross_entropy(x / 2, t / 2, w), (3, 2), (3, 2), (1, 2)),
-        (lambda x, t, w: mg.binary_cross_entropy(x / 2, t / 2, w), (0, 2), (0, 2), (1, 1)),
+        (
+            lambda x, t, w: mg.binary_cross_entropy(x / 2, t / 2, w, reduction="sum"),
+            (0, 2),
+            (0, 2),
+            (1, 1),
+        ),
     ],
     "broadcast_to": [
         (lambda x: mg.broadcast_to(x, (0, 3)), (1, 3)),
