@@ -28,14 +28,14 @@ def word_lm(example, given, draw):
 
 def sentiment(example, given, draw):
     """A classifier of texts: LSTM from both ends, mean of the outputs, and a sum over what occurs."""
-    characters, runs = (50, 80) if given.tiny else (3000, 60_000)
+    characters, runs = (50, 80) if given.tiny else (3900, 200_000)
     lengths = alike(7 if given.tiny else 70, given.batch, draw)
     read = [draw.integers(1, characters, length) for length in lengths]
     occurring = [draw.integers(1, runs, 3 * length - 3) for length in lengths]
     fields = read, occurring, draw.integers(0, 2, given.batch)
     (batch,) = nn.data.batches(fields, given.batch)
     model = example.Classifier(given, characters, runs, 2)
-    return model, batch, nn.CrossEntropyLoss(), f"{characters:,} characters"
+    return model, batch, nn.CrossEntropyLoss(), f"{characters:,} characters and {runs:,} runs"
 
 
 def date_translation(example, given, draw):
