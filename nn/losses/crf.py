@@ -212,6 +212,24 @@ class CRF(Module):
         losses = where(reduce.any(present, axis=0), losses, 0.0)
         return reduced(losses, losses.size, self.reduction)
 
+    def number_of_items(self, input: Any, target: Any) -> float:
+        """Return how many sequences the mean is over.
+
+        Parameters
+        ----------
+        input : Tensor
+            As for the loss.
+        target : Tensor of int, or pair of Tensor
+            As for the loss.
+
+        Returns
+        -------
+        float
+            N.
+        """
+        count: float = input.shape[0 if self.batch_first else 1]
+        return count
+
     def _total(self, scores: Any, lengths: Any) -> Any:
         """Return the logarithm of the sum over all paths, shape (N,)."""
         transitions, starts, ends = self._scored(scores)

@@ -5,12 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from minigrad.checks import check_flag, check_number
+from minigrad.dtypes import is_floating
 from minigrad.errors import ArgumentError
 from minigrad.nn.module import Module
 from minigrad.nn.parameter import Buffer
+from minigrad.ops import reduce
+from minigrad.ops.elementwise import not_equal, where
+from minigrad.ops.index import take
 from minigrad.ops.losses import (
     binary_cross_entropy_with_logits,
     check_reduction,
+    class_axis,
     cross_entropy,
     huber_loss,
     l1_loss,
@@ -36,7 +41,37 @@ def _kept(weight: Tensor | None) -> Buffer | None:
     return None if weight is None else Buffer(weight)
 
 
-class CrossEntropyLoss(_Loss):
+class _ClassLoss(_Loss):
+    """A loss whose mean is one over the targets that count, each as much as its class weighs."""
+
+    weight: Buffer | None
+    ignore_index: int
+
+    def number_of_items(self, input: Any, target: Any) -> float:
+        """Return what the mean is divided by, so that means of batches of any size can be added up.
+
+        Parameters
+        ----------
+        input : Tensor
+            As for the loss.
+        target : Tensor
+            As for the loss.
+
+        Returns
+        -------
+        float
+            How many targets count, each as much as its class weighs. Probabilities all count as 1.
+        """
+        if is_floating(target.dtype):
+            return float(target.size) / (target.shape[class_axis(target)] or 1)
+        counted = kept = not_equal(target, self.ignore_index)
+        if self.weight is not None:
+            counted = where(kept, take(self.weight, where(kept, target, 0)), 0.0)
+        number: float = reduce.sum(counted).item()
+        return number
+
+
+class CrossEntropyLoss(_ClassLoss):
     """Cross entropy between the softmax of scores and the targets; see `minigrad.cross_entropy`.
 
     Parameters
@@ -113,7 +148,7 @@ class CrossEntropyLoss(_Loss):
         )
 
 
-class NLLLoss(_Loss):
+class NLLLoss(_ClassLoss):
     """Negative log likelihood of the target classes; see `minigrad.nll_loss`.
 
     Parameters

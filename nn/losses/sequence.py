@@ -10,7 +10,6 @@ from minigrad.nn.losses.criteria import CrossEntropyLoss
 from minigrad.nn.losses.padding import check_reduction, labels_of, reduced
 from minigrad.ops import reduce
 from minigrad.ops.elementwise import logical_and, not_equal, where
-from minigrad.ops.index import take
 from minigrad.ops.losses import cross_entropy
 from minigrad.ops.shape import expand_dims, reshape
 from minigrad.tensor import Tensor
@@ -100,12 +99,7 @@ class SequenceLoss(CrossEntropyLoss):
         IndexingError
             If a class index is out of range and not ``ignore_index``.
         """
-        input = checked_input("SequenceLoss", input)
-        labels, _, present = labels_of("SequenceLoss", target, input, self.batch_first)
-        kept = logical_and(present, not_equal(labels, self.ignore_index))
-        if not bool(reduce.all(kept)):
-            input = where(expand_dims(kept, axis=-1), input, 0.0)
-            labels = where(kept, labels, self.ignore_index)
+        input, labels = self._kept_places(input, target)
         losses = cross_entropy(
             reshape(input, (-1, input.shape[-1])),
             reshape(labels, (-1,)),
@@ -115,13 +109,39 @@ class SequenceLoss(CrossEntropyLoss):
             label_smoothing=self.label_smoothing,
         )
         losses = reshape(losses, tuple(labels.shape))
-        time = 1 if self.batch_first else 0
         if self.per == "sequence":
-            count: float = labels.shape[1 - time]
-            return reduced(reduce.sum(losses, axis=time), count, self.reduction)
-        if self.weight is None:
-            count = reduce.sum(kept).item()
-        else:
-            counts = where(kept, take(self.weight, where(kept, labels, 0)), 0.0)
-            count = reduce.sum(counts).item()
-        return reduced(losses, count, self.reduction)
+            losses = reduce.sum(losses, axis=1 if self.batch_first else 0)
+        return reduced(losses, self._count(labels), self.reduction)
+
+    def number_of_items(self, input: Any, target: Any) -> float:
+        """Return how many tokens or sequences the mean is over; see `CrossEntropyLoss.number_of_items`.
+
+        Parameters
+        ----------
+        input : Tensor
+            As for the loss.
+        target : Tensor of int, or pair of Tensor
+            As for the loss.
+
+        Returns
+        -------
+        float
+            Their number; with ``weight``, a token counts as much as its class weighs.
+        """
+        return self._count(self._kept_places(input, target)[1])
+
+    def _kept_places(self, input: Any, target: Any) -> tuple[Any, Any]:
+        """Return scores and labels: zero and ``ignore_index`` where nothing counts."""
+        input = checked_input("SequenceLoss", input)
+        labels, _, present = labels_of("SequenceLoss", target, input, self.batch_first)
+        kept = logical_and(present, not_equal(labels, self.ignore_index))
+        if bool(reduce.all(kept)):
+            return input, labels
+        input = where(expand_dims(kept, axis=-1), input, 0.0)
+        return input, where(kept, labels, self.ignore_index)
+
+    def _count(self, labels: Any) -> float:
+        if self.per == "sequence":
+            count: float = labels.shape[0 if self.batch_first else 1]
+            return count
+        return super().number_of_items(labels, labels)

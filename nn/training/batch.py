@@ -30,6 +30,8 @@ class Items(NamedTuple):
     @property
     def sum(self) -> float:
         """The sum over the items."""
+        if self.is_mean and not self.number:
+            return 0.0  # the mean of nothing is NaN
         return float(self.value) * (self.number if self.is_mean else 1.0)
 
     def share(self, unit: float) -> Tensor:
@@ -38,16 +40,18 @@ class Items(NamedTuple):
         return self.value if factor == 1 else self.value * factor  # type: ignore[no-any-return]
 
 
-def items_of(of: str, what: str, value: Any, target: Any) -> Items:
-    """Return what a loss or a metric gave for a batch.
+def items_of(of: str, what: str, score: Score, outputs: Any, target: Any) -> Items:
+    """Return what a loss or a metric gives for a batch.
 
-    A single number is a mean over the elements of the target; those of padding are not counted.
+    A single number is a mean over as many items as the score itself tells, or else over the elements of
+    the target; those of padding are not counted.
 
     Raises
     ------
     ArgumentError
         If it is neither a number nor a pair of a sum and a number of items.
     """
+    value = score(outputs, target)
     if isinstance(value, tuple) and len(value) == 2:
         total, count = value[0], _number(value[1])
         if _number(total) is None or count is None or not 0 <= count < math.inf:
@@ -64,7 +68,8 @@ def items_of(of: str, what: str, value: Any, target: Any) -> Items:
             f"{of}: {what} returned a {found}; return a number, the mean over the items, or a pair: "
             "the sum over the items and how many they are"
         )
-    count = _number_of_elements(target)
+    counted = getattr(score, "number_of_items", None)
+    count = _number_of_elements(target) if counted is None else counted(outputs, target)
     if count is None:
         raise ArgumentError(
             f"{of}: {what} returned a single number, and of how many items it is the mean cannot be "

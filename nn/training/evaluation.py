@@ -70,8 +70,10 @@ def evaluate(
         Tuples ``(*inputs, target)``.
     loss : callable
         ``loss(outputs, target)`` returns a mean, or a pair: the sum over the items of the batch and how
-        many they are. A mean is taken to be one over the elements of the target; of a ``Padded``
-        target over those that are no padding.
+        many they are. A mean is over as many items as ``loss.number_of_items(outputs, target)`` tells,
+        as with losses of `minigrad.nn` that leave out or weigh classes; or else over the elements of
+        the target, of a ``Padded`` target over those that are no padding. A function of your own in
+        which other things count must return a pair.
     metrics : mapping, optional
         From names to functions as ``loss`` is one. The result is the ratio of both sums, so that a pair
         can give more than means: ``(2 * hits, predicted + actual)`` is an F1 score.
@@ -108,7 +110,7 @@ def evaluate(
         for batch in source:
             outputs, target, state = run_model("evaluate", model, batch, state, carry_state)
             for name, function in functions.items():
-                items = items_of("evaluate", f"{name!r}", function(outputs, target), target)
+                items = items_of("evaluate", f"{name!r}", function, outputs, target)
                 total, count = sums[name]
                 sums[name] = total + items.sum, count + items.number
     return {name: total / count if count else math.nan for name, (total, count) in sums.items()}
@@ -130,6 +132,11 @@ def check_functions(of: str, loss: Any, metrics: Any) -> None:
         if not callable(function):
             raise ArgumentError(
                 f"{of}: {name!r} is a {type_name(function)}; give a function of outputs and target"
+            )
+        if getattr(function, "reduction", "") == "sum":
+            raise ArgumentError(
+                f"{of}: {name!r} has reduction='sum', which would depend on the sizes of batches; make "
+                "it with reduction='mean'"
             )
     for name in metrics or {}:
         if not isinstance(name, str) or name in COLUMNS or name.startswith("-"):

@@ -83,10 +83,11 @@ class Loop:
             )
             if begins and self.save is not None:
                 flatten(run.state)  # refuses now what a checkpoint cannot hold, and not at Ctrl-C
-            items = items_of("fit", "the loss", self.loss(outputs, target), target)
+            items = items_of("fit", "the loss", self.loss, outputs, target)
             total, count = total + self.checked_sum(items), count + items.number
             unit = unit or items.number or 1.0
-            items.share(unit).backward()
+            if items.number:
+                items.share(unit).backward()
         if count == 0:
             raise ArgumentError(
                 f"fit: the loss counted no items {self.place()}; leave such batches out"

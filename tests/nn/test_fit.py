@@ -291,6 +291,76 @@ def test_the_mean_of_a_padded_target_is_over_what_is_no_padding():
     assert scores["loss"] == pytest.approx((1 + 2 + 3 + 4 + 5 + 1) / 6)
 
 
+CLASSES = np.array([1.0, 5.0, 0.1])
+LABELS = [[0, 1, -1], [2], [-1, -1], [1, 1, 2, 0, -1, 0], [0]]
+LOGITS = [np.random.default_rng(len(labels)).normal(size=(len(labels), 3)) for labels in LABELS]
+
+
+def losses_by_numpy(weight):
+    """Return the summed loss of each sequence, and how much of it counts; -1 counts for nothing."""
+    found = []
+    for labels, scores in zip(LABELS, LOGITS, strict=True):
+        logs = scores - np.log(np.exp(scores).sum(-1, keepdims=True))
+        terms = [
+            (-weight[y] * row[y], weight[y]) for y, row in zip(labels, logs, strict=True) if y >= 0
+        ]
+        found.append(np.array(terms).reshape(-1, 2).sum(0))
+    return np.array(found)
+
+
+@pytest.mark.parametrize("size", [1, 2, 5])
+@pytest.mark.parametrize("per", ["class", "log", "token", "sequence"])
+@pytest.mark.parametrize("weight", [np.ones(3), CLASSES])
+def test_means_of_what_counts_do_not_depend_on_the_sizes_of_batches(per, weight, size):
+    totals = losses_by_numpy(weight)
+    expected = totals[:, 0].sum() / (len(LABELS) if per == "sequence" else totals[:, 1].sum())
+    options = {"weight": None if weight[0] == weight[1] else mg.tensor(weight), "ignore_index": -1}
+    fields = LOGITS, LABELS
+    if per in ("class", "log"):
+        fields = np.concatenate(LOGITS), np.concatenate(LABELS)
+        loss = {"class": nn.CrossEntropyLoss, "log": nn.NLLLoss}[per](**options)
+    else:
+        loss = nn.SequenceLoss(per=per, **options)
+    model = nn.LogSoftmax(-1) if per == "log" else Values()
+    assert evaluate(model, batches(fields, size), loss)["loss"] == pytest.approx(
+        expected, rel=1e-12
+    )
+
+
+def test_no_gradient_depends_on_how_often_what_counts_is_cut():
+    x, y = np.concatenate(LOGITS), np.concatenate(LABELS)
+    found = []
+    for size in (1, 3, len(y)):
+        model = nn.Linear(3, 3, dtype="float64")
+        nn.init.constant_(model.weight, 0.1)
+        nn.init.constant_(model.bias, 0.0)
+        loss = nn.CrossEntropyLoss(mg.tensor(CLASSES), ignore_index=-1)
+        source = batches((x, y), size)
+        quietly(model, source, loss, sgd(model), epochs=2, accumulate=len(source))
+        found.append(model.weight.detach().numpy())
+    np.testing.assert_allclose(found[0], found[2], rtol=1e-12)
+    np.testing.assert_allclose(found[1], found[2], rtol=1e-12)
+
+
+class Values(nn.Module):
+    def forward(self, x):
+        return x[0] if isinstance(x, Padded) else x
+
+
+def test_the_loss_of_a_crf_is_the_mean_over_sequences():
+    crf = nn.CRF(3)
+    fields = LOGITS, [np.maximum(labels, 0) for labels in LABELS]
+    whole = evaluate(Values(), batches(fields, 5), crf)["loss"]
+    alone = [evaluate(Values(), [batch], crf)["loss"] for batch in batches(fields, 1)]
+    assert evaluate(Values(), batches(fields, 2), crf)["loss"] == pytest.approx(np.mean(alone))
+    assert whole == pytest.approx(np.mean(alone))
+
+
+def test_a_loss_that_is_a_sum_is_refused():
+    with pytest.raises(ArgumentError, match="reduction='sum', which would depend on the sizes"):
+        evaluate(line(), cut(23), nn.MSELoss(reduction="sum"))
+
+
 def test_scoring_leaves_no_trace():
     mg.manual_seed(0)
     model, streams = Language(dropout=0.5), Streams(TEXT, 3, 4)
