@@ -36,14 +36,15 @@ PROGRAM = Program(
         "hidden": Setting(number(int, 1, 4096), 256, "width of a layer and of the table of words"),
         "seq_len": Setting(COUNT, 32, "steps between two updates"),
         "batch": Setting(COUNT, 16, "streams of text side by side"),
-        "epochs": Setting(COUNT, 20, "passes over the text"),
+        "epochs": Setting(COUNT, 24, "passes over the text"),
         "lr": Setting(
             number(float, 1e-9, 1), 0.005, "learning rate at the start; it falls to zero"
         ),
-        "dropout": Setting(number(float, 0, 0.95), 0.45, "share that is left out in training"),
+        "dropout": Setting(number(float, 0, 0.95), 0.5, "share that is left out in training"),
+        "weight_decay": Setting(number(float, 0, 10), 0.02, "decay of the weights (AdamW)"),
         "limit": Setting(number(int, 100, 10**9), None, "characters to read (default: all)"),
     },
-    quick={"hidden": 128, "batch": 8, "seq_len": 24, "epochs": 12, "limit": 60_000},
+    quick={"hidden": 128, "batch": 8, "seq_len": 24, "epochs": 12, "dropout": 0.4, "limit": 60_000},
     options={
         "prompt": Setting(str, "", "what the samples begin with (default: nothing)"),
         "temperature": Setting(
@@ -163,10 +164,9 @@ def main(given):
     hypotheses = n_best(given.rescore) if given.rescore else []
     language = Language(given)
     model, training, held_out = language.model, language.training, language.held_out
-    size = len(language.vocabulary)
-    sizes = (given.batch, given.seq_len, given.device)
+    size, sizes = len(language.vocabulary), (given.batch, given.seq_len, given.device)
     source, validation = Streams(training, *sizes), Streams(held_out, *sizes)
-    optimizer = nn.optim.Adam(model.parameters(), lr=given.lr)
+    optimizer = nn.optim.AdamW(model.parameters(), given.lr, weight_decay=given.weight_decay)
     run = given.fit(
         model, source, nn.SequenceLoss(), optimizer,
         epochs=given.epochs, validation=validation,

@@ -139,7 +139,7 @@ def test_what_it_writes(word_lm):
 
 def test_a_run_goes_on_exactly_where_it_was_stopped(word_lm, monkeypatch):
     whole = word_lm(*SMALL)
-    step, count = mg.nn.optim.Adam.step, iter(range(1000))
+    step, count = mg.nn.optim.AdamW.step, iter(range(1000))
 
     def interrupted(self):
         if next(count) == 60:  # in the second epoch
@@ -147,7 +147,7 @@ def test_a_run_goes_on_exactly_where_it_was_stopped(word_lm, monkeypatch):
         return step(self)
 
     with monkeypatch.context() as patch:
-        patch.setattr(mg.nn.optim.Adam, "step", interrupted)
+        patch.setattr(mg.nn.optim.AdamW, "step", interrupted)
         assert word_lm(*SMALL, "--save", "run.safetensors").status == 130
     done = word_lm("--resume", "run.safetensors")
     assert (done.scores, sample(done.out)) == (whole.scores, sample(whole.out))
