@@ -69,8 +69,9 @@ class CellLayer(Stateful):
             advice = f"give the class, so that each layer makes its own: {kind}, not {kind}(...)"
         else:
             advice = (
-                "make one of a step function with @minigrad.kernels.cell(state=..., params=...), or "
-                "give a subclass of minigrad.nn.Cell"
+                "give one of minigrad.nn.cells, such as nn.cells.lstm, or make one of a step function "
+                "with @minigrad.kernels.cell(state=..., params=...), or give a subclass of "
+                "minigrad.nn.Cell"
             )
         raise ArgumentError(f"{type(self).__name__}: the cell is a {type(cell).__name__}; {advice}")
 

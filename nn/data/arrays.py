@@ -61,13 +61,12 @@ def listed_items(of: str, data: Any, what: str) -> list[Any]:
     """
     if isinstance(data, (str, bytes, bytearray)):
         raise ArgumentError(
-            f"{of}: {what} must hold numbers, and {_short(data)} is text; encode it with a "
+            f"{of}: {what} must hold numbers, and {short(data)} is text; encode it with a "
             "nn.text.Vocabulary"
         )
     if isinstance(data, (Mapping, Set)) or not isinstance(data, Iterable):
         raise ArgumentError(
-            f"{of}: {what} must be a list or an array, not {_short(data)}; give its values in a "
-            "list"
+            f"{of}: {what} must be a list or an array, not {short(data)}; give its values in a list"
         )
     if isinstance(data, Tensor):
         return list(array_of(of, data))
@@ -89,6 +88,7 @@ def digest_of(*arrays: Array) -> str:
     return found.hexdigest()
 
 
-def _short(value: Any) -> str:
+def short(value: Any) -> str:
+    """Return how a value looks, in at most 40 characters."""
     shown = repr(value)
     return shown if len(shown) <= 40 else f"{shown[:37]}..."

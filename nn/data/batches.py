@@ -14,7 +14,7 @@ import numpy as np
 from minigrad.checks import as_integer, as_number, check_flag
 from minigrad.errors import ArgumentError
 from minigrad.nn.checks import check_counts, entry_of
-from minigrad.nn.data.arrays import Array, digest_of, listed_items, rows_of
+from minigrad.nn.data.arrays import Array, digest_of, listed_items, rows_of, short
 from minigrad.nn.data.padding import Padded, Sequences
 from minigrad.nn.data.source import Source
 from minigrad.random import Generator
@@ -277,7 +277,14 @@ def _field(of: str, given: Any, padding: Any, device: str | None) -> _Rows | _Li
             f"{of}: an example is a tuple; give the fields in a tuple, such as (inputs, targets), each "
             "with all examples"
         )
-    if all(_is_number(item) for item in items):
+    numbers = [_is_number(item) for item in items]
+    if any(numbers) and not all(numbers):
+        place = numbers.index(False)
+        raise ArgumentError(
+            f"{of}: it holds numbers, and example {place} is {short(items[place])}; give a number for "
+            "each, or leave this example out"
+        )
+    if all(numbers):
         return _Rows(rows_of(of, items), device)
     sequences = Sequences(of, items)
     return _Lists(sequences, sequences.checked_padding(of, padding), device)

@@ -98,7 +98,7 @@ def beam_search(
     ArgumentError
         If the model has no method ``step``, or it returns scores of another shape, or such that are NaN
         or inf, or forbid every continuation; if ``beams`` or ``n_best`` is not positive, there are fewer
-        beams than ``n_best``, ``length`` or ``eos`` is negative, or the penalty is out of range.
+        beams than ``n_best``, ``length`` is negative or ``eos`` no token, or the penalty is out of range.
     ShapeError
         If the start has another shape, or none.
     DtypeError
@@ -123,7 +123,7 @@ def beam_search(
         )
     power = check_number("beam_search", "length_penalty", length_penalty, low=-10, high=10)
     searches = [_Search(beams, n_best, length, eos, power) for _ in range(begun.tokens.shape[1])]
-    _run(model, *read_start("beam_search", model, begun, state), searches)
+    _run(model, *read_start("beam_search", model, begun, state), searches, eos)
     found = [search.best() for search in searches]
     return found[0] if begun.single else found
 
@@ -199,13 +199,13 @@ class _Search:
         return sorted(self._found, key=lambda found: -found.score)[: self._n_best]
 
 
-def _run(model: Any, tokens: Tensor, state: Any, searches: list[_Search]) -> None:
+def _run(model: Any, tokens: Tensor, state: Any, searches: list[_Search], eos: int | None) -> None:
     """Take steps of the model until all searches are over."""
     chosen = getattr(model, "select_rows", select_rows)
     device = tokens.device
     while any(search.live for search in searches):
         with no_grad():
-            scores, state = scores_of("beam_search", model, tokens, state)
+            scores, state = scores_of("beam_search", model, tokens, state, eos)
             check_scores("beam_search", scores, dead_end=True)
             likely = log_softmax(scores, axis=-1).cpu().numpy()
         rows, at, nexts = [], 0, []

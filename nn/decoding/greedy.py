@@ -41,7 +41,7 @@ def greedy(
     ------
     ArgumentError
         If the model has no method ``step``, or it returns scores of another shape, or such that are NaN,
-        inf, or all -inf; if ``length`` or ``eos`` is negative.
+        inf, or all -inf; if ``length`` is negative or ``eos`` no token.
     ShapeError
         If the start has another shape, or none.
     DtypeError

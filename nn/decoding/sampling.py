@@ -69,8 +69,8 @@ def generate(
     ------
     ArgumentError
         If the model has no method ``step``, or it returns scores of another shape, or such that are NaN,
-        inf, or all -inf; if ``length`` or ``eos`` is negative, the temperature or ``top_k`` is not
-        positive, or ``top_p`` not above 0 and at most 1.
+        inf, or all -inf; if ``length`` is negative or ``eos`` no token, the temperature or ``top_k`` is
+        not positive, or ``top_p`` not above 0 and at most 1.
     ShapeError
         If the start has another shape, or none.
     DtypeError

@@ -83,7 +83,9 @@ def start_of(of: str, model: Any, start: Any, state: Any) -> Start:
     return Start(tokens[:, None] if single else tokens, single)
 
 
-def scores_of(of: str, model: Any, tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
+def scores_of(
+    of: str, model: Any, tokens: Tensor, state: Any, eos: int | None = None
+) -> tuple[Tensor, Any]:
     """Return the scores of a model for the next tokens, in float64, and its new state.
 
     In float64 no temperature is zero, and a difference of scores does not overflow.
@@ -91,7 +93,7 @@ def scores_of(of: str, model: Any, tokens: Tensor, state: Any) -> tuple[Tensor, 
     Raises
     ------
     ArgumentError
-        If it returns something else.
+        If it returns something else, or no score of ``eos``.
     """
     found = model.step(tokens, state)
     if not (isinstance(found, tuple) and len(found) == 2 and isinstance(found[0], Tensor)):
@@ -105,6 +107,11 @@ def scores_of(of: str, model: Any, tokens: Tensor, state: Any) -> tuple[Tensor, 
         raise ArgumentError(
             f"{of}: step() of a {type(model).__name__} returned scores of shape {scores.shape} for "
             f"tokens of shape {tokens.shape}; they must be ({rows}, size)"
+        )
+    if eos is not None and eos >= scores.shape[1]:
+        raise ArgumentError(
+            f"{of}: eos is {eos}, and the model scores the tokens 0 to {scores.shape[1] - 1}, so that no "
+            "sequence would end; give the number of the token that ends one"
         )
     return scores.astype("float64"), state
 
@@ -157,7 +164,7 @@ def continued(
     ended = None
     for _ in range(length):
         with no_grad():
-            scores, state = scores_of(of, model, tokens, state)
+            scores, state = scores_of(of, model, tokens, state, eos)
             check_scores(of, scores)
             tokens = choose(scores)
             if eos is not None:

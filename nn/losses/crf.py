@@ -218,9 +218,9 @@ class CRF(Module):
         Parameters
         ----------
         input : Tensor
-            As for the loss.
+            Scores, shape (T, N, num_tags), or with ``batch_first`` (N, T, num_tags).
         target : Tensor of int, or pair of Tensor
-            As for the loss.
+            Tags, shape (T, N) or (N, T); with lengths, shape (N,), as a pair.
 
         Returns
         -------

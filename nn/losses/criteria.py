@@ -53,9 +53,9 @@ class _ClassLoss(_Loss):
         Parameters
         ----------
         input : Tensor
-            As for the loss.
+            Scores, shape (N, C, d1, ...) or (C,).
         target : Tensor
-            As for the loss.
+            Class indices, shape (N, d1, ...) or (); or probabilities of the shape of ``input``.
 
         Returns
         -------

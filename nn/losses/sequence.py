@@ -119,9 +119,9 @@ class SequenceLoss(CrossEntropyLoss):
         Parameters
         ----------
         input : Tensor
-            As for the loss.
+            Scores, shape (T, N, C), or with ``batch_first`` (N, T, C).
         target : Tensor of int, or pair of Tensor
-            As for the loss.
+            Class indices, shape (T, N) or (N, T); with lengths, shape (N,), as a pair.
 
         Returns
         -------

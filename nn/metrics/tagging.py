@@ -315,7 +315,10 @@ def _counts(
 
 
 def _is_text(x: Any) -> bool:
-    return isinstance(x, (list, tuple)) and all(isinstance(tag, str) for row in x for tag in row)
+    texts = (list, tuple, str)
+    return isinstance(x, (list, tuple)) and all(
+        isinstance(row, texts) and all(isinstance(tag, str) for tag in row) for row in x
+    )
 
 
 def _coded(of: str, sides: Sequence[Any]) -> tuple[list[str], list[Array], Array]:

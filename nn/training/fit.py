@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from minigrad.checks import check_flag, check_integer, check_number
+from minigrad.checks import check_flag, check_integer, check_number, listed
 from minigrad.errors import ArgumentError, type_name
 from minigrad.nn.module import Module
 from minigrad.nn.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
@@ -143,7 +143,7 @@ def fit(
         validation = source_of("fit", "validation", validation)
     elif metrics:
         raise ArgumentError("fit: metrics are computed on the validation set; give validation=")
-    called = list(callbacks)
+    called = list(listed(callbacks))
     for callback in called:
         if not isinstance(callback, Callback):
             raise ArgumentError(

@@ -93,6 +93,11 @@ class Loop:
                 f"fit: the loss counted no items {self.place()}; leave such batches out"
             )
         trained = [p for group in run.optimizer.param_groups for p in group["params"]]
+        if all(p.grad is None for p in trained):
+            raise GradientError(
+                f"fit: no gradient has reached any parameter of the optimizer {self.place()}; make it "
+                "with model.parameters() of the model that is trained"
+            )
         if unit != count:
             _scale(trained, unit / count)
         if self.clip_norm is not None:

@@ -318,7 +318,9 @@ WORDS = [[1, 2], [3], [4, 5, 6]]
         (lambda: batches([([1, 2], [0, 1])], 2), ArgumentError, "an example is a tuple"),
         (lambda: batches([[[1, 2], 0]], 2), ShapeError, "different lengths"),
         (lambda: batches(np.array([[1], [1, 2]], object), 2), DtypeError, "in a list"),
-        (lambda: batches([1, [2]], 2), ArgumentError, "sequence 0: it must be a list"),
+        (lambda: batches([1, [2]], 2), ArgumentError, r"it holds numbers, and example 1 is \[2\]; give"),
+        (lambda: batches(([[1], [2]], [0, None]), 2), ArgumentError,
+         "field 1: it holds numbers, and example 1 is None; give a number for each, or leave"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_cut_into_batches(call, error, message):

@@ -471,7 +471,7 @@ def test_sizes_and_options_must_fit():
         match=r"Recurrent: the cell is a Plain; give the class, .*: Plain, not Plain\(",
     ):
         nn.Recurrent(Plain(3, 4), 3, 4)
-    with pytest.raises(ArgumentError, match="the cell is a type; make one of a step function"):
+    with pytest.raises(ArgumentError, match="the cell is a type; give one of"):
         nn.Recurrent(nn.Linear, 3, 4)
     with pytest.raises(
         ArgumentError, match=r"'Plain' was made with the sizes \(3, 4\), and cannot have \(3, 5\)"

@@ -267,6 +267,10 @@ MODEL = Random(5)
     [
         (lambda: greedy(nn.Linear(1, 1), 0, length=1), ArgumentError,
          r"greedy: the model is a Linear, which has no method step\(tokens, state\)"),
+        (lambda: beam_search(MODEL, [0], MODEL.begin(1), beams=2, length=3, eos=5), ArgumentError,
+         "beam_search: eos is 5, and the model scores the tokens 0 to 4, so that no sequence would end"),
+        (lambda: greedy(MODEL, [0], MODEL.begin(1), length=3, eos=5), ArgumentError,
+         "greedy: eos is 5, and the model scores the tokens 0 to 4"),
         (lambda: beam_search(MODEL, 0, beams=0, length=1), ArgumentError,
          "beams must be a positive integer, not 0"),
         (lambda: beam_search(MODEL, 0, beams=2, n_best=3, length=1), ArgumentError,

@@ -840,6 +840,7 @@ MISTAKES = {
         ('metrics={"-f": nn.L1Loss()}', "a metric cannot be called '-f'"),
         ('metrics={"mae": 3}', "'mae' is a int; give a function of outputs and"),
         ("callbacks=[print]", "a callback is a builtin_function_or_method; give"),
+        ("callbacks=print", "a callback is a builtin_function_or_method; give"),
         ("callbacks=[Calling]", "a callback is a type; give an object"),
         ("train=[]", "fit: train has no batches; give one or more"),
         ("train=iter([batch])", "train is a list_iterator, which can be read only"),
@@ -873,6 +874,7 @@ MISTAKES = {
     ],
     GradientError: [
         ("loss=lambda y, t: y.sum().item()", "no gradient flows from the loss at"),
+        ("optimizer=sgd(line())", "no gradient has reached any parameter of the optimizer at"),
         ("loss=lambda y, t: y.sum().detach()", "no gradient flows from the loss at"),
     ],
     FileNotFoundError: [

@@ -339,6 +339,7 @@ def test_entity_scores_are_those_of_sets(rows):
         (([["B-a"]], [["O"], ["O"]]), {}, "differ in the number of sequences or tags"),
         ((["B-a"], ["O"]), {}, "pass lists of tags"),
         (([["B-a"]], [["O"]]), {"lengths": [1]}, "lists of tags have their lengths"),
+        (([1, 0], [1, 0]), {}, r"pass tags=\[...\]"),
         ((ZEROS, ZEROS), {}, r"pass tags=\[...\]"),
         ((ZEROS[0], ZEROS[0]), {"tags": TAGS}, r"codes must have shape \(T, N\)"),
         ((ZEROS + 9, ZEROS), {"tags": TAGS}, "code 9 has no tag; there are 9 tags"),
