@@ -26,20 +26,20 @@ PROGRAM = Program(
     "char_lm",
     __doc__,
     data="a UTF-8 text (default: Python's language reference)",
-    duration="about two minutes on 2 cores",
+    duration="about five minutes on 2 cores",
     settings={
         "layers": Setting(number(int, 1, 16), 1, "recurrent layers, one above the other"),
-        "hidden": Setting(number(int, 1, 4096), 256, "width of a layer"),
-        "dropout": Setting(SHARE, 0.0, "share of the outputs of a layer that is dropped"),
+        "hidden": Setting(number(int, 1, 4096), 384, "width of a layer"),
+        "dropout": Setting(SHARE, 0.5, "share of the outputs of a layer that is dropped"),
         "weight_decay": Setting(number(float, 0, 10), 0.0, "decay of the weights (AdamW)"),
-        "seq_len": Setting(COUNT, 64, "steps between two updates"),
+        "seq_len": Setting(COUNT, 100, "steps between two updates"),
         "batch": Setting(COUNT, 32, "streams of text side by side"),
-        "epochs": Setting(COUNT, 12, "passes over the text"),
+        "epochs": Setting(COUNT, 16, "passes over the text"),
         "lr": Setting(number(float, 1e-9, 1), 0.004, "learning rate at the start"),
         "schedule": Setting([*SCHEDULES], "linear", "how it falls to zero"),
         "limit": Setting(number(int, 100, 10**9), None, "so many characters (default: all)"),
     },
-    quick={"hidden": 96, "batch": 8, "seq_len": 32, "epochs": 3, "limit": 60_000},
+    quick={"hidden": 96, "dropout": 0.0, "batch": 8, "seq_len": 32, "epochs": 3, "limit": 60_000},
     options={
         "prompt": Setting(str, "", "text that the samples go on from (default: one character)"),
         "temperature": Setting(number(float, 0.01, 100), 0.7, "below 1 likely ones come oftener"),
@@ -52,9 +52,9 @@ class CharacterModel(nn.Module):
     """Characters in, scores for the next character out."""
 
     def __init__(self, characters, cell, hidden, layers, dropout):
-        self.embedding = nn.Embedding(characters, 64)
+        self.embedding = nn.Embedding(characters, 128)
         options = {"num_layers": layers, "dropout": dropout if layers > 1 else 0.0}
-        self.recurrent = nn.training.recurrent_layer(cell, 64, hidden, **options)
+        self.recurrent = nn.training.recurrent_layer(cell, 128, hidden, **options)
         self.dropout = nn.Dropout(dropout)
         self.readout = nn.Linear(hidden, characters)
 

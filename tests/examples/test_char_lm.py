@@ -135,7 +135,7 @@ def test_every_cell_learns(char_lm, tmp_path, cell):
     assert done.status == 0, done.err
     network, *_, bigram, unigram = done.scores()
     assert network < 0.7 * bigram < 0.7 * unigram
-    assert f"{cell.upper()}(64, 32" in done.out
+    assert f"{cell.upper()}(128, 32" in done.out
     assert f"{FINISHED} (text.txt): {cell} " in done.out
 
 
@@ -147,7 +147,7 @@ def test_other_alphabets(char_lm, tmp_path, text):
     (tmp_path / "text.txt").write_text(text, encoding="utf-8")
     done = char_lm("--data", "text.txt", *SMALL, "--prompt", text[:3])
     assert done.status == 0, done.err
-    assert f"Embedding({len(set(text[:900]))}, 64)" in done.out
+    assert f"Embedding({len(set(text[:900]))}, 128)" in done.out
     assert done.last_sample().startswith(text[:3])
     assert set(done.last_sample()) <= set(text)
 
@@ -630,8 +630,8 @@ def test_help_says_everything(char_lm, example):
     assert (done.status, done.err) == (0, "")
     for name in example.PROGRAM.settings:
         assert f"--{name.replace('_', '-')} " in done.out
-    assert "(default: 256)" in done.out
+    assert "(default: 384)" in done.out
     shown = done.out.split("options:\n")[1]
     options = [" ".join(text.split()) for text in re.split(r"\n  (?=-)", shown)[1:]]  # no --help
     assert [text for text in options if "(default: " not in text and "--quick" not in text] == []
-    assert "--hidden 96, --batch 8" in " ".join(done.out.split())
+    assert "--hidden 96, --dropout 0.0" in " ".join(done.out.split())
