@@ -99,7 +99,9 @@ class SequenceLoss(CrossEntropyLoss):
         IndexingError
             If a class index is out of range and not ``ignore_index``.
         """
-        input, labels = self._kept_places(input, target)
+        input, labels, kept = self._counted(input, target)
+        if not bool(reduce.all(kept)):
+            input = where(expand_dims(kept, axis=-1), input, 0.0)
         losses = cross_entropy(
             reshape(input, (-1, input.shape[-1])),
             reshape(labels, (-1,)),
@@ -128,17 +130,14 @@ class SequenceLoss(CrossEntropyLoss):
         float
             Their number; with ``weight``, a token counts as much as its class weighs.
         """
-        return self._count(self._kept_places(input, target)[1])
+        return self._count(self._counted(input, target)[1])
 
-    def _kept_places(self, input: Any, target: Any) -> tuple[Any, Any]:
-        """Return scores and labels: zero and ``ignore_index`` where nothing counts."""
+    def _counted(self, input: Any, target: Any) -> tuple[Any, Any, Any]:
+        """Return scores, labels, which are ``ignore_index`` where nothing counts, and where some do."""
         input = checked_input("SequenceLoss", input)
         labels, _, present = labels_of("SequenceLoss", target, input, self.batch_first)
         kept = logical_and(present, not_equal(labels, self.ignore_index))
-        if bool(reduce.all(kept)):
-            return input, labels
-        input = where(expand_dims(kept, axis=-1), input, 0.0)
-        return input, where(kept, labels, self.ignore_index)
+        return input, where(kept, labels, self.ignore_index), kept
 
     def _count(self, labels: Any) -> float:
         if self.per == "sequence":
