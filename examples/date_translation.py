@@ -3,8 +3,8 @@
 By default Babel writes days from 1950 to 2049 as locales do: medium, long and full forms, and short
 ones behind the name of their locale, since nobody else can say what 01/02/03 means. No day that is tested
 occurs in training, in any locale. The score is the share of dates that beam search gets wholly right.
-Beside it stand a translation memory, which finds the likest training date and puts our numbers where it
-has its own, and a rule: English months, the longest number as year, the day before the month.
+Beside it stand a translation memory, which finds the most similar training date and puts our numbers
+where it has its own, and a rule: English months, the longest number as year, the day before the month.
 """
 
 import calendar
@@ -136,7 +136,7 @@ def value(digits, places):
 
 
 def memory(pairs):
-    """Return what makes of a text what the likest known one is, with our numbers for its own."""
+    """Return what makes of a text what the most similar known one is, with our numbers for its own."""
     numbers, masked = re.compile(r"\d+").findall, lambda text: re.sub(r"\d+", "0", text)
     clear = sorted(pairs, key=lambda pair: len({int(n) % 100 for n in numbers(pair[1])}))
     known = list({masked(pair[0]): pair for pair in clear}.values())  # of equal ones the clearest

@@ -477,6 +477,6 @@ def _found(
     labels = check_integers(of, "classes", wanted, low=0)
     if not labels:
         raise ArgumentError(f"{of}: classes are empty; name at least one that is looked for")
-    hits, misses = numpy.isin(predicted, labels), numpy.isin(actual, labels)
-    right = hits & (predicted == actual)
-    return int(right.sum()), int(hits.sum()), int(misses.sum())
+    named, true = numpy.isin(predicted, labels), numpy.isin(actual, labels)
+    right = named & (predicted == actual)
+    return int(right.sum()), int(named.sum()), int(true.sum())

@@ -1,4 +1,4 @@
-"""The likest of known texts by character n-grams: what a model that reads texts has to be better than."""
+"""The most similar of known texts by character n-grams: what a model that reads texts has to beat."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from minigrad.errors import ArgumentError
 
 
 class NearestText:
-    """Find the likest of known texts, as a translation memory does.
+    """Find the most similar of known texts, as a translation memory does.
 
     Likeness is the Dice coefficient of character n-grams, each as often as it occurs: twice those in
     common, divided by all of both. Spaces stand for what is before and behind a text.
@@ -49,7 +49,7 @@ class NearestText:
         self._sizes = np.array([len(list(self._grams(text))) for text in known])
 
     def __call__(self, text: str) -> int:
-        """Return which of the known texts is likest: the first one, of several.
+        """Return which of the known texts is the most similar: the first one, of several.
 
         Parameters
         ----------

@@ -107,7 +107,7 @@ def test_a_memory_puts_our_numbers_where_it_has_its_own(load_example):
         [("3. Mai 2003", "2003-05-03"), ("12. Juni 1999", "1999-06-12"), ("7.8.51", "1951-08-07")]
     )
     assert memory("21. Mai 1980") == "1980-05-21"  # of known words
-    assert memory("1. Juli 1980") == "1980-06-01"  # "Juni" is likest, and wrong
+    assert memory("1. Juli 1980") == "1980-06-01"  # "Juni" is nearer, and wrong
     assert memory("11.9.49") == "2049-09-11"
 
 

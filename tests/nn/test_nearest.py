@@ -10,7 +10,7 @@ from minigrad.errors import ArgumentError
 from minigrad.nn.text import NearestText
 
 
-def test_the_likest_text_by_hand():
+def test_the_most_similar_text_by_hand():
     # of "abab": 2 ab, 1 ba and the edges " a", "b "; of "ab": 1 ab and the edges
     nearest = NearestText(["ab", "aabb", "abab"], order=2)
     assert nearest("abab") == 2  # 5 of 5 and 5; a set of n-grams would not tell
