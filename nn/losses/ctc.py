@@ -300,3 +300,22 @@ class CTCLoss(Module):
             self.reduction,
             self.zero_infinity,
         )
+
+    def number_of_items(self, input: Any, targets: Any) -> float:
+        """Return how many sequences the mean is over.
+
+        Parameters
+        ----------
+        input : Tensor, or pair of Tensor
+            Logarithms of probabilities, shape (T, N, C) or (T, C); with lengths as a pair.
+        targets : Tensor of int, or pair of Tensor
+            Labels, shape (N, S), or with lengths as a pair (S, N).
+
+        Returns
+        -------
+        float
+            N, or 1 of a single sequence.
+        """
+        log_probs, _ = with_lengths(input)
+        count: float = log_probs.shape[1] if log_probs.ndim == 3 else 1
+        return count

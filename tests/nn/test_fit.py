@@ -347,13 +347,20 @@ class Values(nn.Module):
         return x[0] if isinstance(x, Padded) else x
 
 
-def test_the_loss_of_a_crf_is_the_mean_over_sequences():
-    crf = nn.CRF(3)
-    fields = LOGITS, [np.maximum(labels, 0) for labels in LABELS]
-    whole = evaluate(Values(), batches(fields, 5), crf)["loss"]
-    alone = [evaluate(Values(), [batch], crf)["loss"] for batch in batches(fields, 1)]
-    assert evaluate(Values(), batches(fields, 2), crf)["loss"] == pytest.approx(np.mean(alone))
-    assert whole == pytest.approx(np.mean(alone))
+class LogSoftmax(nn.Module):
+    def forward(self, x):
+        return mg.log_softmax(x[0], axis=-1), x[1]
+
+
+@pytest.mark.parametrize(("model", "loss"), [(Values(), nn.CRF(3)), (LogSoftmax(), nn.CTCLoss())])
+def test_losses_of_whole_sequences_are_means_over_sequences(model, loss):
+    labels = [[0, 1, 2], [2], [0, 1], [1, 1, 2, 0, 0, 0], [0]]
+    if isinstance(loss, nn.CTCLoss):  # as many frames as before, and fewer labels
+        labels = [[1, 2], [2], [1], [1, 2, 1], [2]]
+    fields = LOGITS, labels
+    alone = [evaluate(model, [batch], loss)["loss"] for batch in batches(fields, 1)]
+    for size in (1, 2, 5):
+        assert evaluate(model, batches(fields, size), loss)["loss"] == pytest.approx(np.mean(alone))
 
 
 def test_a_loss_that_is_a_sum_is_refused():
