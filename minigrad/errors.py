@@ -65,7 +65,15 @@ def type_name(value: Any) -> str:
 
 
 def conversion(value: Any) -> str:
-    """Return ``"; convert it with minigrad.tensor(...)"`` for what that takes, or an empty string."""
+    """Return ``"; convert it with minigrad.tensor(...)"`` for what that takes, or an empty string.
+
+    Of a named tuple, such as a padded batch or a result with several parts, one part is wanted.
+    """
+    if parts := getattr(value, "_fields", ()):
+        hint = (
+            " (layers take lengths=..., nn.SequenceLoss takes both)" if "lengths" in parts else ""
+        )
+        return f"; give one of its parts, {' or '.join(f'.{name}' for name in parts)}{hint}"
     known = isinstance(value, (bool, int, float, list, tuple, range))
     known = known or hasattr(value, "__array__") or hasattr(value, "__dlpack__")
     return "; convert it with minigrad.tensor(...)" if known else ""

@@ -298,7 +298,8 @@ def _as_tensors(op: Op, args: tuple[Any, ...]) -> tuple[Any, ...]:
             converted.append(tensor(arg, device=None if like is None else like.device))
         else:
             name = op.arrays[position] if position < len(op.arrays) else f"argument {position + 1}"
-            inner = isinstance(arg, (list, tuple)) and any(isinstance(a, Tensor) for a in arg)
+            plain = isinstance(arg, (list, tuple)) and not hasattr(arg, "_fields")
+            inner = plain and any(isinstance(a, Tensor) for a in arg)
             advice = "; join it with minigrad.stack" if inner else conversion(arg)
             raise TypeError(
                 f"{op.name}(): {name} must be a tensor, an array or a number, but is a "

@@ -383,3 +383,22 @@ def test_a_checkpoint_holds_batches(tmp_path):
     again = batches(WORDS, 1, shuffle=mg.Generator(5))
     nn.Checkpoint(tmp_path / "run.safetensors").restore(batches=again)
     assert seen(again) == seen(source)
+
+
+PADDED = pad_sequence([[0, 1], [1]])
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: nn.Embedding(3, 4)(PADDED),
+        lambda: nn.GRU(3, 4)(PADDED),
+        lambda: nn.CrossEntropyLoss()(mg.zeros((2, 2, 3)), PADDED),
+        lambda: nn.MSELoss()(mg.zeros((2, 2)), PADDED),
+        lambda: mg.tanh(PADDED),
+    ],
+)
+def test_what_takes_no_padded_batch_says_how_to_take_it_apart(call):
+    advice = r"give one of its parts, \.values or \.lengths \(layers take lengths=\.\.\., nn\.Seq"
+    with pytest.raises(TypeError, match=advice):
+        call()
