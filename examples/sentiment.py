@@ -37,7 +37,9 @@ PROGRAM = Program(
         "dropout": Setting(PART, 0.5, "part of the features that training drops"),
         "length": Setting(COUNT, 200, "characters of a text that are read, at most"),
         "batch": Setting(COUNT, 64, "texts between two updates"),
-        "epochs": Setting(COUNT, 4, "passes over the texts"),
+        "epochs": Setting(
+            COUNT, None, "passes over the texts (default: 4 to 20, the more if short)"
+        ),
         "lr": Setting(number(float, 1e-9, 1), 0.003, "learning rate at first; it falls to zero"),
         "limit": Setting(COUNT, 10**6, "train on no more than so many texts"),
     },
@@ -158,12 +160,13 @@ def main(given):
         return nn.data.batches(fields, given.batch, bucket=20, device=given.device, **options)
 
     model = Classifier(given, len(characters), len(runs), len(classes)).to(given.device)
+    epochs = given.epochs or min(max(10**6 // sum(map(len, train[0])), 4), 20)
     reading = batches(train, shuffle=mg.Generator(given.seed))
     optimizer = nn.optim.Adam(model.parameters(), lr=given.lr)
-    schedule = nn.optim.lr_scheduler.LinearLR(optimizer, 1, 0, given.epochs * len(reading))
+    schedule = nn.optim.lr_scheduler.LinearLR(optimizer, 1, 0, epochs * len(reading))
     loss, metrics = nn.CrossEntropyLoss(), {"accuracy": nn.metrics.accuracy}
     run = given.fit(
-        model, reading, loss, optimizer, epochs=given.epochs, validation=batches(validation),
+        model, reading, loss, optimizer, epochs=epochs, validation=batches(validation),
         metrics=metrics, scheduler=schedule, clip_norm=1.0,
     )  # fmt: skip
     accuracies = {"validation": run.curve("accuracy")}
