@@ -1,10 +1,9 @@
 """Train an encoder and a decoder with attention to read dates of 50 locales and write them in ISO 8601.
 
-By default Babel writes days from 1950 to 2049 as locales do: medium, long and full forms, and short
-ones behind the name of their locale, since nobody else can say what 01/02/03 means. No day that is tested
-occurs in training, in any locale. The score is the share of dates that beam search gets wholly right.
-Beside it stand a translation memory, which finds the most similar training date and puts our numbers
-where it has its own, and a rule: English months, the longest number as year, the day before the month.
+By default Babel writes days from 1950 to 2049: medium, long and full forms, and short ones behind the
+name of their locale, since 01/02/03 could mean anything. No day that is tested occurs in training, in any
+locale. Beside the share of dates that beam search gets right stand that of a translation memory, which
+puts our numbers into the most similar training date, and of a rule, which reads English months.
 """
 
 import calendar
@@ -56,18 +55,18 @@ PROGRAM = Program(
 class Translator(nn.Module):
     """A bidirectional encoder, and a decoder that looks at what was read."""
 
+    attend = nn.AdditiveAttention
+
     def __init__(self, pairs, given):
         sources, targets = zip(*pairs, strict=True)
         self.sources = Vocabulary(map(self.cut, sources), specials=["<unk>"])
         self.targets = Vocabulary(map(self.cut, targets), specials=["<unk>", "<bos>", "<eos>"])
         self.longest, self.device = 2 * max(map(len, targets)), given.device
         size, width = given.hidden // 2 + 1, given.hidden
-        self.embedding, self.dropout = (
-            nn.Embedding(len(self.sources), size),
-            nn.Dropout(given.dropout),
-        )
+        self.embedding = nn.Embedding(len(self.sources), size)
+        self.dropout = nn.Dropout(given.dropout)
         self.encoder = nn.training.recurrent_layer(given.cell, size, width, bidirectional=True)
-        attention = nn.AdditiveAttention(width, 2 * width)
+        attention = self.attend(width, 2 * width)
         self.decoder = nn.Decoder(
             nn.training.find_cell(given.cell), size, width, len(self.targets), attention=attention,
             input_feeding=False, vector_size=2 * width, dropout=given.dropout,
@@ -94,14 +93,17 @@ class Translator(nn.Module):
         """Map a text, and the token before each one to write, to scores (T, N, tokens)."""
         return self.decoder(before.values, self.read(text), lengths=before.lengths)[0]
 
-    def translate(self, texts, beams):
+    def join(self, tokens):
+        """Return tokens as a text again."""
+        return "".join(tokens)
+
+    def translate(self, texts, **options):
         """Return what beam search writes for each text."""
-        ends, found = {"length": self.longest, "eos": self.targets.eos}, []
+        found, options = [], options | {"length": self.longest, "eos": self.targets.eos}
         with evaluating(self):
             for text, *_ in self.batches([(text, "") for text in texts], 100):
-                start = self.targets.bos, self.read(text)
-                found += beam_search(self.decoder, *start, beams=beams, **ends)
-        return ["".join(self.targets.decode(best.tokens)) for best, *_ in found]
+                found += beam_search(self.decoder, self.targets.bos, self.read(text), **options)
+        return [self.join(self.targets.decode(best.tokens)) for best, *_ in found]
 
     def attention(self, source, target):
         """Return the weight of each token read (S) for each token written (T), shape (T, S)."""
@@ -177,15 +179,14 @@ def main(given):
         clip_norm=1.0, parts={"sources": model.sources, "targets": model.targets},
     )  # fmt: skip
     sources, targets = zip(*test, strict=True)
-    answers = {given.cell: model.translate(sources, given.beams)}
+    answers = {given.cell: model.translate(sources, beams=given.beams)}
     answers["translation memory"] = [*map(memory(training), sources)]
     answers |= {} if given.data else {"rule": [*map(rule, sources)]}
     for source, target, answer in [*zip(sources, targets, answers[given.cell], strict=True)][:8]:
         print(f"{source} -> {answer}{'' if answer == target else f', but it is {target}'}")
     if given.translate:
-        print(f"{given.translate} -> {model.translate([given.translate], given.beams)[0]}")
-    # in the picture: Latin letters, which the font has, and the year first as in ISO 8601
-    easy = [pair for pair in test if pair[0].startswith(pair[1][:4]) and max(pair[0]) < "\u0250"]
+        print(f"{given.translate} -> {model.translate([given.translate], beams=given.beams)[0]}")
+    easy = [(s, t) for s, t in test if s.startswith(t[:4]) and max(s) < "\u0250"]  # Latin
     source, target = max(easy or test[:1], key=lambda pair: len(pair[0]))
     picture, weights = given.path("attention.png"), model.attention(source, target)
     nn.training.plot_attention(picture, weights, model.cut(source), model.cut(target))

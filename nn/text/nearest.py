@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import numpy as np
 
@@ -59,13 +60,31 @@ class NearestText:
         Returns
         -------
         int
-            Its place; 0 if nothing is alike.
+            Its place; 0 if nothing is similar.
+        """
+        return int(np.argmax(self.similarity(text)))
+
+    def similarity(self, text: str) -> np.ndarray[Any, np.dtype[np.float64]]:
+        """Return how similar each of the known texts is.
+
+        Parameters
+        ----------
+        text : str
+            What to compare them with.
+
+        Returns
+        -------
+        numpy.ndarray
+            From 0 to 1, float64, one for each known text.
         """
         grams = list(self._grams(text))
         common = np.zeros(len(self._sizes))
         for gram in grams:
             common[self._places.get(gram, [])] += 1  # a text has each gram once
-        return int(np.argmax(common / np.maximum(len(grams) + self._sizes, 1)))
+        found: np.ndarray[Any, np.dtype[np.float64]] = common / np.maximum(
+            len(grams) + self._sizes, 1
+        )
+        return 2 * found
 
     def _grams(self, text: str) -> Iterator[tuple[str, int]]:
         """Yield the n-grams, each with the number of those like it before."""

@@ -41,6 +41,7 @@ def load_example():
         module = importlib.util.module_from_spec(spec)
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("OPENBLAS_NUM_THREADS", "1")  # the example sets it for its process
+            patch.syspath_prepend(EXAMPLES)  # one may import another, as scripts can
             spec.loader.exec_module(module)
         return module
 

@@ -31,12 +31,14 @@ def test_no_other_text_is_likelier(known, text, order):
         padded = " " * (order - 1) + text + " " * (order - 1)
         return Counter(padded[i : i + order] for i in range(len(padded) - order + 1))
 
-    def likeness(one, other):
+    def similarity(one, other):
         total = grams(one).total() + grams(other).total()
         return 2 * (grams(one) & grams(other)).total() / total if total else 0.0
 
-    scores = [likeness(text, other) for other in known]
-    assert NearestText(known, order)(text) == scores.index(max(scores))
+    scores = [similarity(text, other) for other in known]
+    nearest = NearestText(known, order)
+    assert nearest.similarity(text).tolist() == scores
+    assert nearest(text) == scores.index(max(scores))
 
 
 @pytest.mark.parametrize(
