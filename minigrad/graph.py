@@ -160,7 +160,7 @@ class Node:
 
     def __repr__(self) -> str:
         given = [getattr(i, "name", None) or repr(i) for i in self.inputs]
-        given += [f"{key}={value}" for key, value in self.attributes.items()]
+        given += [f"{k}={v}" for k, v in self.attributes.items() if v is not None]
         return f"{', '.join(o.name for o in self.outputs)} = {self.op.name}({', '.join(given)})"
 
 

@@ -24,7 +24,7 @@ class Even:
 def generated(i, f):
     return list(
         nn.decoding.generate(
-            Even(), [0], length=i(4), eos=i(7), temperature=f(0.5), top_k=i(2), top_p=f(0.5),
+            Even(), [0], length=i(4), eos=i(2), temperature=f(0.5), top_k=i(2), top_p=f(0.5),
             generator=mg.Generator(i(3)),
         )
     )  # fmt: skip

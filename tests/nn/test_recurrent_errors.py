@@ -62,8 +62,8 @@ MADE = [
     (lambda: nn.GRU(3, 4, 2, dropout=True), "between 0 and 1, not True"),
     (lambda: nn.Recurrent(without_params, 3, 4), ("cell 'without_params' does not say what its "
      "parameters look like; make it with @cell")),
-    (lambda: nn.Recurrent(without_params.step, 3, 4), ("Recurrent: the cell is a function; make one of "
-     "a step function with @minigrad.kernels.cell")),
+    (lambda: nn.Recurrent(without_params.step, 3, 4), ("Recurrent: the cell is a function; give one of "
+     "minigrad.nn.cells, such as nn.cells.lstm, or make one of a step function with @minigrad")),
     (lambda: nn.Recurrent(cells.lstm, 3, 4, projsize=2), ("Recurrent: cell 'lstm' takes no option "
      "'projsize'; it takes bias, proj_size; did you mean 'proj_size'")),
     (lambda: nn.Recurrent(cells.gru, 3, 4, bidirektional=True), ("takes no option 'bidirektional'; it "
