@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
-from weakref import WeakKeyDictionary, WeakSet
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from minigrad.dtypes import get_default_dtype
 from minigrad.errors import KernelError, ShapeError, TraceError, user_line, user_stacklevel
@@ -23,7 +23,8 @@ from minigrad.tensor import Tensor
 
 _S = TypeVar("_S", bound=Step)
 _told: set[str] = set()
-_interpreted: WeakSet[Any] = WeakSet()
+# by their ids: a step need not be hashable
+_interpreted: WeakValueDictionary[int, Any] = WeakValueDictionary()
 _calls: WeakKeyDictionary[Any, Recent[Any, Call]] = WeakKeyDictionary()
 _MOST = 1000  # calls that are known for a step
 
@@ -35,7 +36,7 @@ def interpreted(step: _S) -> _S:
     compiler takes it, and interprets it until then. ``compile="require"`` and
     `minigrad.kernels.explain` say why as of any other step.
     """
-    _interpreted.add(step)
+    _interpreted[id(step)] = step
     return step
 
 
@@ -93,7 +94,7 @@ class Call:
             reason = f"{self.where} cannot be compiled: {refusal}"
         if required:
             raise KernelError(f"{reason}; use compile='auto'")
-        if step not in _interpreted and reason not in _told:
+        if id(step) not in _interpreted and reason not in _told:
             _told.add(reason)
             warnings.warn(f"{reason}; it is interpreted instead", stacklevel=user_stacklevel())
         return None
