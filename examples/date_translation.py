@@ -173,7 +173,7 @@ def main(given):
     train = model.batches(training, given.batch, shuffle=order, bucket=20)
     optimizer = nn.optim.Adam(model.parameters(), given.lr)
     given.fit(
-        model, train, nn.SequenceLoss(reduction="items"), optimizer, epochs=given.epochs,
+        model, train, nn.SequenceLoss(), optimizer, epochs=given.epochs,
         validation=model.batches(validation, 500), metrics={"right": nn.metrics.exact_match},
         scheduler=nn.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, given.epochs * len(train)),
         clip_norm=1.0, parts={"sources": model.sources, "targets": model.targets},

@@ -143,8 +143,8 @@ class Tagger(nn.Module):
         self.readout = nn.Linear(2 * given.hidden, len(tags))
         forbidden = nn.losses.bio_forbidden(tags) if marks_entities(tags) else ()
         wanted = marks_entities(tags) if given.crf is None else given.crf
-        self.crf = nn.CRF(len(tags), forbidden=forbidden, reduction="items") if wanted else None
-        self.loss = self.crf or nn.SequenceLoss(reduction="items")
+        self.crf = nn.CRF(len(tags), forbidden=forbidden) if wanted else None
+        self.loss = self.crf or nn.SequenceLoss()
 
     def forward(self, text):
         """Map codes (T, N), with lengths, to scores (T, N, tags)."""

@@ -162,7 +162,7 @@ def main(given):
     train = model.batches(training, given.batch, shuffle=order, bucket=10)
     optimizer = nn.optim.Adam(model.parameters(), given.lr)
     given.fit(
-        model, train, nn.SequenceLoss(reduction="items", label_smoothing=given.smoothing), optimizer,
+        model, train, nn.SequenceLoss(label_smoothing=given.smoothing), optimizer,
         epochs=given.epochs, validation=model.batches(validation, 100), monitor="train_loss",
         scheduler=nn.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, given.epochs * len(train)),
         clip_norm=1.0, parts={"sources": model.sources, "targets": model.targets},

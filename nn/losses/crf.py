@@ -20,18 +20,13 @@ from minigrad.kernels.calls import interpreted
 from minigrad.kernels.scan import scan
 from minigrad.nn import init
 from minigrad.nn.checks import check_counts, check_flags, checked_input
-from minigrad.nn.losses.padding import (
-    check_classes,
-    check_reduction,
-    labels_of,
-    present_of,
-    reduced,
-)
+from minigrad.nn.losses.padding import check_classes, labels_of, present_of
 from minigrad.nn.module import Module
 from minigrad.nn.parameter import Buffer, Parameter
 from minigrad.ops import reduce
 from minigrad.ops.elementwise import logical_and, logical_not, where
 from minigrad.ops.index import take, take_along_axis
+from minigrad.ops.losses import check_reduction, reduced
 from minigrad.ops.shape import astype, broadcast_to, concat, expand_dims, squeeze, stack, swapaxes
 from minigrad.promotion import result_type
 from minigrad.tape import no_grad
@@ -86,9 +81,8 @@ class CRF(Module):
     forbidden : iterable of pairs, optional
         Transitions (from, to) that no path takes; None stands for what is before the start and behind the
         end. `minigrad.nn.losses.bio_forbidden` lists those of tags such as "B-NAME".
-    reduction : {"mean", "sum", "none", "items"}
-        The mean over sequences, the sum, or one loss for each. "items" is the pair (sum, number of
-        sequences), which `minigrad.nn.training.fit` adds up over batches.
+    reduction : {"mean", "sum", "none"}
+        The mean over sequences, the sum, or one loss for each.
     batch_first : bool
         Whether scores are (N, T, num_tags) and tags (N, T).
     device : str, optional
@@ -186,9 +180,8 @@ class CRF(Module):
 
         Returns
         -------
-        Tensor or tuple
-            A scalar; with ``reduction="none"`` shape (N,), with ``reduction="items"`` a scalar and N. Of
-            half precision it is float32.
+        Tensor
+            A scalar, or with ``reduction="none"`` shape (N,). Of half precision it is float32.
 
         Raises
         ------
@@ -210,7 +203,7 @@ class CRF(Module):
         total, path = self._total(input, lengths), self._of_paths(input, tags, present)
         losses = where(path == -math.inf, math.inf, total - path)
         losses = where(reduce.any(present, axis=0), losses, 0.0)
-        return reduced(losses, losses.size, self.reduction)
+        return reduced(losses, self.reduction)
 
     def number_of_items(self, input: Any, target: Any) -> float:
         """Return how many sequences the mean is over.

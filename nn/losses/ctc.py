@@ -19,10 +19,11 @@ from minigrad.kernels.calls import interpreted
 from minigrad.kernels.rows import on_host
 from minigrad.kernels.scan import scan
 from minigrad.nn.checks import check_flags, checked_input, checked_tensor
-from minigrad.nn.losses.padding import check_reduction, present_of, reduced, with_lengths
+from minigrad.nn.losses.padding import present_of, with_lengths
 from minigrad.nn.module import Module
 from minigrad.ops.elementwise import logaddexp, maximum, where
 from minigrad.ops.index import take_along_axis
+from minigrad.ops.losses import check_reduction, reduced
 from minigrad.ops.shape import astype, broadcast_to, pad, squeeze
 from minigrad.tensor import tensor
 
@@ -77,18 +78,17 @@ def ctc_loss(
         The number of labels of each sequence, shape (N,); by default S.
     blank : int
         The class that stands for no label.
-    reduction : {"mean", "sum", "none", "items"}
+    reduction : {"mean", "sum", "none"}
         "mean" divides each loss by the number of its labels (or 1) and takes the mean over sequences, as
-        PyTorch does; "items" is the pair of the sum of these and N, which `minigrad.nn.training.fit`
-        adds up over batches.
+        PyTorch does.
     zero_infinity : bool
         Whether an infinite loss counts as zero.
 
     Returns
     -------
-    Tensor or tuple
-        A scalar; with ``reduction="none"`` shape (N,), or () for a single sequence; with
-        ``reduction="items"`` a scalar and N. Of half precision it is float32.
+    Tensor
+        A scalar; with ``reduction="none"`` shape (N,), or () for a single sequence. Of half precision it
+        is float32.
 
     Raises
     ------
@@ -130,12 +130,12 @@ def ctc_loss(
     losses = where(total == -math.inf, 0.0 if zero_infinity else math.inf, -total)
     if single:
         losses = squeeze(losses, axis=0)
-    if reduction in ("mean", "items"):
+    if reduction == "mean":
         losses = losses / tensor(
             numpy.maximum(symbols.lengths, 1).reshape(losses.shape).astype(str(losses.dtype)),
             device=losses.device,
         )
-    return reduced(losses, count, reduction)
+    return reduced(losses, reduction)
 
 
 def _total(log_probs: Any, symbols: _Symbols, input_lengths: Any, steps: int) -> Any:
@@ -232,10 +232,9 @@ class CTCLoss(Module):
     ----------
     blank : int
         The class that stands for no label.
-    reduction : {"mean", "sum", "none", "items"}
+    reduction : {"mean", "sum", "none"}
         "mean" divides each loss by the number of its labels (or 1) and takes the mean over sequences, as
-        PyTorch does; "items" is the pair of the sum of these and N, which `minigrad.nn.training.fit`
-        adds up over batches.
+        PyTorch does.
     zero_infinity : bool
         Whether an infinite loss, of labels that cannot be aligned, counts as zero.
 
@@ -277,8 +276,8 @@ class CTCLoss(Module):
 
         Returns
         -------
-        Tensor or tuple
-            A scalar; with ``reduction="none"`` shape (N,) or (), with "items" a scalar and N.
+        Tensor
+            A scalar; with ``reduction="none"`` shape (N,) or ().
 
         Raises
         ------

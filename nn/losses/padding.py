@@ -1,41 +1,15 @@
-"""Which elements of padded sequences count, and how the losses of those that do become one number."""
+"""Which elements of padded sequences count: labels and lengths, read and checked."""
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from minigrad.creation import ones
-from minigrad.errors import DtypeError, IndexingError, ShapeError, check_choice
+from minigrad.errors import DtypeError, IndexingError, ShapeError
 from minigrad.kernels.rows import rows_of
 from minigrad.nn.checks import checked_tensor
 from minigrad.ops import reduce
 from minigrad.tensor import Tensor
-
-REDUCTIONS = ("mean", "sum", "none", "items")
-
-
-def check_reduction(of: str, reduction: str) -> None:
-    """Refuse a reduction that is none of those.
-
-    Raises
-    ------
-    ArgumentError
-    """
-    check_choice(of, REDUCTIONS, reduction=reduction)
-
-
-def reduced(losses: Any, count: float, reduction: str) -> Any:
-    """Return all losses, their sum, their mean over ``count`` items, or their sum and ``count``.
-
-    The mean over no item is NaN.
-    """
-    if reduction == "none":
-        return losses
-    total = reduce.sum(losses)
-    if reduction == "sum":
-        return total
-    return (total, count) if reduction == "items" else total / (count or math.nan)
 
 
 def with_lengths(given: Any) -> tuple[Any, Any]:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from minigrad.errors import check_choice
 from minigrad.nn.checks import check_flags, checked_input
 from minigrad.nn.losses.criteria import CrossEntropyLoss
-from minigrad.nn.losses.padding import check_reduction, labels_of, reduced
+from minigrad.nn.losses.padding import labels_of
 from minigrad.ops import reduce
 from minigrad.ops.elementwise import logical_and, not_equal, where
-from minigrad.ops.losses import cross_entropy
+from minigrad.ops.losses import cross_entropy, reduced
 from minigrad.ops.shape import expand_dims, reshape
 from minigrad.tensor import Tensor
 
@@ -26,10 +27,9 @@ class SequenceLoss(CrossEntropyLoss):
         A factor for each class, shape (C,).
     per : {"token", "sequence"}
         What one loss belongs to: a step, or a sequence, whose loss is the sum over its steps.
-    reduction : {"mean", "sum", "none", "items"}
-        The mean over tokens or sequences, the sum, or one loss for each. "items" is the pair (sum, number
-        of tokens or sequences), which `minigrad.nn.training.fit` adds up over batches, so that their
-        sizes do not matter. With ``weight``, a token counts as much as its class weighs.
+    reduction : {"mean", "sum", "none"}
+        The mean over tokens or sequences, the sum, or one loss for each. With ``weight``, a token counts
+        as much as its class weighs.
     ignore_index : int
         A class index whose places count for nothing, as if they were padding.
     label_smoothing : float
@@ -51,8 +51,6 @@ class SequenceLoss(CrossEntropyLoss):
     tensor(1.3863)
     >>> nn.SequenceLoss(per="sequence", reduction="none")(scores, (tags, [3, 1]))
     tensor([4.1589, 1.3863])
-    >>> nn.SequenceLoss(reduction="items")(scores, (tags, [3, 1]))
-    (tensor(5.5452), 4)
     """
 
     def __init__(
@@ -65,11 +63,15 @@ class SequenceLoss(CrossEntropyLoss):
         label_smoothing: float = 0.0,
         batch_first: bool = False,
     ) -> None:
-        super().__init__(weight, ignore_index=ignore_index, label_smoothing=label_smoothing)
-        check_reduction("SequenceLoss", reduction)
+        super().__init__(
+            weight,
+            ignore_index=ignore_index,
+            reduction=reduction,
+            label_smoothing=label_smoothing,
+        )
         check_choice("SequenceLoss", ("token", "sequence"), per=per)
         check_flags("SequenceLoss", batch_first=batch_first)
-        self.per, self.reduction, self.batch_first = per, reduction, batch_first
+        self.per, self.batch_first = per, batch_first
 
     def forward(self, input: Any, target: Any) -> Any:
         """Return the loss of scores against the classes that are right.
@@ -84,9 +86,9 @@ class SequenceLoss(CrossEntropyLoss):
 
         Returns
         -------
-        Tensor or tuple
+        Tensor
             A scalar; with ``reduction="none"`` the shape of the target, zero in the padding, or (N,) per
-            sequence; with ``reduction="items"`` a scalar and a number.
+            sequence.
 
         Raises
         ------
@@ -113,7 +115,9 @@ class SequenceLoss(CrossEntropyLoss):
         losses = reshape(losses, tuple(labels.shape))
         if self.per == "sequence":
             losses = reduce.sum(losses, axis=1 if self.batch_first else 0)
-        return reduced(losses, self._count(labels), self.reduction)
+        if self.reduction == "mean":
+            return reduce.sum(losses) / (self._count(labels) or math.nan)
+        return reduced(losses, self.reduction)
 
     def number_of_items(self, input: Any, target: Any) -> float:
         """Return how many tokens or sequences the mean is over; see `CrossEntropyLoss.number_of_items`.
