@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from minigrad.checks import as_integer
 from minigrad.errors import ArgumentError, FileFormatError
+from minigrad.nn.text.catalogue import read_catalogue
 from minigrad.nn.text.files import read_text
 
 
@@ -154,7 +155,8 @@ def read_parallel(
     ----------
     path : str or path-like
         A file with a sentence, a tab and its translation on each line; further columns are left out. With
-        ``target``, the file with one sentence on each line.
+        ``target``, the file with one sentence on each line. Or a compiled catalogue of GNU gettext,
+        ``.mo``, whose messages are the sentences: of plural forms the first ones.
     target : str or path-like, optional
         The file with the translation of each line.
 
@@ -168,7 +170,9 @@ def read_parallel(
     ArgumentError
         If a file cannot be read as text.
     FileFormatError
-        If a sentence has no translation.
+        If a sentence has no translation, or a file ``.mo`` is no catalogue.
+    ImportError
+        If it is one, and Babel is not installed.
 
     Examples
     --------
@@ -177,6 +181,9 @@ def read_parallel(
     >>> nn.text.read_parallel("pairs.tsv")
     (['Go.', 'Run!'], ['Va !', 'Cours !'])
     """
+    if target is None and Path(path).suffix.lower() == ".mo":
+        messages = [*read_catalogue(path)]
+        return [source for source, _ in messages], [translation for _, translation in messages]
     lines = _lines(read_text(path))
     if target is None:
         pairs = [line.split("\t")[:2] for line in lines]

@@ -2,8 +2,11 @@
 
 import csv
 import io
+import sys
 
 import pytest
+from babel.messages import Catalog
+from babel.messages.mofile import write_mo
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -195,6 +198,51 @@ def test_pairs_of_sentences(write):
 def test_sentences_without_a_translation(write, content, message):
     with pytest.raises(FileFormatError, match=message):
         read_parallel(write(content))
+
+
+def test_a_catalogue_of_messages(tmp_path):
+    catalogue = Catalog(locale="tr")
+    for message, translation in [
+        ("Go.", "Haydi!"),
+        (("%(n)d day", "%(n)d days"), ("%(n)d gün", "%(n)d günler")),
+        ("Untold", ""),
+        ("  Run ", " Koş "),
+    ]:
+        catalogue.add(message, translation)
+    catalogue.add("May", "Mayıs", context="month")
+    path = tmp_path / "django.MO"
+    with path.open("wb") as file:
+        write_mo(file, catalogue)
+    sources, targets = read_parallel(path)
+    assert sorted(zip(sources, targets, strict=True)) == [
+        ("%(n)d day", "%(n)d gün"),
+        ("Go.", "Haydi!"),
+        ("May", "Mayıs"),
+        ("Run", "Koş"),
+    ]
+    content = path.read_bytes()
+    for wrong in (
+        b"",
+        b"Go.\tHaydi!\n",
+        content[:100],
+        content[:4] + bytes(200)[:10],
+        b"\xff" * 99,
+    ):
+        path.write_bytes(wrong)
+        with pytest.raises(
+            FileFormatError, match=r"MO is no compiled catalogue; give the \.mo file"
+        ):
+            read_parallel(path)
+    with pytest.raises(ArgumentError, match=r"cannot read .*missing\.mo: No such file"):
+        read_parallel(tmp_path / "missing.mo")
+
+
+def test_a_catalogue_needs_babel(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "babel.messages.mofile", None)
+    with pytest.raises(
+        ImportError, match=r"a\.mo, a catalogue; install it with: pip install babel"
+    ):
+        read_parallel(tmp_path / "a.mo")
 
 
 def test_files_that_are_not_parallel(write):
