@@ -14,7 +14,7 @@ ARGS ?=
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
 
-demo: $(VENV)/.installed-examples ## train a character language model on English text (about 5 minutes)
+demo: $(VENV)/.installed-examples ## train a character language model on English text (about 8 minutes)
 	@echo "== demo: examples/char_lm.py"
 	@$(BIN)/python examples/char_lm.py $(ARGS)
 

@@ -55,7 +55,7 @@ PROGRAM = Program(
     __doc__,
     data="a UTF-8 text (default: Python's language reference)",
     cell=None,
-    duration="about 4 minutes on 2 cores",
+    duration="about 5 minutes",
     settings={
         "cell": Setting(
             cells,

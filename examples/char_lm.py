@@ -26,7 +26,7 @@ PROGRAM = Program(
     "char_lm",
     __doc__,
     data="a UTF-8 text (default: Python's language reference)",
-    duration="about five minutes on 2 cores",
+    duration="about 8 minutes",
     settings={
         "layers": Setting(number(int, 1, 16), 1, "recurrent layers, one above the other"),
         "hidden": Setting(number(int, 1, 4096), 384, "width of a layer"),

@@ -29,7 +29,7 @@ PROGRAM = Program(
     "custom_cell",
     __doc__,
     data="a UTF-8 text (default: Python's language reference)",
-    duration="about two minutes on 2 cores",
+    duration="about 2 minutes",
     settings={
         "hidden": Setting(number(int, 1, 4096), 256, "width of a layer"),
         "seq_len": Setting(COUNT, 64, "steps between two updates"),

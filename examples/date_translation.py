@@ -34,7 +34,7 @@ PROGRAM = Program(
     __doc__,
     data="lines with a text, a tab and what to write for it (default: dates by Babel)",
     cell="gru",
-    duration="about 2 minutes on 2 cores",
+    duration="about 2 minutes",
     settings={
         "locales": Setting(str, LOCALES, "those whose dates Babel writes"),
         "dates": Setting(number(int, 100, 10**6), 30_000, "how many; a tenth of them is held out"),

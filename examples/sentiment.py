@@ -28,7 +28,7 @@ PROGRAM = Program(
     "sentiment",
     __doc__,
     data="a TSV or CSV file of texts and labels (default: that of --task)",
-    duration="1 minute on 2 cores",
+    duration="about a minute",
     settings={
         "task": Setting(["reviews", "stars"], "reviews", "what is told, unless --data is given"),
         "pooling": Setting(["mean", "attention"], "mean", "how outputs become one vector"),

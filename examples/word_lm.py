@@ -30,7 +30,7 @@ PROGRAM = Program(
     "word_lm",
     __doc__,
     data="a UTF-8 text (default: Python's language reference)",
-    duration="about 5 minutes on 2 cores",
+    duration="about 7 minutes",
     settings={
         "layers": Setting(number(int, 1, 16), 1, "recurrent layers, one above the other"),
         "hidden": Setting(number(int, 1, 4096), 256, "width of a layer and of the table of words"),
