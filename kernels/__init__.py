@@ -8,7 +8,7 @@ if __name__ != "minigrad.kernels":
 
 from typing import TYPE_CHECKING, Any
 
-from minigrad.kernels.cell import Cell as Cell
+from minigrad.kernels.cell import CellFunction as CellFunction
 from minigrad.kernels.cell import cell as cell
 from minigrad.kernels.explain import explain as explain
 from minigrad.kernels.scan import scan as scan

@@ -22,13 +22,13 @@ Params = Callable[..., Mapping[str, Any]]
 Widths = Callable[..., Mapping[str, int]]
 
 
-def _docstring(cell: Cell) -> str:
+def _docstring(cell: CellFunction) -> str:
     from minigrad.kernels.cell_docstring import docstring
 
     return docstring(cell)
 
 
-class Cell:
+class CellFunction:
     """A step function that knows which of its arguments are states. Make one with `cell`.
 
     Parameters
@@ -243,7 +243,7 @@ def cell(
     state: Sequence[str] | None = None,
     params: Params | None = None,
     widths: Widths | None = None,
-) -> Callable[[Step], Cell]:
+) -> Callable[[Step], CellFunction]:
     """Make a cell of the function below: ``@cell(state=("h", "c"))``.
 
     The function takes its inputs, then its states, and its parameters as keyword-only arguments. It
@@ -267,7 +267,7 @@ def cell(
     Returns
     -------
     callable
-        Takes the function and returns a `Cell`.
+        Takes the function and returns a `CellFunction`.
 
     Raises
     ------
@@ -291,7 +291,7 @@ def cell(
             '@cell(state=("h", "c"), params=...), above the function'
         )
     states = (state,) if isinstance(state, str) else state
-    return lambda step: Cell(step, states, params, widths)
+    return lambda step: CellFunction(step, states, params, widths)
 
 
 def _names(function: Callable[..., Any]) -> tuple[str, ...]:

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 from minigrad.docstring import section
 
 if TYPE_CHECKING:
-    from minigrad.kernels.cell import Cell
+    from minigrad.kernels.cell import CellFunction
 
 # Primes stand for the sizes: one that divides the size of an axis tells what that is a multiple of.
 _INPUT, _HIDDEN = 29, 31
 _RAISES = "ShapeError\n    By the ops of the step, if shapes do not fit."
 
 
-def docstring(cell: Cell) -> str:
+def docstring(cell: CellFunction) -> str:
     """Return the docstring of the step, and in it the sections that every cell has."""
     own = inspect.cleandoc(cell.step.__doc__ or "")
     if re.search(r"^Parameters\n-+$", own, re.MULTILINE):
@@ -30,7 +30,7 @@ def docstring(cell: Cell) -> str:
     return "".join(parts).lstrip()
 
 
-def _parameters(cell: Cell) -> Iterator[str]:
+def _parameters(cell: CellFunction) -> Iterator[str]:
     width = "input_size" if cell.params else "..."
     for name in cell.inputs:
         yield f"{name} : Tensor\n    The input of one time step, shape (N, {width})."

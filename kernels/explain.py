@@ -10,7 +10,7 @@ from minigrad.checks import listed
 from minigrad.dtypes import as_dtype, get_default_dtype, is_floating
 from minigrad.errors import ArgumentError
 from minigrad.graph import Node, Var
-from minigrad.kernels.cell import Cell
+from minigrad.kernels.cell import CellFunction
 from minigrad.kernels.compile import program_of
 from minigrad.kernels.normalize import Refusal
 from minigrad.kernels.plan import LoopPlan
@@ -29,7 +29,7 @@ def explain(cell: Any, *sizes: int, dtype: Any = None, **options: Any) -> str:
 
     Parameters
     ----------
-    cell : Cell or Module
+    cell : CellFunction or Module
         A recurrent layer, or a cell with ``params`` and its sizes.
     *sizes : int
         ``input_size`` and ``hidden_size`` of a cell.
@@ -55,14 +55,14 @@ def explain(cell: Any, *sizes: int, dtype: Any = None, **options: Any) -> str:
     >>> explain(nn.cells.gru, 3, 4).splitlines()[0]
     'gru(x[N,3], h[N,4])   float32'
     """
-    if isinstance(cell, Cell):
+    if isinstance(cell, CellFunction):
         if len(sizes) != 2:
             raise ArgumentError(
                 f"explain: the cell needs input_size and hidden_size, not {sizes or 'nothing'}"
             )
         return _loop(cell, *sizes, as_dtype(dtype or get_default_dtype()), options)
     layer = cell
-    if not isinstance(getattr(layer, "cell", None), Cell) or sizes or options:
+    if not isinstance(getattr(layer, "cell", None), CellFunction) or sizes or options:
         raise ArgumentError(
             f"explain: a {type(layer).__name__} with sizes {sizes} is neither a recurrent layer nor "
             "a cell; write explain(layer), or explain(cell, input_size, hidden_size)"
@@ -79,7 +79,7 @@ def explain(cell: Any, *sizes: int, dtype: Any = None, **options: Any) -> str:
     return "\n".join(f"{', '.join(of)}: {text}" for text, of in names.items())
 
 
-def _loop(cell: Cell, width: int, hidden: int, kind: Any, options: dict[str, Any]) -> str:
+def _loop(cell: CellFunction, width: int, hidden: int, kind: Any, options: dict[str, Any]) -> str:
     """Return how one loop is run."""
     traced = _traced(cell, width, hidden, kind, options)
     arguments = [*traced.inputs, *traced.states]
@@ -96,7 +96,9 @@ def _loop(cell: Cell, width: int, hidden: int, kind: Any, options: dict[str, Any
         return f"{head}\n  interpreted, because {refusal}"
 
 
-def _traced(cell: Cell, width: int, hidden: int, kind: Any, options: dict[str, Any]) -> TracedStep:
+def _traced(
+    cell: CellFunction, width: int, hidden: int, kind: Any, options: dict[str, Any]
+) -> TracedStep:
     starts = cell.initial_parameters(width, hidden, **options)
     widths = zip(cell.states, cell.state_widths(hidden, **options), strict=True)
     graph = trace(

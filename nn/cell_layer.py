@@ -9,8 +9,8 @@ from typing import Any, NoReturn
 from minigrad.creation import zeros
 from minigrad.dtypes import is_floating
 from minigrad.errors import ArgumentError, suggestion
-from minigrad.kernels import Cell
-from minigrad.nn.cell import Cell as ModuleCell
+from minigrad.kernels import CellFunction
+from minigrad.nn.cell import Cell
 from minigrad.nn.checks import check_counts
 from minigrad.nn.init import uniform_, width_bound
 from minigrad.nn.module_step import ModuleStep
@@ -28,18 +28,18 @@ class CellLayer(Stateful):
 
     Attributes
     ----------
-    cell : Cell
+    cell : CellFunction
         What the layer computes in one step; of a subclass of `nn.Cell` the first one that was made.
     input_size, hidden_size : int
     options : dict
         What the cell's ``params``, or the subclass, was called with, beside the sizes.
     """
 
-    _kind: type[ModuleCell] | None = None
+    _kind: type[Cell] | None = None
 
     def __init__(
         self,
-        cell: Cell | type[ModuleCell],
+        cell: CellFunction | type[Cell],
         input_size: int,
         hidden_size: int,
         options: Mapping[str, Any],
@@ -49,13 +49,13 @@ class CellLayer(Stateful):
         )
         self.options = dict(options)
         self._inputs: dict[str, int] = {}
-        if isinstance(cell, Cell):
+        if isinstance(cell, CellFunction):
             self.cell = cell
             if cell.params is not None:
                 self._check_options(cell.__name__, cell.options)
             self._names: dict[str, dict[str, str]] = {}  # by the ending, those of attributes
             self._widths = cell.state_widths(hidden_size, **options)
-        elif isinstance(cell, type) and issubclass(cell, ModuleCell):
+        elif isinstance(cell, type) and issubclass(cell, Cell):
             self._kind = cell
             _, _, *rest = inspect.signature(cell).parameters.values()
             if not any(p.kind is p.VAR_KEYWORD for p in rest):
@@ -64,7 +64,7 @@ class CellLayer(Stateful):
             self._refuse_cell(cell)
 
     def _refuse_cell(self, cell: Any) -> NoReturn:
-        if isinstance(cell, ModuleCell):
+        if isinstance(cell, Cell):
             kind = type(cell).__name__
             advice = f"give the class, so that each layer makes its own: {kind}, not {kind}(...)"
         else:
@@ -100,7 +100,7 @@ class CellLayer(Stateful):
             setattr(self, name + ending, _first(start, device, dtype))
         self._reset(ending, width)
 
-    def _new_cell(self, width: int) -> ModuleCell:
+    def _new_cell(self, width: int) -> Cell:
         assert self._kind is not None  # only layers of a subclass of nn.Cell make cells
         made = self._kind(width, self.hidden_size, **self.options)
         given, found = vars(made), (width, self.hidden_size)
@@ -136,7 +136,7 @@ class CellLayer(Stateful):
             else:
                 uniform_(parameter, -bound, bound)
 
-    def _run_of(self, ending: str) -> tuple[Cell, dict[str, Any]]:
+    def _run_of(self, ending: str) -> tuple[CellFunction, dict[str, Any]]:
         """Return the cell with this ending, and its parameters by the names that it uses."""
         if self._kind is not None:
             step: ModuleStep = getattr(self, ending.removeprefix("_")).cell
@@ -144,7 +144,7 @@ class CellLayer(Stateful):
         names = self._names[ending]
         return self.cell, {name: getattr(self, attribute) for name, attribute in names.items()}
 
-    def _loops(self) -> dict[str, tuple[Cell, int]]:
+    def _loops(self) -> dict[str, tuple[CellFunction, int]]:
         """Return the cell and the width of the input of each layer and direction, by name."""
         return {
             ending.removeprefix("_"): (self._run_of(ending)[0], width)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy
 
-from minigrad.kernels.cell import Cell
+from minigrad.kernels.cell import CellFunction
 from minigrad.kernels.rows import Rows
 from minigrad.tensor import Tensor, make
 
@@ -15,14 +15,14 @@ from minigrad.tensor import Tensor, make
 class Layered(Protocol):
     """A layer that has a cell for each of its layers."""
 
-    cell: Cell
+    cell: CellFunction
     num_layers: int
     training: bool
     dropout: float
     batch_first: bool
     bidirectional: bool
 
-    def _run_of(self, ending: str) -> tuple[Cell, dict[str, Any]]: ...
+    def _run_of(self, ending: str) -> tuple[CellFunction, dict[str, Any]]: ...
 
     def _listed_states(self, hx: Any) -> Sequence[Any] | None: ...
 
@@ -40,7 +40,7 @@ class LayerLoop(NamedTuple):
         0 for what reads the input, 1 for what reads the outputs of that, ...
     reverse : bool
         Whether it goes through time backwards.
-    cell : Cell
+    cell : CellFunction
     parameters : dict of Tensor
         By the names that the cell uses.
     input : Tensor
@@ -52,7 +52,7 @@ class LayerLoop(NamedTuple):
     ending: str
     level: int
     reverse: bool
-    cell: Cell
+    cell: CellFunction
     parameters: dict[str, Any]
     input: Tensor
     states: list[Tensor]

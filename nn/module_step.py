@@ -9,14 +9,14 @@ from itertools import chain
 from typing import Any
 
 from minigrad.errors import ArgumentError, TraceError
-from minigrad.kernels import Cell
+from minigrad.kernels import CellFunction
 from minigrad.kernels.surroundings import LIBRARIES, Surroundings, surroundings_of
 from minigrad.nn.module import Module
 from minigrad.nn.substitution import Substitution, contents
 from minigrad.tensor import Tensor
 
 
-class ModuleStep(Cell):
+class ModuleStep(CellFunction):
     """The method ``step`` of a module, as a cell that takes the module's tensors by their names.
 
     The step runs on a copy of the module that has the given tensors, or variables, in their places. So

@@ -10,7 +10,7 @@ from typing import Any
 import numpy
 
 from minigrad import dispatch
-from minigrad.kernels.cell import Cell
+from minigrad.kernels.cell import CellFunction
 from minigrad.kernels.eager import replayed
 from minigrad.kernels.normalize import Refusal
 from minigrad.kernels.recorded_loop import RecordedLoop
@@ -30,7 +30,7 @@ class _Part:
 
     ending: str
     reverse: bool
-    cell: Cell
+    cell: CellFunction
     names: tuple[str, ...]
     place: slice
     run: RecordedLoop

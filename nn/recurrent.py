@@ -10,10 +10,10 @@ from weakref import WeakKeyDictionary
 import numpy
 
 from minigrad.errors import ArgumentError, ShapeError, user_stacklevel
-from minigrad.kernels import Cell, scan
+from minigrad.kernels import CellFunction, scan
 from minigrad.kernels.rows import Rows, on_host, rows_of
 from minigrad.kernels.segments import check_checkpoint_every
-from minigrad.nn.cell import Cell as ModuleCell
+from minigrad.nn.cell import Cell
 from minigrad.nn.cell_layer import CellLayer
 from minigrad.nn.checks import check_counts, check_dropout, check_flags
 from minigrad.nn.dropout import Dropout
@@ -31,7 +31,7 @@ class Recurrent(CellLayer):
 
     Parameters
     ----------
-    cell : Cell or type
+    cell : CellFunction or type
         A function with ``params``, see `minigrad.kernels.cell`; or a subclass of `nn.Cell`, of which
         the layer makes one for each of its layers and directions.
     input_size : int
@@ -84,7 +84,7 @@ class Recurrent(CellLayer):
 
     def __init__(
         self,
-        cell: Cell | type[ModuleCell],
+        cell: CellFunction | type[Cell],
         input_size: int,
         hidden_size: int,
         num_layers: int = 1,

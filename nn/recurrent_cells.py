@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from minigrad.kernels import Cell
+from minigrad.kernels import CellFunction
 from minigrad.nn import cells
 from minigrad.nn.cell_layer import CellLayer
 from minigrad.nn.recurrent_layers import rnn_cell
@@ -16,7 +16,7 @@ class OneStep(CellLayer):
 
     def __init__(
         self,
-        cell: Cell,
+        cell: CellFunction,
         input_size: int,
         hidden_size: int,
         bias: bool,

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from minigrad.errors import check_choice
-from minigrad.kernels import Cell
+from minigrad.kernels import CellFunction
 from minigrad.nn import cells
 from minigrad.nn.recurrent import Recurrent
 
 _RNN_CELLS = {"tanh": cells.rnn_tanh, "relu": cells.rnn_relu}
 
 
-def rnn_cell(of: str, nonlinearity: str) -> Cell:
+def rnn_cell(of: str, nonlinearity: str) -> CellFunction:
     """Return the cell of the simple recurrent network with this nonlinearity.
 
     Raises

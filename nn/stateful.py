@@ -17,7 +17,7 @@ from minigrad.errors import (
     user_line,
 )
 from minigrad.graph import Var
-from minigrad.kernels import Cell
+from minigrad.kernels import CellFunction
 from minigrad.nn.checks import checked_tensor
 from minigrad.nn.module import Module
 from minigrad.nn.parameter import Parameter
@@ -29,14 +29,14 @@ class Stateful(Module):
 
     Attributes
     ----------
-    cell : Cell
+    cell : CellFunction
         What is computed in one step.
     input_size, hidden_size : int
     options : dict
         What the cell's ``params`` takes beside the sizes.
     """
 
-    cell: Cell
+    cell: CellFunction
     options: Mapping[str, Any] = MappingProxyType({})
     input_size: int
     hidden_size: int

@@ -42,7 +42,7 @@ def certify(
 
     Parameters
     ----------
-    cell : Cell, Module or callable
+    cell : CellFunction, Module or callable
         A cell with ``params``; or a recurrent layer, whose cell is taken with its sizes; or any step with
         examples of its arguments.
     input_size, hidden_size : int, optional

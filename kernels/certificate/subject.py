@@ -9,7 +9,7 @@ from typing import Any
 import numpy
 
 from minigrad.errors import ArgumentError, MinigradError
-from minigrad.kernels.cell import Cell, Step
+from minigrad.kernels.cell import CellFunction, Step
 from minigrad.kernels.trace import argument_names, name_of
 from minigrad.tensor import Tensor
 
@@ -74,7 +74,7 @@ class Subject:
 
     def smaller(self) -> list[Subject]:
         """Return the same cell with smaller sizes, those that it takes, the smallest first."""
-        if self.sizes is None or not isinstance(self.step, Cell):
+        if self.sizes is None or not isinstance(self.step, CellFunction):
             return []
         width, hidden = self.sizes
         found = []
@@ -98,7 +98,7 @@ def subject_of(
 
     Parameters
     ----------
-    cell : Cell, Module or callable
+    cell : CellFunction, Module or callable
     sizes : tuple of int or None
     examples : tuple
         Inputs, states and parameters, as for `scan`; None if they are not given.
@@ -111,7 +111,7 @@ def subject_of(
     """
     inner = getattr(cell, "cell", None)
     some_sizes, some_examples = sizes != (None, None), any(e is not None for e in examples)
-    if isinstance(inner, Cell):
+    if isinstance(inner, CellFunction):
         if some_sizes or some_examples or options:
             raise ArgumentError(
                 f"certify: a {type(cell).__name__} brings its sizes and options; give it alone, or "
@@ -125,7 +125,7 @@ def subject_of(
                 "xs, state and params; give one of both"
             )
         return _of_examples(cell, *examples)
-    if not isinstance(cell, Cell):
+    if not isinstance(cell, CellFunction):
         raise ArgumentError(
             f"certify: a {type(cell).__name__} is neither a cell nor a recurrent layer; make a cell "
             "with @cell(state=..., params=...), or give examples of the arguments of a step: "
@@ -136,7 +136,7 @@ def subject_of(
     return _of_sizes(cell, given, options)
 
 
-def _of_sizes(cell: Cell, sizes: tuple[int, int], options: Mapping[str, Any]) -> Subject:
+def _of_sizes(cell: CellFunction, sizes: tuple[int, int], options: Mapping[str, Any]) -> Subject:
     width, hidden = sizes
     starts = cell.initial_parameters(width, hidden, **options)
     bound = hidden**-0.5  # as layers draw them

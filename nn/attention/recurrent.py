@@ -6,12 +6,12 @@ from typing import Any
 
 from minigrad.creation import zeros
 from minigrad.errors import ArgumentError, ShapeError
-from minigrad.kernels import Cell, scan
+from minigrad.kernels import CellFunction, scan
 from minigrad.kernels.calls import interpreted
 from minigrad.nn.attention.layers import Attention
 from minigrad.nn.attention.memory import Memory
 from minigrad.nn.attention.pooling import checked_attention
-from minigrad.nn.cell import Cell as ModuleCell
+from minigrad.nn.cell import Cell
 from minigrad.nn.checks import check_counts, checked_input
 from minigrad.nn.module import Module
 from minigrad.nn.module_step import ModuleStep
@@ -33,7 +33,7 @@ class AttentionRecurrent(Module):
 
     Parameters
     ----------
-    cell : Cell or type
+    cell : CellFunction or type
         As for `Recurrent`.
     input_size : int
         The size of the last axis of the input.
@@ -72,7 +72,7 @@ class AttentionRecurrent(Module):
 
     def __init__(
         self,
-        cell: Cell | type[ModuleCell],
+        cell: CellFunction | type[Cell],
         input_size: int,
         hidden_size: int,
         attention: Attention,

@@ -11,7 +11,10 @@ PyTorch's where PyTorch has the cell. In the equations W stands for ``weight_ih`
 new state.
 """
 
-from minigrad.kernels import Cell
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from minigrad.nn.cells.gated import gru as gru
 from minigrad.nn.cells.gated import gru_reset_before as gru_reset_before
 from minigrad.nn.cells.gated import mgu as mgu
@@ -27,7 +30,10 @@ from minigrad.nn.cells.simple import indrnn as indrnn
 from minigrad.nn.cells.simple import rnn_relu as rnn_relu
 from minigrad.nn.cells.simple import rnn_tanh as rnn_tanh
 
-CELLS: dict[str, Cell] = {
+if TYPE_CHECKING:
+    from minigrad.kernels import CellFunction
+
+CELLS: dict[str, CellFunction] = {
     made.__name__: made
     for made in (
         rnn_tanh, rnn_relu, indrnn,

@@ -7,12 +7,12 @@ from typing import Any, Literal
 from minigrad import random
 from minigrad.checks import check_integer, check_number
 from minigrad.errors import ArgumentError, ShapeError, check_choice
-from minigrad.kernels import Cell
+from minigrad.kernels import CellFunction
 from minigrad.kernels.rows import rows_of
 from minigrad.nn.attention.layers import Attention
 from minigrad.nn.attention.pooling import checked_attention
 from minigrad.nn.attention.recurrent import AttentionRecurrent, check_forward
-from minigrad.nn.cell import Cell as ModuleCell
+from minigrad.nn.cell import Cell
 from minigrad.nn.checks import check_counts, check_flags, checked_tensor
 from minigrad.nn.decoder.state import DecoderState
 from minigrad.nn.dropout import Dropout
@@ -42,7 +42,7 @@ class Decoder(Module):
 
     Parameters
     ----------
-    cell : Cell or type
+    cell : CellFunction or type
         As for `Recurrent`.
     input_size : int
         The width of the embedding, or of the vectors that are the inputs.
@@ -110,7 +110,7 @@ class Decoder(Module):
 
     def __init__(
         self,
-        cell: Cell | type[ModuleCell],
+        cell: CellFunction | type[Cell],
         input_size: int,
         hidden_size: int,
         output_size: int,

@@ -15,20 +15,20 @@ from types import ModuleType
 from typing import Any
 
 from minigrad.errors import ArgumentError, suggestion, type_name
-from minigrad.kernels import Cell
-from minigrad.nn.cell import Cell as ModuleCell
+from minigrad.kernels import CellFunction
+from minigrad.nn.cell import Cell
 from minigrad.nn.cells import CELLS, gru, lstm, rnn_tanh
 from minigrad.nn.recurrent import Recurrent
 from minigrad.nn.recurrent_layers import GRU, LSTM, RNN
 
-_LAYERS: dict[str, tuple[Any, Cell]] = {
+_LAYERS: dict[str, tuple[Any, CellFunction]] = {
     "rnn": (RNN, rnn_tanh),
     "lstm": (LSTM, lstm),
     "gru": (GRU, gru),
 }
 
 
-def find_cell(name: str) -> Cell | type[ModuleCell]:
+def find_cell(name: str) -> CellFunction | type[Cell]:
     """Return the cell of this name.
 
     Parameters
@@ -39,7 +39,7 @@ def find_cell(name: str) -> Cell | type[ModuleCell]:
 
     Returns
     -------
-    Cell or type
+    CellFunction or type
         What `nn.Recurrent` takes.
 
     Raises
@@ -115,7 +115,7 @@ def recurrent_layer(name: str, input_size: int, hidden_size: int, **options: Any
 
 
 def _is_cell(value: Any) -> bool:
-    return isinstance(value, Cell) or (inspect.isclass(value) and issubclass(value, ModuleCell))
+    return isinstance(value, CellFunction) or (inspect.isclass(value) and issubclass(value, Cell))
 
 
 def _imported(place: str) -> ModuleType:

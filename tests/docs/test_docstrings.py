@@ -25,7 +25,7 @@ import pytest
 
 import minigrad
 from minigrad import errors, nn, testing
-from minigrad.kernels import Cell, cell
+from minigrad.kernels import CellFunction, cell
 from minigrad.op import Op
 
 PACKAGES = (
@@ -63,12 +63,14 @@ def names_of(package: Any) -> list[str]:
 
 def is_ours(value: Any, package: Any) -> bool:
     """Say whether a package shows ``value`` to its users; a single module shows only its own."""
-    if not (inspect.isfunction(value) or inspect.isclass(value) or isinstance(value, (Op, Cell))):
+    if not (
+        inspect.isfunction(value) or inspect.isclass(value) or isinstance(value, (Op, CellFunction))
+    ):
         return False
     if package is errors and not inspect.isclass(value):  # these functions serve the engine
         return False
     home = "minigrad" if hasattr(package, "__path__") else package.__name__
-    return isinstance(value, (Op, Cell)) or value.__module__.startswith(home)
+    return isinstance(value, (Op, CellFunction)) or value.__module__.startswith(home)
 
 
 def public() -> Iterator[tuple[str, Any]]:
@@ -192,6 +194,11 @@ def test_the_public_names_are_found() -> None:
     assert {"Tensor.backward", "nn.Module.to", "Generator.normal"} <= MEMBERS.keys()
 
 
+def test_no_two_public_classes_have_one_name() -> None:
+    names = [value.__name__ for value in THINGS.values() if inspect.isclass(value)]
+    assert sorted(names) == sorted(set(names))
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_says_what_it_takes_returns_and_raises(name: str) -> None:
     found = list(complaints(NAMES[name], method=name in MEMBERS))
@@ -272,7 +279,7 @@ RAISED = tuple(dict.fromkeys(raised()))
 def call_wrongly(value: Any, error: str) -> Any:
     """Break the rule that the docstrings of ops and cells are written by."""
     x = minigrad.ones((3, 2))
-    if isinstance(value, Cell):
+    if isinstance(value, CellFunction):
         states = [x] * (len(value.inputs) + len(value.states))
         return value(*states, **dict.fromkeys(value.parameters, minigrad.ones((1, 5))))
     if error == "TypeError":

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import minigrad as mg
-from minigrad.kernels import Cell, cell
+from minigrad.kernels import CellFunction, cell
 from minigrad.kernels.surroundings import surroundings_of, why_unknown
 from minigrad.nn import cells
 
@@ -141,7 +141,7 @@ def test_equal_numbers_of_other_kinds_differ():
         mg.tensor(1.0),
         pytest,
         dict,
-        Cell,
+        CellFunction,
         functools.partial(helper),
         cells.lstm.surroundings,
     ],

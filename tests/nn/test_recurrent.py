@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import minigrad as mg
 from minigrad import nn
-from minigrad.kernels import Cell, cell, scan
+from minigrad.kernels import CellFunction, cell, scan
 from minigrad.nn import cells
 from minigrad.testing import gradcheck
 
@@ -34,7 +34,7 @@ def own(x, h, m, *, w, u, v, leak):
     return h, mg.sigmoid(leak) * m + mg.linear(h, v)
 
 
-KINDS: dict[str, tuple[Cell, dict[str, Any]]] = {
+KINDS: dict[str, tuple[CellFunction, dict[str, Any]]] = {
     **{name: (of, {}) for name, of in cells.CELLS.items()},
     "lstm without biases": (cells.lstm, {"bias": False}),
     "lstm with a projection": (cells.lstm, {"proj_size": 2}),
