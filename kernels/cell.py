@@ -11,6 +11,7 @@ import numpy
 
 from minigrad.docstring import Docstring
 from minigrad.errors import ArgumentError, suggestion
+from minigrad.kernels.cell_docstring import docstring
 from minigrad.kernels.surroundings import Surroundings, surroundings_of
 from minigrad.tensor import Tensor, tensor
 
@@ -20,12 +21,6 @@ _NAMES = tuple(name for name in functools.WRAPPER_ASSIGNMENTS if name != "__doc_
 Step = Callable[..., Any]
 Params = Callable[..., Mapping[str, Any]]
 Widths = Callable[..., Mapping[str, int]]
-
-
-def _docstring(cell: CellFunction) -> str:
-    from minigrad.kernels.cell_docstring import docstring
-
-    return docstring(cell)
 
 
 class CellFunction:
@@ -65,7 +60,7 @@ class CellFunction:
     ('x',)
     """
 
-    __doc__ = Docstring(__doc__, _docstring)
+    __doc__ = Docstring(__doc__, docstring)
     __name__: str
     __qualname__: str
 

@@ -5,19 +5,33 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from minigrad.docstring import section
-
-if TYPE_CHECKING:
-    from minigrad.kernels.cell import CellFunction
 
 # Primes stand for the sizes: one that divides the size of an axis tells what that is a multiple of.
 _INPUT, _HIDDEN = 29, 31
 _RAISES = "ShapeError\n    By the ops of the step, if shapes do not fit."
 
 
-def docstring(cell: CellFunction) -> str:
+class Documented(Protocol):
+    """What a docstring is made of; the attributes are those of `minigrad.kernels.cell.CellFunction`."""
+
+    step: Callable[..., Any]
+    states: tuple[str, ...]
+    inputs: tuple[str, ...]
+    parameters: tuple[str, ...]
+    needed: tuple[str, ...]
+    params: Any
+
+    def state_widths(self, hidden_size: int) -> Any:
+        """Return the width of each state."""
+
+    def initial_parameters(self, input_size: int, hidden_size: int) -> Any:
+        """Return the start of each parameter, by name."""
+
+
+def docstring(cell: Documented) -> str:
     """Return the docstring of the step, and in it the sections that every cell has."""
     own = inspect.cleandoc(cell.step.__doc__ or "")
     if re.search(r"^Parameters\n-+$", own, re.MULTILINE):
@@ -30,7 +44,7 @@ def docstring(cell: CellFunction) -> str:
     return "".join(parts).lstrip()
 
 
-def _parameters(cell: CellFunction) -> Iterator[str]:
+def _parameters(cell: Documented) -> Iterator[str]:
     width = "input_size" if cell.params else "..."
     for name in cell.inputs:
         yield f"{name} : Tensor\n    The input of one time step, shape (N, {width})."

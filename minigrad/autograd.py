@@ -128,6 +128,9 @@ def backward(
             leaf._grad = total
 
 
+Tensor._backward = staticmethod(backward)
+
+
 def grad(
     outputs: Any,
     inputs: Any,

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextvars import ContextVar, Token
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
-
-if TYPE_CHECKING:
-    from minigrad.op import Op
+from typing import Any, Generic, Protocol, TypeVar
 
 
 class Interpreter(Protocol):
-    """What gives an op its meaning."""
+    """What gives an op its meaning.
 
-    def apply(self, op: Op, args: tuple[Any, ...], attrs: Mapping[str, Any]) -> Any:
-        """Carry out ``op`` on ``args``."""
+    Attributes
+    ----------
+    tracing : bool
+        Whether ops are recorded instead of carried out, so that no value is known.
+    """
+
+    tracing: bool
+
+    def apply(self, op: Any, args: tuple[Any, ...], attrs: Mapping[str, Any]) -> Any:
+        """Carry out ``op``, a `minigrad.op.Op`, on ``args``."""
 
 
 _I = TypeVar("_I", bound=Interpreter)
@@ -23,7 +28,7 @@ _current: ContextVar[Any] = ContextVar("minigrad_interpreter")
 current = _current.get
 
 
-def apply(op: Op, args: tuple[Any, ...], attrs: Mapping[str, Any]) -> Any:
+def apply(op: Any, args: tuple[Any, ...], attrs: Mapping[str, Any]) -> Any:
     """Hand ``op`` to the interpreter of this context."""
     return current().apply(op, args, attrs)
 

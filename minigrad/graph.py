@@ -15,7 +15,7 @@ from minigrad.backends import backend_named
 from minigrad.dtypes import as_dtype, is_floating
 from minigrad.errors import GradientError, TraceError, source_line, user_line
 from minigrad.op import OPS, Domain, Op, on_replacement
-from minigrad.operators import Operators
+from minigrad.operators import Operators, destination
 from minigrad.promotion import promoted, weak_number
 
 Line = tuple[str, int]
@@ -76,8 +76,6 @@ class Var(Operators):
         """Return this value with another dtype. A device is refused: a graph has none."""
         if isinstance(target, Var):
             return self.astype(target.dtype)
-        from minigrad.tensor import destination
-
         device, dtype = destination(target)
         if device is not None:
             self._refuse(*_MOVES)
@@ -221,6 +219,8 @@ class Recorder:
     line : tuple of str and int or None
         That the nodes to come are from.
     """
+
+    tracing = True
 
     def __init__(self) -> None:
         self.nodes: list[Node] = []

@@ -14,17 +14,17 @@ that is smaller than its argument is refused.
 
 from __future__ import annotations
 
-import functools
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, TypeVar, cast
+from typing import Any, Literal, Protocol
 
 import numpy
 
 from minigrad import dispatch
 from minigrad.docstring import Docstring
-from minigrad.errors import ArgumentError, MinigradError, suggestion
+from minigrad.errors import ArgumentError, suggestion
+from minigrad.op_docstring import docstring
 
 Rule = Callable[..., Any]
 Sharp = Literal["complex", "linear"]
@@ -98,12 +98,6 @@ class Domain:
     strict: str | None = None
 
 
-def _docstring(op: Op) -> str:
-    from minigrad.op_docstring import docstring
-
-    return docstring(op)
-
-
 class Op:
     """One row of the op table; calling it is calling the public function.
 
@@ -132,7 +126,7 @@ class Op:
         One sentence, and what else a user must know. The docstring has more: see `minigrad.op_docstring`.
     """
 
-    __doc__ = Docstring(__doc__, _docstring)
+    __doc__ = Docstring(__doc__, docstring)
 
     def __init__(
         self,
@@ -470,45 +464,3 @@ def elementwise(
         promotion=promotion,
         moves=moves,
     )
-
-
-_F = TypeVar("_F", bound=Callable[..., Any])
-
-
-def composite(*, domain: Domain, name: str | None = None) -> Callable[[_F], _F]:
-    """Add a function that is written in terms of ops to the table of functions to test.
-
-    Parameters
-    ----------
-    domain : Domain
-        What the tests draw; its ``arguments`` must be given.
-    name : str, optional
-        By default the function's own.
-
-    Raises
-    ------
-    ArgumentError
-        If the name is taken.
-    """
-
-    def register(function: _F) -> _F:
-        key = name or function.__name__
-        if key in OPS or key in COMPOSITES:
-            raise ArgumentError(f"there is already a function named {key!r}; choose another name")
-
-        @functools.wraps(function)
-        def named(*args: Any, **kwargs: Any) -> Any:
-            try:
-                return function(*args, **kwargs)
-            except (MinigradError, AttributeError, TypeError) as error:
-                from minigrad.failures import retold
-
-                told = retold(key, function, args, kwargs, error)
-                if told is error:
-                    raise
-                raise told from error.__cause__ or error
-
-        COMPOSITES[key] = Composite(key, named, domain)
-        return cast(_F, named)
-
-    return register

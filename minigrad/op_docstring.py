@@ -9,17 +9,29 @@ from __future__ import annotations
 from collections.abc import Iterator
 from inspect import cleandoc
 from textwrap import fill
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 from minigrad.docstring import section
 from minigrad.ops import documentation as tables
 from minigrad.ops.examples import EXAMPLES
 
-if TYPE_CHECKING:
-    from minigrad.op import Op
+
+class Documented(Protocol):
+    """What a docstring is made of; the attributes are those of `minigrad.op.Op`."""
+
+    name: str
+    doc: str
+    rules: Any
+    elementwise: bool
+    variadic: bool
+    promotion: Any
+    arrays: tuple[str, ...]
+    attributes: tuple[str, ...]
+    arity: int
+    defaults: dict[str, Any]
 
 
-def docstring(op: Op) -> str:
+def docstring(op: Documented) -> str:
     """Return the text of the record, and behind it the sections of a NumPy-style docstring."""
     sections = {
         "Parameters": "\n".join(_parameters(op)),
@@ -35,7 +47,7 @@ def _entry(head: str, text: str) -> str:
     return f"{head}\n{fill(text, 96, initial_indent='    ', subsequent_indent='    ')}".rstrip()
 
 
-def _parameters(op: Op) -> Iterator[str]:
+def _parameters(op: Documented) -> Iterator[str]:
     arrays = ("arrays",) if op.variadic else op.arrays
     told = tables.PARAMETERS.keys() & {f"{op.name}.{name}" for name in arrays}
     if op.elementwise and not told:
@@ -51,11 +63,11 @@ def _parameters(op: Op) -> Iterator[str]:
         yield _entry(f"{name} : {kind}", text)
 
 
-def _kind(op: Op) -> str:
+def _kind(op: Documented) -> str:
     return "tuple of Tensor" if op.name in tables.SEVERAL else "Tensor"
 
 
-def _result(op: Op) -> str:
+def _result(op: Documented) -> str:
     if op.name in tables.RETURNS or not (op.elementwise or "keepdims" in op.attributes):
         return tables.RETURNS.get(op.name, "")
     one = op.arity == 1
@@ -68,7 +80,7 @@ def _result(op: Op) -> str:
     return f"{tables.UNITS.get(op.name, '')}{shape}, and {tables.DTYPES.get(op.name, dtype)}."
 
 
-def _errors(op: Op) -> dict[str, str]:
+def _errors(op: Documented) -> dict[str, str]:
     errors = {}
     if op.elementwise and op.arity > 1:
         errors["ShapeError"] = "If the shapes do not broadcast."

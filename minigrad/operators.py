@@ -9,6 +9,7 @@ import numpy
 
 from minigrad import dtypes
 from minigrad.dispatch import apply
+from minigrad.errors import ArgumentError, DtypeError
 from minigrad.ops import elementwise, linalg, reduce, shape
 from minigrad.ops.index import At, index
 
@@ -278,3 +279,25 @@ class Operators:
     def argmin(self, axis: Any = None, keepdims: bool = False) -> Any:
         """See `minigrad.argmin`."""
         return reduce.argmin(self, axis=axis, keepdims=keepdims)
+
+
+def destination(target: Any) -> tuple[str | None, numpy.dtype[Any] | None]:
+    """Return the device and the dtype that ``to(target)`` leads to; None is the present one.
+
+    Raises
+    ------
+    ArgumentError
+        If ``target`` is neither a device nor a dtype nor a tensor that has both.
+    """
+    if target is None:
+        return None, None
+    if isinstance(target, Operators):
+        return target.device, target.dtype  # type: ignore[attr-defined]
+    if isinstance(target, str) and (target == "cpu" or target.partition(":")[0] == "cuda"):
+        return target, None
+    try:
+        return None, dtypes.as_dtype(target)
+    except DtypeError:
+        raise ArgumentError(
+            f'to(): {target!r} is neither a device ("cpu", "cuda", "cuda:1") nor a dtype'
+        ) from None

@@ -120,6 +120,8 @@ class Eager:
         Whether each result is checked for NaN and infinity.
     """
 
+    tracing = False
+
     def __init__(self, tracking: bool, checking: bool) -> None:
         self.tracking = tracking
         self.checking = checking

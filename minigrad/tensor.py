@@ -31,7 +31,7 @@ from minigrad.errors import (
 )
 from minigrad.foreign import as_numpy, to_dlpack
 from minigrad.lock import lock
-from minigrad.operators import Operators
+from minigrad.operators import Operators, destination
 from minigrad.ops import elementwise, index, shape
 
 _hook_numbers = count().__next__
@@ -73,6 +73,8 @@ class Tensor(Operators):
     _grad: Tensor | None
     _hooks: dict[float, Callable[..., Any]] | None
     _tracked: bool
+    # `minigrad.autograd.backward`. It is written in terms of tensors, and puts itself here.
+    _backward: ClassVar[Callable[..., None]]
 
     def __init__(self, *_: Any, **__: Any) -> None:
         raise TypeError("make a tensor with minigrad.tensor(data), not by calling the class")
@@ -404,7 +406,7 @@ class Tensor(Operators):
             raise GradientError(
                 "a tensor computed from others cannot be written in place; write to clone().detach()"
             )
-        if isinstance(dispatch.current(), _recorders()):
+        if dispatch.current().tracing:
             raise TraceError(f"a traced step cannot write in place, at {user_line()}")
         return memory.writing(self._array)
 
@@ -509,9 +511,7 @@ class Tensor(Operators):
             If no gradient can flow, the graph was freed, an array was overwritten since, or the
             tensor is not a scalar and ``gradient`` is missing.
         """
-        from minigrad.autograd import backward
-
-        backward((self,), (gradient,), retain_graph=retain_graph, create_graph=create_graph)
+        self._backward((self,), (gradient,), retain_graph=retain_graph, create_graph=create_graph)
 
     def retain_grad(self) -> Tensor:
         """Let ``backward`` store the gradient of this tensor although it is not a leaf; return it.
@@ -605,28 +605,6 @@ class HookHandle:
         self._hooks.pop(self._number, None)
 
 
-def destination(target: Any) -> tuple[str | None, np.dtype[Any] | None]:
-    """Return the device and the dtype that ``to(target)`` leads to; None is the present one.
-
-    Raises
-    ------
-    ArgumentError
-        If ``target`` is neither a device nor a dtype nor a tensor that has both.
-    """
-    if target is None:
-        return None, None
-    if isinstance(target, Tensor):
-        return target.device, target.dtype
-    if isinstance(target, str) and (target == "cpu" or target.partition(":")[0] == "cuda"):
-        return target, None
-    try:
-        return None, dtypes.as_dtype(target)
-    except DtypeError:
-        raise ArgumentError(
-            f'to(): {target!r} is neither a device ("cpu", "cuda", "cuda:1") nor a dtype'
-        ) from None
-
-
 def check_hook(hook: Any) -> None:
     """Refuse a hook that cannot be called: it may have been called already.
 
@@ -697,12 +675,6 @@ def leaf(array: Any, requires_grad: bool, kind: type[Tensor] = Tensor) -> Tensor
     t._node = t._hooks = t._grad = None
     t._tracked = requires_grad
     return t
-
-
-def _recorders() -> type:
-    from minigrad.graph import Recorder
-
-    return Recorder
 
 
 def _restore(kind: type[Tensor], content: Any, device: str, requires_grad: bool) -> Tensor:
@@ -844,4 +816,4 @@ def _lists(of: str, data: Any, found: set[Any]) -> Any:
     return data
 
 
-__all__ = ["Tensor", "destination", "leaf", "make", "tensor"]
+__all__ = ["Tensor", "leaf", "make", "tensor"]

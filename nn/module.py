@@ -19,7 +19,8 @@ from minigrad.nn.constructors import explain_arguments, explain_call, explained
 from minigrad.nn.hooks import ModuleHooks, add_hook
 from minigrad.nn.parameter import Buffer, Parameter
 from minigrad.nn.state import IncompatibleKeys, copying, load
-from minigrad.tensor import HookHandle, Tensor, destination
+from minigrad.operators import destination
+from minigrad.tensor import HookHandle, Tensor
 
 _T = TypeVar("_T", bound=Tensor)
 

@@ -1,9 +1,11 @@
 """Who may import whom. The rules are those of docs/architecture.md."""
 
 import ast
+import functools
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +19,15 @@ COMPILERS = {"numba", "llvmlite", "cupy", "cupyx"}
 # of the kernels, what the engine computes large products with: see docs/adr/0018-products.md
 PRODUCTS = {"minigrad.kernels.cpu.wide.matmul", "minigrad.kernels.switch.switch"}
 
+# Imports of our own modules inside functions that load no large library. Each has a reason.
+LAZY = {
+    ("minigrad", "minigrad.versions"): "the metadata of packages, for a version rarely asked for",
+    (
+        "minigrad.backends.numpy_",
+        "minigrad.kernels.switch",
+    ): "the engine starts without the kernels",
+}
+
 
 class Import(NamedTuple):
     """One import statement: what it names, where it stands, and whether it waits in a function."""
@@ -27,8 +38,9 @@ class Import(NamedTuple):
     relative: bool
 
 
-def imports(source: str) -> Iterator[Import]:
-    """Yield every import of a source text, also importlib.import_module("name")."""
+@functools.cache
+def imports(source: str) -> tuple[Import, ...]:
+    """Return every import of a source text, also importlib.import_module("name")."""
 
     def visit(node: ast.AST, lazy: bool) -> Iterator[Import]:
         if isinstance(node, ast.Import):
@@ -44,7 +56,7 @@ def imports(source: str) -> Iterator[Import]:
         for child in ast.iter_child_nodes(node):
             yield from visit(child, lazy)
 
-    yield from visit(ast.parse(source), False)
+    return tuple(visit(ast.parse(source), False))
 
 
 def called_import(call: ast.Call) -> str | None:
@@ -199,6 +211,106 @@ def test_a_broken_rule_is_reported(module: str, source: str, rule: str) -> None:
 )
 def test_what_is_allowed_is_not_reported(module: str, source: str) -> None:
     assert complaints(module, source) == []
+
+
+# circles
+
+
+def modules_of(files: Mapping[str, str], module: str, *, lazy: bool | None = None) -> set[str]:
+    """Return which of ``files`` a module imports; with ``lazy``, those inside functions, or not."""
+    found = set()
+    for one in imports(files[module]):
+        if lazy is None or one.lazy == lazy:
+            parts = one.name.split(".")  # "from minigrad.op import Op" imports minigrad.op
+            names = (".".join(parts[:n]) for n in range(len(parts), 0, -1))
+            found.add(next((name for name in names if name in files), module))
+    return found - {module}
+
+
+def circle(files: Mapping[str, str]) -> list[str]:
+    """Return modules that import each other, one after the other; an import in a function counts."""
+    try:
+        TopologicalSorter({module: modules_of(files, module) for module in files}).prepare()
+    except CycleError as error:
+        return list(reversed(error.args[1]))  # it names what is imported first
+    return []
+
+
+def heavy(files: Mapping[str, str]) -> set[str]:
+    """Return the modules that load a library outside of NumPy and Python as soon as they are imported."""
+    light = {*sys.stdlib_module_names, "minigrad", "numpy"}
+    found = {
+        module
+        for module, source in files.items()
+        if any(not one.lazy and one.name.split(".")[0] not in light for one in imports(source))
+    }
+    while more := {m for m in files.keys() - found if modules_of(files, m, lazy=False) & found}:
+        found |= more
+    return found
+
+
+def late(files: Mapping[str, str]) -> set[tuple[str, str]]:
+    """Return pairs of modules: the first imports the second in a function, though it loads nothing large.
+
+    The commands do so since they are imported with the engine, which knows no other part.
+    """
+    large = heavy(files)
+    return {
+        (module, other)
+        for module in files
+        if not is_under(module, "minigrad.commands")
+        for other in modules_of(files, module, lazy=True) - modules_of(files, module, lazy=False)
+        if other not in large
+    }
+
+
+@pytest.fixture(scope="module")
+def texts() -> dict[str, str]:
+    return {module: path.read_text(encoding="utf-8") for module, path in SOURCES.items()}
+
+
+def test_no_modules_import_each_other(texts: dict[str, str]) -> None:
+    # the state of an optimiser names its type, which is being mended
+    found = circle({**texts, "minigrad.nn.optim.state": ""})
+    assert not found, " imports ".join(found)
+
+
+def test_an_import_waits_in_a_function_only_for_a_large_library(texts: dict[str, str]) -> None:
+    assert late(texts) == LAZY.keys()
+
+
+@pytest.mark.parametrize(
+    "importing_a",
+    [
+        "from minigrad import a",
+        "from minigrad.a import f",
+        "import minigrad.a",
+        "def f():\n    from minigrad.a import f",
+        "if TYPE_CHECKING:\n    from minigrad.a import F",
+        "def f():\n    import_module('minigrad.a')",
+    ],
+)
+def test_a_circle_is_found(importing_a: str) -> None:
+    files = {"minigrad": "", "minigrad.a": "import minigrad.b", "minigrad.b": importing_a}
+    assert circle({**files, "minigrad.c": "import minigrad.b"}) in (
+        ["minigrad.a", "minigrad.b", "minigrad.a"],
+        ["minigrad.b", "minigrad.a", "minigrad.b"],
+    )
+    assert circle({**files, "minigrad.b": "import minigrad"}) == []
+
+
+def test_what_loads_a_large_library_may_be_imported_late() -> None:
+    files = {
+        "minigrad.a": "def f():\n    from minigrad.b import g",
+        "minigrad.b": "from minigrad.c import g",
+        "minigrad.c": "import math, numpy",
+    }
+    assert late(files) == {("minigrad.a", "minigrad.b")}
+    assert late({**files, "minigrad.c": "from numba import njit"}) == set()
+    assert late({**files, "minigrad.c": "def g():\n    import cupy"}) != set()
+
+
+# large libraries
 
 
 @pytest.mark.parametrize("module", ["minigrad", "minigrad.kernels", "minigrad.nn"])

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from minigrad.checks import as_integer
+from minigrad.composite import composite
 from minigrad.errors import ArgumentError, ShapeError
-from minigrad.op import Arguments, Domain, Draw, composite
+from minigrad.op import Arguments, Domain, Draw
 from minigrad.ops import reduce
 from minigrad.ops.shape import concat, reshape
 from minigrad.ops.windows import as_given, batched

@@ -6,9 +6,10 @@ import math
 from typing import Any
 
 from minigrad.checks import check_flag, check_number
+from minigrad.composite import composite
 from minigrad.dtypes import bool_, is_floating
 from minigrad.errors import ArgumentError, DtypeError, ShapeError
-from minigrad.op import Arguments, Domain, Draw, composite
+from minigrad.op import Arguments, Domain, Draw
 from minigrad.ops.elementwise import where, zeros_like
 from minigrad.ops.linalg import matmul, matrix_transpose
 from minigrad.ops.network import dropout, softmax

@@ -11,8 +11,9 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from minigrad.composite import composite
 from minigrad.errors import ArgumentError, ShapeError, suggestion
-from minigrad.op import Arguments, Domain, Draw, composite, define_op
+from minigrad.op import Arguments, Domain, Draw, define_op
 from minigrad.ops.shape import broadcast_to, concat, flip, reshape
 from minigrad.ops.windows import (
     Sizes,

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from minigrad.composite import composite
 from minigrad.errors import ArgumentError, ShapeError
-from minigrad.op import Arguments, Domain, Draw, composite
+from minigrad.op import Arguments, Domain, Draw
 from minigrad.ops.convolution import convolution_input
 from minigrad.ops.shape import reshape
 from minigrad.ops.windows import (

@@ -15,11 +15,12 @@ import numpy
 
 from minigrad.backends import backend_of
 from minigrad.checks import check_integer
+from minigrad.composite import composite
 from minigrad.conversion import check_fits
 from minigrad.dispatch import apply
 from minigrad.dtypes import as_dtype
 from minigrad.errors import DtypeError, IndexingError, TraceError
-from minigrad.op import Arguments, Domain, Draw, EachArgument, composite, define_op
+from minigrad.op import Arguments, Domain, Draw, EachArgument, define_op
 from minigrad.ops.shape import broadcast_to, normal_axis
 from minigrad.promotion import rounded_once
 

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from minigrad.checks import as_integer
+from minigrad.composite import composite
 from minigrad.dispatch import apply
 from minigrad.errors import ArgumentError, ShapeError
-from minigrad.op import Arguments, Domain, Draw, EachArgument, composite, define_op
+from minigrad.op import Arguments, Domain, Draw, EachArgument, define_op
 from minigrad.ops import reduce
 from minigrad.ops.shape import matrices, normal_axes, normal_axis, permute_dims, reshape
 from minigrad.promotion import result_type, rounded_once

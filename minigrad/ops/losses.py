@@ -8,6 +8,7 @@ from typing import Any
 import numpy
 
 from minigrad.checks import check_number
+from minigrad.composite import composite
 from minigrad.dtypes import is_floating
 from minigrad.errors import (
     ArgumentError,
@@ -18,7 +19,7 @@ from minigrad.errors import (
     conversion,
     type_name,
 )
-from minigrad.op import Arguments, Domain, Draw, composite, define_op
+from minigrad.op import Arguments, Domain, Draw, define_op
 from minigrad.ops import reduce
 from minigrad.ops.elementwise import (
     abs,

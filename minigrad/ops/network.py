@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy
 
+from minigrad.composite import composite
 from minigrad.errors import ArgumentError, DtypeError, IndexingError, ShapeError
-from minigrad.op import Arguments, Domain, Draw, composite, define_op
+from minigrad.op import Arguments, Domain, Draw, define_op
 from minigrad.ops.elementwise import where
 from minigrad.ops.index import ARRAY
 from minigrad.ops.reduce import reduction_arguments

@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from minigrad.checks import check_integer, check_number, sizes_of
+from minigrad.composite import composite
 from minigrad.errors import ArgumentError, ShapeError
-from minigrad.op import Arguments, Domain, Draw, composite
+from minigrad.op import Arguments, Domain, Draw
 from minigrad.ops import reduce
 from minigrad.ops.elementwise import abs, exp2, floor, log2, sqrt, square, where
 from minigrad.ops.shape import reshape

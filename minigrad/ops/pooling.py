@@ -10,9 +10,10 @@ from typing import Any
 import numpy
 
 from minigrad.checks import as_integer, check_flag
+from minigrad.composite import composite
 from minigrad.dtypes import is_floating
 from minigrad.errors import ArgumentError
-from minigrad.op import Arguments, Domain, Draw, composite
+from minigrad.op import Arguments, Domain, Draw
 from minigrad.ops import reduce
 from minigrad.ops.elementwise import where
 from minigrad.ops.shape import concat

@@ -12,8 +12,9 @@ from typing import Any
 import numpy
 
 from minigrad.checks import check_flag
+from minigrad.composite import composite
 from minigrad.errors import ArgumentError, ShapeError, check_choice
-from minigrad.op import Arguments, Domain, Draw, composite, define_op
+from minigrad.op import Arguments, Domain, Draw, define_op
 from minigrad.ops import reduce
 from minigrad.ops.elementwise import exp, log, where
 from minigrad.ops.losses import REDUCTIONS, any_reduction, check_pair, check_reduction, reduced

@@ -8,9 +8,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from minigrad.checks import check_flag, check_integer
+from minigrad.composite import composite
 from minigrad.dtypes import as_dtype, float32, int64, is_half, uint64
 from minigrad.errors import ArgumentError, ShapeError, check_choice
-from minigrad.op import Arguments, Domain, Draw, composite, define_op
+from minigrad.op import Arguments, Domain, Draw, define_op
 from minigrad.ops.elementwise import subtract
 from minigrad.ops.index import gather, index
 from minigrad.ops.shape import astype, concat, normal_axes, normal_axis, permute_dims, reshape

@@ -9,10 +9,11 @@ from typing import Any
 
 from minigrad.backends import backend_named, backend_of, parse_device
 from minigrad.checks import as_integer, check_integer, check_integers, listed, sizes_of
+from minigrad.composite import composite
 from minigrad.conversion import check_fits
 from minigrad.dispatch import apply
 from minigrad.errors import ShapeError, check_choice
-from minigrad.op import Arguments, Domain, Draw, EachArgument, composite, define_op
+from minigrad.op import Arguments, Domain, Draw, EachArgument, define_op
 
 
 def normal_axis(axis: int, ndim: int, of: str) -> int:

@@ -7,8 +7,9 @@ from typing import Any
 import numpy
 
 from minigrad.checks import check_number
+from minigrad.composite import composite
 from minigrad.errors import ShapeError
-from minigrad.op import Arguments, Domain, Draw, composite
+from minigrad.op import Arguments, Domain, Draw
 from minigrad.ops import reduce
 from minigrad.ops.elementwise import maximum, where
 from minigrad.ops.linalg import vector_norm

@@ -1135,7 +1135,7 @@ class Situations:
 
     @staticmethod
     def composite_of_a_taken_name(x, y):
-        mg.op.composite(domain=Domain(), name="add")(lambda a: a)
+        mg.composite.composite(domain=Domain(), name="add")(lambda a: a)
 
     @staticmethod
     def damaged_file(x, y):
