@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from minigrad.kernels.cell import CellFunction as CellFunction
 from minigrad.kernels.cell import cell as cell
 from minigrad.kernels.explain import explain as explain
+from minigrad.kernels.frontend.gates import Affine as Affine
 from minigrad.kernels.scan import scan as scan
 
 if TYPE_CHECKING:

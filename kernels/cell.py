@@ -11,7 +11,8 @@ import numpy
 
 from minigrad.docstring import Docstring
 from minigrad.errors import ArgumentError, suggestion
-from minigrad.kernels.cell_docstring import docstring
+from minigrad.kernels.frontend.cell_docstring import docstring
+from minigrad.kernels.frontend.gates import Gates
 from minigrad.kernels.surroundings import Surroundings, surroundings_of
 from minigrad.tensor import Tensor, tensor
 
@@ -36,16 +37,18 @@ class CellFunction:
         What returns the shapes of its parameters; see `cell`.
     widths : callable, optional
         What returns the widths of its states; see `cell`.
+    gates : int, optional
+        How many gates it has, if it takes their weights as ``W`` and ``U``; see `cell`.
 
     Attributes
     ----------
     step : callable
-        The function itself; calling the cell calls it.
+        The function itself; calling the cell calls it, with ``W`` and ``U`` made of the parameters.
     inputs, states, parameters, needed : tuple of str
         The names of its inputs, its states and its keyword-only parameters; ``needed`` are those of the
         parameters that have no default.
     params, widths : callable or None
-        What `cell` was given.
+        What returns the shapes of all parameters, and what `cell` was given.
 
     Raises
     ------
@@ -70,13 +73,19 @@ class CellFunction:
         states: Sequence[str],
         params: Params | None = None,
         widths: Widths | None = None,
+        gates: int | None = None,
     ) -> None:
         self.step = step
         self.states = tuple(states)
         self.params = params
         self.widths = widths
-        given = inspect.signature(step).parameters.values()
         self._check_functions()
+        signature = inspect.signature(step)
+        self._gates = None if gates is None else Gates(gates, step.__name__, signature)
+        if self._gates:
+            signature = self._gates.signature
+            self.params = self._gates.params(params, lambda *a, **o: self.state_widths(*a, **o)[0])
+        given = signature.parameters.values()
         positional = tuple(p.name for p in given if p.kind is p.POSITIONAL_OR_KEYWORD)
         first = len(positional) - len(self.states)
         if not self.states or first < 1 or positional[first:] != self.states:
@@ -90,6 +99,7 @@ class CellFunction:
         self.parameters = tuple(p.name for p in keywords)
         self.needed = tuple(p.name for p in keywords if p.default is p.empty)
         functools.update_wrapper(self, step, _NAMES)
+        self.__signature__ = signature
 
     def _check_functions(self) -> None:
         """Refuse what was given for ``params`` or ``widths`` and cannot be called."""
@@ -102,10 +112,13 @@ class CellFunction:
                 )
 
     def __call__(self, *args: Any, **parameters: Any) -> Any:
+        if self._gates:
+            return self._gates.call(self.step, args, parameters)
         return self.step(*args, **parameters)
 
     def __repr__(self) -> str:
-        return f"<cell {self.__name__}{inspect.signature(self.step)}>"
+        shown = [p.replace(annotation=p.empty) for p in self.__signature__.parameters.values()]
+        return f"<cell {self.__name__}{inspect.Signature(shown)}>"
 
     def __reduce__(self) -> str:
         """Copy and pickle a cell as the function that it is: by its name."""
@@ -238,6 +251,7 @@ def cell(
     state: Sequence[str] | None = None,
     params: Params | None = None,
     widths: Widths | None = None,
+    gates: int | None = None,
 ) -> Callable[[Step], CellFunction]:
     """Make a cell of the function below: ``@cell(state=("h", "c"))``.
 
@@ -258,6 +272,12 @@ def cell(
     widths : callable, optional
         ``widths(hidden_size, **options)`` returns the widths of those states that are not
         ``hidden_size`` wide, by name. It gets the options of ``params`` that it has arguments for.
+    gates : int, optional
+        How many gates and candidates for its state the cell has. Its function then takes ``W`` or ``U``,
+        or both, as keyword-only arguments: ``W(x) + U(h)`` are all gates before their functions, beside
+        each other, and ``W[:2]`` is the part of the first two (see `Affine`). They hold the parameters
+        ``weight_ih`` and ``bias_ih``, and ``weight_hh`` and ``bias_hh`` for the first state, which
+        ``params`` need not return. The layer gets the option ``bias``.
 
     Returns
     -------
@@ -267,8 +287,8 @@ def cell(
     Raises
     ------
     ArgumentError
-        If the function does not have these arguments, ``state`` is missing, or ``params`` or ``widths``
-        are no functions.
+        If the function does not have these arguments, ``state`` is missing, ``params`` or ``widths``
+        are no functions, or ``gates`` is no positive integer.
 
     Examples
     --------
@@ -279,6 +299,16 @@ def cell(
     >>> output, h = nn.Recurrent(smooth, 3, 4)(mg.zeros((7, 2, 3)))
     >>> output.shape
     (7, 2, 4)
+
+    The same with a gate:
+
+    >>> @cell(state="h", gates=2)
+    ... def gated(x, h, *, W, U):
+    ...     z, n = mg.split(W(x) + U(h), 2)
+    ...     z = mg.sigmoid(z)
+    ...     return z * h + (1 - z) * mg.tanh(n)
+    >>> nn.Recurrent(gated, 3, 4, bias=False)
+    Recurrent(gated, 3, 4, bias=False)
     """
     if without_brackets or state is None:
         raise ArgumentError(
@@ -286,7 +316,7 @@ def cell(
             '@cell(state=("h", "c"), params=...), above the function'
         )
     states = (state,) if isinstance(state, str) else state
-    return lambda step: CellFunction(step, states, params, widths)
+    return lambda step: CellFunction(step, states, params, widths, gates)
 
 
 def _names(function: Callable[..., Any]) -> tuple[str, ...]:

@@ -15,20 +15,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from minigrad.nn.cells.gated import gru as gru
-from minigrad.nn.cells.gated import gru_reset_before as gru_reset_before
-from minigrad.nn.cells.gated import mgu as mgu
-from minigrad.nn.cells.gated import simplified_gru as simplified_gru
-from minigrad.nn.cells.memory import coupled_lstm as coupled_lstm
-from minigrad.nn.cells.memory import layer_norm_lstm as layer_norm_lstm
-from minigrad.nn.cells.memory import lstm as lstm
-from minigrad.nn.cells.memory import original_lstm as original_lstm
-from minigrad.nn.cells.memory import peephole_lstm as peephole_lstm
-from minigrad.nn.cells.minimal import mingru as mingru
-from minigrad.nn.cells.minimal import minlstm as minlstm
-from minigrad.nn.cells.simple import indrnn as indrnn
-from minigrad.nn.cells.simple import rnn_relu as rnn_relu
-from minigrad.nn.cells.simple import rnn_tanh as rnn_tanh
+from minigrad.nn.cells.gru import gru as gru
+from minigrad.nn.cells.gru import gru_reset_before as gru_reset_before
+from minigrad.nn.cells.gru import mgu as mgu
+from minigrad.nn.cells.gru import simplified_gru as simplified_gru
+from minigrad.nn.cells.lstm import coupled_lstm as coupled_lstm
+from minigrad.nn.cells.lstm import layer_norm_lstm as layer_norm_lstm
+from minigrad.nn.cells.lstm import lstm as lstm
+from minigrad.nn.cells.lstm import original_lstm as original_lstm
+from minigrad.nn.cells.lstm import peephole_lstm as peephole_lstm
+from minigrad.nn.cells.parallel import mingru as mingru
+from minigrad.nn.cells.parallel import minlstm as minlstm
+from minigrad.nn.cells.rnn import indrnn as indrnn
+from minigrad.nn.cells.rnn import rnn_relu as rnn_relu
+from minigrad.nn.cells.rnn import rnn_tanh as rnn_tanh
 
 if TYPE_CHECKING:
     from minigrad.kernels import CellFunction

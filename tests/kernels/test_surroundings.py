@@ -55,8 +55,18 @@ def without_scale(x, h):
 READING = [by_global, by_helper, by_comprehension, by_generator, by_inner_function, recursive]
 
 
+def by_gates(x, h, *, W):
+    return h + helper(W(x))
+
+
 @pytest.mark.parametrize(
-    "of", [*READING, cell(state="h")(by_helper), cell(state="h")(by_generator)]
+    "of",
+    [
+        *READING,
+        cell(state="h")(by_helper),
+        cell(state="h")(by_generator),
+        cell(state="h", gates=1)(by_gates),
+    ],
 )
 def test_a_number_that_is_read_is_seen(of, monkeypatch):
     before = surroundings_of(of)

@@ -2,6 +2,7 @@
 
 import copy
 import importlib
+import inspect
 import pickle
 import pkgutil
 
@@ -11,7 +12,7 @@ import pytest
 import minigrad as mg
 from minigrad import nn
 from minigrad.errors import ArgumentError, DtypeError, ShapeError
-from minigrad.kernels import CellFunction, cell
+from minigrad.kernels import Affine, CellFunction, cell
 from minigrad.nn import cells
 from minigrad.testing import gradcheck
 
@@ -91,6 +92,91 @@ def test_a_cell_tells_its_parameters_and_widths():
     assert cells.gru.options == ("bias",)
 
 
+def gated_params(input_size, hidden_size, *, start=0.5, bias=True):
+    first = {"bias_ih": mg.full((2 * hidden_size,), start)} if bias else {}
+    return {"rate": (hidden_size,), **first}
+
+
+@cell(state=("h", "m"), gates=2, params=gated_params, widths=lambda hidden_size: {"h": 3})
+def gated(x, h, m, *, W, U, rate):
+    z = mg.sigmoid(W[0](x) + U[:1](h))
+    m = rate * m + z * mg.tanh(W[-1](x) + U[1:](z[:, :3] * h))
+    return m[:, :3], m
+
+
+def written_out(x, h, m, *, weight_ih, weight_hh, rate, bias_ih=0.0, bias_hh=0.0):
+    """What `gated` means, with products of all rows that are cut behind."""
+    size = m.shape[-1]
+    from_x = x @ weight_ih.T + bias_ih
+    z = mg.sigmoid((from_x + h @ weight_hh.T + bias_hh)[:, :size])
+    from_h = (z[:, :3] * h) @ weight_hh.T + bias_hh
+    m = rate * m + z * mg.tanh((from_x + from_h)[:, size:])
+    return m[:, :3], m
+
+
+def test_a_cell_with_gates_has_their_parameters_and_its_own():
+    assert list(inspect.signature(gated).parameters) == [
+        "x", "h", "m", "weight_ih", "weight_hh", "rate", "bias_ih", "bias_hh",
+    ]  # fmt: skip
+    assert repr(gated) == (
+        "<cell gated(x, h, m, *, weight_ih, weight_hh, rate, bias_ih=None, bias_hh=None)>"
+    )
+    assert gated.options == ("bias", "start")
+    assert gated.needed == ("weight_ih", "weight_hh", "rate")
+    starts = gated.initial_parameters(3, 4, start=2)
+    assert [*starts] == ["weight_ih", "weight_hh", "bias_ih", "bias_hh", "rate"]
+    assert starts.pop("bias_ih").tolist() == [2.0] * 8
+    assert starts == {"weight_ih": (8, 3), "weight_hh": (8, 3), "bias_hh": (8,), "rate": (4,)}
+    assert [*gated.initial_parameters(3, 4, bias=False)] == ["weight_ih", "weight_hh", "rate"]
+    layer = nn.Recurrent(gated, 3, 4, num_layers=2, bias=False, start=1.0)
+    assert repr(layer) == "Recurrent(gated, 3, 4, num_layers=2, bias=False, start=1.0)"
+    assert layer.weight_ih_l1.shape == (8, 3)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_a_cell_with_gates_is_what_they_stand_for(bias):
+    """Also its gradient, and the gradient of that, in a loop."""
+    layer = nn.Recurrent(gated, 3, 4, dtype="float64", bias=bias)
+    x = mg.randn(3, 2, 3, dtype="float64", requires_grad=True)
+    state = [mg.randn(2, width, dtype="float64") for width in (3, 4)]
+    named = {name.removesuffix("_l0"): p for name, p in layer.named_parameters()}
+    outputs, (h, m) = [], state
+    for t in range(3):
+        h, m = written_out(x[t], h, m, **named)
+        outputs.append(h)
+
+    def derivatives(output, m):
+        leaves = [x, *named.values()]
+        first = mg.grad((output**2).sum() + (m**3).sum(), leaves, create_graph=True)
+        second = mg.grad(sum((g**2).sum() for g in first), leaves)
+        return [output, m, *first, *second]
+
+    found, (_, final) = layer(x, tuple(s[None] for s in state))
+    for one, other in zip(
+        derivatives(found, final[0]), derivatives(mg.stack(outputs), m), strict=True
+    ):
+        np.testing.assert_allclose(
+            one.detach().numpy(), other.detach().numpy(), rtol=1e-9, atol=1e-11
+        )
+
+
+def test_a_weight_of_gates_is_given_once_and_by_its_name():
+    sizes = [mg.ones((2, n)) for n in (3, 3, 4)]
+    weights = {"weight_ih": mg.ones((8, 3)), "rate": mg.ones(4)}
+    with pytest.raises(TypeError, match=r"gated\(\) lacks the keyword-only argument 'weight_hh'"):
+        gated(*sizes, **weights)
+    with pytest.raises(TypeError, match="multiple values for keyword argument 'W'"):
+        gated(*sizes, **weights, weight_hh=mg.ones((8, 3)), W=mg.ones((8, 3)))
+    with pytest.raises(ShapeError, match=r"a weight of shape \(7, 3\) has no 2 gates of one width"):
+        gated(*sizes, **weights, weight_hh=mg.ones((7, 3)))
+
+
+@pytest.mark.parametrize("index", [3, -4, slice(None, None, 2), slice(0, 0), "r", 1.0])
+def test_rows_of_gates_that_are_not_there(index):
+    with pytest.raises(ArgumentError, match="of a weight that has 3: give the number of a gate"):
+        Affine(mg.ones((6, 3)), mg.ones(6), 3)[index]
+
+
 def test_a_cell_keeps_its_name_and_is_copied_and_pickled_by_it():
     assert cells.lstm.__name__ == "lstm"
     assert copy.deepcopy(nn.LSTM(3, 4)).cell is cells.lstm
@@ -99,6 +185,14 @@ def test_a_cell_keeps_its_name_and_is_copied_and_pickled_by_it():
 
 def bare(x, h, *, w):
     return mg.tanh(x + h * w)
+
+
+def input_only(x, h, *, W):
+    return W[0](x) + W[1](x)
+
+
+def twice(x, h, *, U, bias_hh):
+    return U(h) + bias_hh
 
 
 @pytest.mark.parametrize(
@@ -121,6 +215,28 @@ def bare(x, h, *, w):
         (
             lambda: cell(state="h", widths=lambda h: {"hh": h})(bare).state_widths(4),
             "cell 'bare': widths name a state 'hh', but the states are 'h'; did you mean 'h'",
+        ),
+        (
+            lambda: cell(state="h", gates=0)(bare),
+            "cell: gates must be a positive integer, not 0",
+        ),
+        (
+            lambda: cell(state="h", gates=2)(bare),
+            r"cell: bare has gates=2 and takes neither W nor U; write bare\(x, h, \*, W, U\), where",
+        ),
+        (
+            lambda: cell(state="h", gates=2)(twice),
+            "cell: twice has gates=2 and takes 'bias_hh' itself; it is part of W or U: W.weight",
+        ),
+        (
+            lambda: cell(state="h", gates=2, params=lambda d, h: [h])(
+                input_only
+            ).initial_parameters(3, 4),
+            "cell 'input_only': params returns a list; it must return a dict",
+        ),
+        (
+            lambda: gated.initial_parameters(3, 4, bias=1),
+            "gated: bias must be True or False, not 1; pass what follows the sizes by name",
         ),
         (
             lambda: cells.lstm.initial_parameters(3, 4, proj_size=4),

@@ -48,7 +48,7 @@ MADE = [
     (lambda: nn.LSTM(3, 0), "LSTM: hidden_size must be a positive integer, not 0"),
     (lambda: nn.LSTM(3, 4, 2, 0.5), ("lstm: bias must be True or False, not 0.5; pass what follows the "
      "sizes by name")),
-    (lambda: nn.RNNCell(3, 4, "relu"), "rnn: bias must be True or False, not 'relu'"),
+    (lambda: nn.RNNCell(3, 4, "relu"), "rnn_tanh: bias must be True or False, not 'relu'"),
     (lambda: nn.GRU(3, 4, 1, True, 5), "GRU: batch_first must be True or False, not 5"),
     (lambda: nn.GRU(3, 4, 2, True, True, 0.5, 3), "GRU: bidirectional must be True or False, not 3"),
     (lambda: nn.GRU(3, 4, 1.5), "GRU: num_layers must be a positive integer, not 1.5"),

@@ -1,20 +1,17 @@
-"""Cells without gates."""
+"""Simple recurrent networks: no gates, only a candidate that is the new state."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from minigrad.creation import ones
-from minigrad.kernels import cell
-from minigrad.nn.cells.shared import Starts, affine, gates, input_parameters
+from minigrad.kernels import Affine, cell
 from minigrad.ops.elementwise import relu, tanh
-from minigrad.ops.linalg import linear
+from minigrad.tensor import Tensor
 
 
-@cell(state="h", params=gates("rnn", 1))
-def rnn_tanh(
-    x: Any, h: Any, *, weight_ih: Any, weight_hh: Any, bias_ih: Any = None, bias_hh: Any = None
-) -> Any:
+@cell(state="h", gates=1)
+def rnn_tanh(x: Any, h: Any, *, W: Affine, U: Affine) -> Any:
     """The simple recurrent network.
 
         h' = tanh(W x + U h)
@@ -28,13 +25,11 @@ def rnn_tanh(
     >>> output.shape
     (7, 2, 4)
     """
-    return tanh(affine(x, h, weight_ih, weight_hh, bias_ih, bias_hh))
+    return tanh(W(x) + U(h))
 
 
-@cell(state="h", params=gates("rnn", 1))
-def rnn_relu(
-    x: Any, h: Any, *, weight_ih: Any, weight_hh: Any, bias_ih: Any = None, bias_hh: Any = None
-) -> Any:
+@cell(state="h", gates=1)
+def rnn_relu(x: Any, h: Any, *, W: Affine, U: Affine) -> Any:
     """The simple recurrent network with rectified linear units.
 
         h' = relu(W x + U h)
@@ -49,15 +44,15 @@ def rnn_relu(
     >>> output.shape
     (7, 2, 4)
     """
-    return relu(affine(x, h, weight_ih, weight_hh, bias_ih, bias_hh))
+    return relu(W(x) + U(h))
 
 
-def _indrnn_params(input_size: int, hidden_size: int, *, bias: bool = True) -> Starts:
-    return input_parameters("indrnn", hidden_size, input_size, bias, weight_hh=ones(hidden_size))
+def _own_past(input_size: int, hidden_size: int) -> dict[str, Tensor]:
+    return {"weight_hh": ones(hidden_size)}
 
 
-@cell(state="h", params=_indrnn_params)
-def indrnn(x: Any, h: Any, *, weight_ih: Any, weight_hh: Any, bias_ih: Any = None) -> Any:
+@cell(state="h", gates=1, params=_own_past)
+def indrnn(x: Any, h: Any, *, W: Affine, weight_hh: Any) -> Any:
     """The independently recurrent network: each unit sees only its own past.
 
         h' = relu(W x + u ⊙ h)
@@ -74,4 +69,4 @@ def indrnn(x: Any, h: Any, *, weight_ih: Any, weight_hh: Any, bias_ih: Any = Non
     >>> output.shape
     (7, 2, 4)
     """
-    return relu(linear(x, weight_ih, bias_ih) + weight_hh * h)
+    return relu(W(x) + weight_hh * h)

@@ -7,44 +7,33 @@ from typing import Any
 from minigrad.checks import check_integer
 from minigrad.creation import ones, zeros
 from minigrad.errors import ArgumentError
-from minigrad.kernels import cell
-from minigrad.nn.cells.shared import Starts, affine, affine_parameters, gates
+from minigrad.kernels import Affine, cell
 from minigrad.ops.elementwise import sigmoid, tanh
 from minigrad.ops.linalg import linear
 from minigrad.ops.normalization import layer_norm
 from minigrad.ops.shape import split
+from minigrad.tensor import Tensor
 
 
-def _lstm_params(
-    input_size: int, hidden_size: int, *, bias: bool = True, proj_size: int = 0
-) -> Starts:
+def _projection(
+    input_size: int, hidden_size: int, *, proj_size: int = 0
+) -> dict[str, tuple[int, int]]:
     proj_size = check_integer("lstm", "proj_size", proj_size, low=0)
     if proj_size >= hidden_size:
         raise ArgumentError(
             f"lstm: proj_size is {proj_size!r} with a hidden_size of {hidden_size}; it must be a "
             "smaller positive integer, or 0 for no projection"
         )
-    width = proj_size or hidden_size
-    starts = affine_parameters("lstm", 4 * hidden_size, input_size, width, bias)
-    return {**starts, "weight_hr": (proj_size, hidden_size)} if proj_size else starts
+    return {"weight_hr": (proj_size, hidden_size)} if proj_size else {}
 
 
 @cell(
     state=("h", "c"),
-    params=_lstm_params,
+    gates=4,
+    params=_projection,
     widths=lambda hidden_size, proj_size=0: {"h": proj_size or hidden_size},
 )
-def lstm(
-    x: Any,
-    h: Any,
-    c: Any,
-    *,
-    weight_ih: Any,
-    weight_hh: Any,
-    bias_ih: Any = None,
-    bias_hh: Any = None,
-    weight_hr: Any = None,
-) -> tuple[Any, Any]:
+def lstm(x: Any, h: Any, c: Any, *, W: Affine, U: Affine, weight_hr: Any = None) -> tuple[Any, Any]:
     """Long short-term memory with a forget gate; gates in the order i, f, g, o.
 
         i = σ(W_i x + U_i h)
@@ -67,23 +56,14 @@ def lstm(
     >>> output.shape
     (7, 2, 4)
     """
-    i, f, g, o = split(affine(x, h, weight_ih, weight_hh, bias_ih, bias_hh), 4)
+    i, f, g, o = split(W(x) + U(h), 4)
     c = sigmoid(f) * c + sigmoid(i) * tanh(g)
     h = sigmoid(o) * tanh(c)
     return h if weight_hr is None else linear(h, weight_hr), c
 
 
-@cell(state=("h", "c"), params=gates("original_lstm", 3))
-def original_lstm(
-    x: Any,
-    h: Any,
-    c: Any,
-    *,
-    weight_ih: Any,
-    weight_hh: Any,
-    bias_ih: Any = None,
-    bias_hh: Any = None,
-) -> tuple[Any, Any]:
+@cell(state=("h", "c"), gates=3)
+def original_lstm(x: Any, h: Any, c: Any, *, W: Affine, U: Affine) -> tuple[Any, Any]:
     """The first long short-term memory, which never forgets; gates in the order i, g, o.
 
         i = σ(W_i x + U_i h)
@@ -103,29 +83,26 @@ def original_lstm(
     >>> output.shape
     (7, 2, 4)
     """
-    i, g, o = split(affine(x, h, weight_ih, weight_hh, bias_ih, bias_hh), 3)
+    i, g, o = split(W(x) + U(h), 3)
     c = c + sigmoid(i) * tanh(g)
     return sigmoid(o) * tanh(c), c
 
 
-def _peephole_params(input_size: int, hidden_size: int, *, bias: bool = True) -> Starts:
-    starts = affine_parameters("peephole_lstm", 4 * hidden_size, input_size, hidden_size, bias)
-    return {**starts, **dict.fromkeys(("peephole_i", "peephole_f", "peephole_o"), (hidden_size,))}
+def _peepholes(input_size: int, hidden_size: int) -> dict[str, tuple[int]]:
+    return dict.fromkeys(("peephole_i", "peephole_f", "peephole_o"), (hidden_size,))
 
 
-@cell(state=("h", "c"), params=_peephole_params)
+@cell(state=("h", "c"), gates=4, params=_peepholes)
 def peephole_lstm(
     x: Any,
     h: Any,
     c: Any,
     *,
-    weight_ih: Any,
-    weight_hh: Any,
+    W: Affine,
+    U: Affine,
     peephole_i: Any,
     peephole_f: Any,
     peephole_o: Any,
-    bias_ih: Any = None,
-    bias_hh: Any = None,
 ) -> tuple[Any, Any]:
     """Long short-term memory whose gates see the memory; gates in the order i, f, g, o.
 
@@ -147,22 +124,13 @@ def peephole_lstm(
     >>> output.shape
     (7, 2, 4)
     """
-    i, f, g, o = split(affine(x, h, weight_ih, weight_hh, bias_ih, bias_hh), 4)
+    i, f, g, o = split(W(x) + U(h), 4)
     c = sigmoid(f + peephole_f * c) * c + sigmoid(i + peephole_i * c) * tanh(g)
     return sigmoid(o + peephole_o * c) * tanh(c), c
 
 
-@cell(state=("h", "c"), params=gates("coupled_lstm", 3))
-def coupled_lstm(
-    x: Any,
-    h: Any,
-    c: Any,
-    *,
-    weight_ih: Any,
-    weight_hh: Any,
-    bias_ih: Any = None,
-    bias_hh: Any = None,
-) -> tuple[Any, Any]:
+@cell(state=("h", "c"), gates=3)
+def coupled_lstm(x: Any, h: Any, c: Any, *, W: Affine, U: Affine) -> tuple[Any, Any]:
     """Long short-term memory that forgets as much as it takes in; gates in the order i, g, o.
 
         i = σ(W_i x + U_i h)
@@ -183,34 +151,30 @@ def coupled_lstm(
     >>> output.shape
     (7, 2, 4)
     """
-    i, g, o = split(affine(x, h, weight_ih, weight_hh, bias_ih, bias_hh), 3)
+    i, g, o = split(W(x) + U(h), 3)
     i = sigmoid(i)
     c = (1 - i) * c + i * tanh(g)
     return sigmoid(o) * tanh(c), c
 
 
-def _layer_norm_params(input_size: int, hidden_size: int, *, bias: bool = True) -> Starts:
-    rows = 4 * hidden_size
-    starts = affine_parameters("layer_norm_lstm", rows, input_size, hidden_size, bias)
-    widths = {"ih": rows, "hh": rows, "c": hidden_size}
-    gains: Starts = {f"gain_{part}": ones(width) for part, width in widths.items()}
-    biases: Starts = {f"bias_{part}": zeros(width) for part, width in widths.items()}
-    return {**starts, **gains, **biases} if bias else {**starts, **gains}
+def _gains_and_biases(input_size: int, hidden_size: int, *, bias: bool = True) -> dict[str, Tensor]:
+    widths = {"ih": 4 * hidden_size, "hh": 4 * hidden_size, "c": hidden_size}
+    gains = {f"gain_{part}": ones(width) for part, width in widths.items()}
+    biases = {f"bias_{part}": zeros(width) for part, width in widths.items()}
+    return gains | (biases if bias else {})
 
 
-@cell(state=("h", "c"), params=_layer_norm_params)
+@cell(state=("h", "c"), gates=4, params=_gains_and_biases)
 def layer_norm_lstm(
     x: Any,
     h: Any,
     c: Any,
     *,
-    weight_ih: Any,
-    weight_hh: Any,
+    W: Affine,
+    U: Affine,
     gain_ih: Any,
     gain_hh: Any,
     gain_c: Any,
-    bias_ih: Any = None,
-    bias_hh: Any = None,
     bias_c: Any = None,
 ) -> tuple[Any, Any]:
     """Long short-term memory with layer normalisation; gates in the order i, f, g, o.
@@ -232,8 +196,8 @@ def layer_norm_lstm(
     >>> output.shape
     (7, 2, 4)
     """
-    from_input = layer_norm(linear(x, weight_ih), gain_ih.shape, gain_ih, bias_ih)
-    from_state = layer_norm(linear(h, weight_hh), gain_hh.shape, gain_hh, bias_hh)
+    from_input = layer_norm(linear(x, W.weight), gain_ih.shape, gain_ih, W.bias)
+    from_state = layer_norm(linear(h, U.weight), gain_hh.shape, gain_hh, U.bias)
     i, f, g, o = split(from_input + from_state, 4)
     c = sigmoid(f) * c + sigmoid(i) * tanh(g)
     return sigmoid(o) * tanh(layer_norm(c, gain_c.shape, gain_c, bias_c)), c

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from minigrad.kernels import cell
-from minigrad.nn.cells.shared import affine, gates
+from minigrad.kernels import Affine, cell
 from minigrad.ops.elementwise import sigmoid, tanh
-from minigrad.ops.linalg import linear
 from minigrad.ops.shape import split
 
 
-@cell(state="h", params=gates("gru", 3))
-def gru(
-    x: Any, h: Any, *, weight_ih: Any, weight_hh: Any, bias_ih: Any = None, bias_hh: Any = None
-) -> Any:
+@cell(state="h", gates=3)
+def gru(x: Any, h: Any, *, W: Affine, U: Affine) -> Any:
     """The gated recurrent unit, resetting after the product, as in PyTorch; gates in the order r, z, n.
 
         r = σ(W_r x + U_r h)
@@ -33,17 +29,15 @@ def gru(
     >>> output.shape
     (7, 2, 4)
     """
-    x_r, x_z, x_n = split(linear(x, weight_ih, bias_ih), 3)
-    h_r, h_z, h_n = split(linear(h, weight_hh, bias_hh), 3)
+    x_r, x_z, x_n = split(W(x), 3)
+    h_r, h_z, h_n = split(U(h), 3)
     r, z = sigmoid(x_r + h_r), sigmoid(x_z + h_z)
     n = tanh(x_n + r * h_n)
     return (1 - z) * n + z * h
 
 
-@cell(state="h", params=gates("gru_reset_before", 3))
-def gru_reset_before(
-    x: Any, h: Any, *, weight_ih: Any, weight_hh: Any, bias_ih: Any = None, bias_hh: Any = None
-) -> Any:
+@cell(state="h", gates=3)
+def gru_reset_before(x: Any, h: Any, *, W: Affine, U: Affine) -> Any:
     """The gated recurrent unit as published, resetting before the product; gates in the order r, z, n.
 
         r = σ(W_r x + U_r h)
@@ -61,18 +55,15 @@ def gru_reset_before(
     >>> output.shape
     (7, 2, 4)
     """
-    (u_gates, u_n), (b_gates, b_n) = _without_candidate(weight_hh, bias_hh, h.shape[-1])
-    x_r, x_z, x_n = split(linear(x, weight_ih, bias_ih), 3)
-    h_r, h_z = split(linear(h, u_gates, b_gates), 2)
+    x_r, x_z, x_n = split(W(x), 3)
+    h_r, h_z = split(U[:2](h), 2)
     r, z = sigmoid(x_r + h_r), sigmoid(x_z + h_z)
-    n = tanh(x_n + linear(r * h, u_n, b_n))
+    n = tanh(x_n + U[2](r * h))
     return (1 - z) * n + z * h
 
 
-@cell(state="h", params=gates("simplified_gru", 2))
-def simplified_gru(
-    x: Any, h: Any, *, weight_ih: Any, weight_hh: Any, bias_ih: Any = None, bias_hh: Any = None
-) -> Any:
+@cell(state="h", gates=2)
+def simplified_gru(x: Any, h: Any, *, W: Affine, U: Affine) -> Any:
     """A gated recurrent unit with an update gate only; gates in the order z, n.
 
         z = σ(W_z x + U_z h)
@@ -90,15 +81,13 @@ def simplified_gru(
     >>> output.shape
     (7, 2, 4)
     """
-    z, n = split(affine(x, h, weight_ih, weight_hh, bias_ih, bias_hh), 2)
+    z, n = split(W(x) + U(h), 2)
     z = sigmoid(z)
     return z * tanh(n) + (1 - z) * h
 
 
-@cell(state="h", params=gates("mgu", 2))
-def mgu(
-    x: Any, h: Any, *, weight_ih: Any, weight_hh: Any, bias_ih: Any = None, bias_hh: Any = None
-) -> Any:
+@cell(state="h", gates=2)
+def mgu(x: Any, h: Any, *, W: Affine, U: Affine) -> Any:
     """The minimal gated unit, whose one gate resets and updates; gates in the order f, n.
 
         f = σ(W_f x + U_f h)
@@ -115,16 +104,7 @@ def mgu(
     >>> output.shape
     (7, 2, 4)
     """
-    (u_f, u_n), (b_f, b_n) = _without_candidate(weight_hh, bias_hh, h.shape[-1])
-    x_f, x_n = split(linear(x, weight_ih, bias_ih), 2)
-    f = sigmoid(x_f + linear(h, u_f, b_f))
-    n = tanh(x_n + linear(f * h, u_n, b_n))
+    x_f, x_n = split(W(x), 2)
+    f = sigmoid(x_f + U[0](h))
+    n = tanh(x_n + U[1](f * h))
     return f * n + (1 - f) * h
-
-
-def _without_candidate(
-    weight: Any, bias: Any, size: int
-) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
-    """Return what belongs to the gates, and to the candidate of this size that comes last."""
-    weights = weight[:-size], weight[-size:]
-    return weights, (None, None) if bias is None else (bias[:-size], bias[-size:])
