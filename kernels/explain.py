@@ -9,7 +9,7 @@ from typing import Any
 from minigrad.checks import listed
 from minigrad.dtypes import as_dtype, get_default_dtype, is_floating
 from minigrad.errors import ArgumentError
-from minigrad.graph import Node, Var
+from minigrad.graph import Node
 from minigrad.kernels.cell import CellFunction
 from minigrad.kernels.compile import program_of
 from minigrad.kernels.normalize import Refusal
@@ -18,7 +18,7 @@ from minigrad.kernels.program import Program
 from minigrad.kernels.step import TracedStep
 from minigrad.kernels.surroundings import why_unknown
 from minigrad.kernels.switch import switch
-from minigrad.kernels.trace import trace
+from minigrad.kernels.traces import Spec, traced_step
 from minigrad.tensor import Tensor
 
 _ROWS = 2  # of the trace that is shown: any number
@@ -100,20 +100,16 @@ def _traced(
     cell: CellFunction, width: int, hidden: int, kind: Any, options: dict[str, Any]
 ) -> TracedStep:
     starts = cell.initial_parameters(width, hidden, **options)
-    widths = zip(cell.states, cell.state_widths(hidden, **options), strict=True)
-    graph = trace(
-        cell,
-        [Var((_ROWS, width), kind, name) for name in cell.inputs],
-        [Var((_ROWS, *listed(size)), kind, name) for name, size in widths],
-        {name: _parameter(name, start, kind) for name, start in starts.items()},
-    )
-    return TracedStep(graph, len(cell.inputs), len(cell.states))
+    widths = cell.state_widths(hidden, **options)
+    specs = {name: _spec(start, kind) for name, start in starts.items()}
+    inputs = [((_ROWS, width), kind)] * len(cell.inputs)
+    return traced_step(cell, inputs, [((_ROWS, *listed(size)), kind) for size in widths], specs)
 
 
-def _parameter(name: str, start: tuple[int, ...] | Tensor, kind: Any) -> Var:
+def _spec(start: tuple[int, ...] | Tensor, kind: Any) -> Spec:
     if not isinstance(start, Tensor):
-        return Var(start, kind, name)
-    return Var(start.shape, kind if is_floating(start.dtype) else start.dtype, name)
+        return start, kind
+    return start.shape, kind if is_floating(start.dtype) else start.dtype
 
 
 def _lines(program: Program) -> list[str]:

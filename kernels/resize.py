@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from itertools import count, islice
+from itertools import count
 from math import isqrt
 
 from minigrad.graph import Graph, Node, Var
@@ -35,11 +35,10 @@ def resized(nodes: Iterable[Node], rows: int, new: int) -> list[Node]:
     return fitted
 
 
-def numbers_of_rows(graph: Graph) -> tuple[int, int]:
-    """Return the two smallest primes beyond two that divide no size in ``graph``."""
+def prime_of_rows(graph: Graph) -> int:
+    """Return the smallest prime beyond two that divides no size in ``graph``."""
     shapes = [var.shape for var in graph.inputs]
     shapes += [output.shape for node in graph.nodes for output in node.outputs]
     sizes = {n for shape in shapes for n in shape if n}
     primes = (n for n in count(3, 2) if all(n % k for k in range(3, isqrt(n) + 1, 2)))
-    first, second = islice((p for p in primes if all(n % p for n in sizes)), 2)
-    return first, second
+    return next(p for p in primes if all(n % p for n in sizes))

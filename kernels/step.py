@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
 from typing import Any
 
 from minigrad.dispatch import apply
 from minigrad.graph import Graph, Node, Var
 from minigrad.kernels.differentiate import differentiate
+from minigrad.kernels.normalize import Refusal
 from minigrad.kernels.partition import partition
+from minigrad.kernels.resize import resized
 from minigrad.kernels.simplify import live_nodes
+
+_ANY = -(2**32)  # in the place of the number of rows
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,8 @@ class TracedStep:
     ----------
     graph : Graph
     inputs, states, parameters : tuple of Var
+    any_rows : Graph, Refusal or None
+        The same with a number of rows that is a prime and divides no other size; why there is none.
     form : tuple
         See `form_of`.
     constant : frozenset of Var
@@ -64,8 +70,10 @@ class TracedStep:
         The part that reads parameters only, and the part that runs at each step.
     """
 
-    def __init__(self, graph: Graph, inputs: int, states: int) -> None:
-        self.graph = graph
+    def __init__(
+        self, graph: Graph, inputs: int, states: int, any_rows: Graph | Refusal | None = None
+    ) -> None:
+        self.graph, self.any_rows = graph, any_rows
         self.inputs = graph.inputs[:inputs]
         self.states = graph.inputs[inputs : inputs + states]
         self.parameters = graph.inputs[inputs + states :]
@@ -74,6 +82,15 @@ class TracedStep:
         self.form = form_of(graph, inputs + states)
         self.once, self.each = partition(graph.nodes, (*self.inputs, *self.states))
         self.backward = lru_cache(maxsize=None)(self._backward)
+
+    @cached_property
+    def form_for_any_rows(self) -> Any:
+        """What the step computes for any number of rows; None if that depends on the number."""
+        graph = self.any_rows
+        if not isinstance(graph, Graph):
+            return None
+        nodes = tuple(resized(graph.nodes, graph.inputs[0].shape[0], _ANY))
+        return form_of(replace(graph, nodes=nodes), len(self.inputs) + len(self.states))
 
     def split(self, values: Sequence[Any]) -> tuple[Any, Any, Any]:
         """Split values for all arguments into those for inputs, states and parameters."""

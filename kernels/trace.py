@@ -55,8 +55,18 @@ def trace(
     MinigradError
         What an op in the step raised, with the name of the step.
     """
-    graph = _record(step, inputs, states, parameters)
-    again = _record(step, inputs, states, parameters)
+    graph = record(step, inputs, states, parameters)
+    check_repeats(step, graph, record(step, inputs, states, parameters))
+    return graph
+
+
+def check_repeats(step: Callable[..., Any], graph: Graph, again: Graph) -> None:
+    """Refuse a step of which two traces, with the same arguments, differ.
+
+    Raises
+    ------
+    TraceError
+    """
     for first, second in zip(_structure(graph), _structure(again), strict=False):
         if first != second:
             raise TraceError(
@@ -64,7 +74,6 @@ def trace(
                 f"time it is called ({first[0]} with {first[1]}, then {second[0]} with {second[1]})\n"
                 "  draw random numbers and count calls outside of the step, and pass them to it"
             )
-    return graph
 
 
 class _StepRecorder(Recorder):
@@ -75,12 +84,13 @@ class _StepRecorder(Recorder):
         return super().apply(op, args, attrs)
 
 
-def _record(
+def record(
     step: Callable[..., Any],
     inputs: Sequence[Var],
     states: Sequence[Var],
     parameters: Mapping[str, Var],
 ) -> Graph:
+    """Run a step on variables once; see `trace`, which also runs it again and compares."""
     given = (*inputs, *states, *parameters.values())
     with interpreting(_StepRecorder()) as recorder:
         try:
@@ -187,7 +197,7 @@ def definition_line(step: Callable[..., Any]) -> Line | None:
 def _calling_line() -> Line | None:
     """Return file and number of the line of a step that is being run; None of a step of our own."""
     frame: FrameType | None = sys._getframe(1)
-    while frame is not None and frame.f_code is not _record.__code__:
+    while frame is not None and frame.f_code is not record.__code__:
         if is_user_frame(frame):
             return frame.f_code.co_filename, frame.f_lineno
         frame = frame.f_back

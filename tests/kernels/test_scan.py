@@ -467,26 +467,35 @@ def test_anomaly_names_the_time_step(draw):
 # the cache of traces
 
 
-def test_a_step_is_traced_once_for_each_shape_and_dtype(draw, monkeypatch):
+def test_a_step_is_run_twice_and_once_for_each_further_number_of_rows(draw, monkeypatch):
     module = importlib.import_module("minigrad.kernels.traces")
-    traced, trace = [], module.trace
+    rows, record = [], module.record
 
-    def counted(step, inputs, *rest):
-        traced.append(inputs[0].shape)
-        return trace(step, inputs, *rest)
-
-    def helper(h):
-        return mg.tanh(h)
+    def recorded(step, inputs, *rest):
+        rows.append(inputs[0].shape[0])
+        return record(step, inputs, *rest)
 
     def step(x, h):
-        return helper(x + h)
+        return mg.tanh(x + h)
 
-    monkeypatch.setattr(module, "trace", counted)
-    for steps, rows in [(3, 2), (5, 2), (3, 4), (3, 2)]:
-        scan(step, draw(steps, rows, 1), draw(rows, 1))
-    assert traced == [(2, 1), (4, 1)]
-    scan(step, mg.zeros((3, 2, 1)), mg.zeros((2, 1)))
-    assert len(traced) == 3
+    monkeypatch.setattr(module, "record", recorded)
+    for steps, count in [(3, 2), (5, 2), (3, 4), (3, 2), (1, 3), (2, 6)]:
+        scan(step, draw(steps, count, 1), draw(count, 1))
+    assert rows == [2, 3, 4, 3, 6]
+    scan(step, mg.zeros((3, 2, 1)), mg.zeros((2, 1)))  # another dtype
+    assert rows[5:] == [2, 3]
+
+
+@pytest.mark.filterwarnings("ignore:.*something else for another number of rows")
+@pytest.mark.parametrize("count", [1, 2, 3])
+@pytest.mark.parametrize("order", [(1, 2, 3), (3, 2, 1), (2, 1, 3)])
+def test_a_step_may_branch_on_the_number_of_rows(draw, order, count):
+    def step(x, h):
+        return h * (2.0 if len(h) == count else 1.0) + x
+
+    for rows in order:
+        outputs, _ = scan(step, mg.zeros((2, rows, 1)), mg.ones((rows, 1)))
+        assert outputs[-1, 0].item() == (4.0 if rows == count else 1.0)
 
 
 def test_a_trace_does_not_keep_its_step_alive(draw):
