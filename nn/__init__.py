@@ -80,12 +80,12 @@ from minigrad.nn.pooling import AvgPool2d as AvgPool2d
 from minigrad.nn.pooling import MaxPool1d as MaxPool1d
 from minigrad.nn.pooling import MaxPool2d as MaxPool2d
 from minigrad.nn.recurrent import Recurrent as Recurrent
-from minigrad.nn.recurrent_cells import GRUCell as GRUCell
-from minigrad.nn.recurrent_cells import LSTMCell as LSTMCell
-from minigrad.nn.recurrent_cells import RNNCell as RNNCell
 from minigrad.nn.recurrent_layers import GRU as GRU
 from minigrad.nn.recurrent_layers import LSTM as LSTM
 from minigrad.nn.recurrent_layers import RNN as RNN
+from minigrad.nn.recurrent_layers import GRUCell as GRUCell
+from minigrad.nn.recurrent_layers import LSTMCell as LSTMCell
+from minigrad.nn.recurrent_layers import RNNCell as RNNCell
 from minigrad.nn.shape import Flatten as Flatten
 from minigrad.nn.shape import Identity as Identity
 from minigrad.nn.shape import Unflatten as Unflatten

@@ -9,11 +9,10 @@ from typing import Any, ClassVar
 from minigrad.errors import ArgumentError
 from minigrad.nn.checks import check_counts
 from minigrad.nn.module_step import ModuleStep
-from minigrad.nn.stateful import Stateful
-from minigrad.tensor import Tensor
+from minigrad.nn.one_step import OneStep
 
 
-class Cell(Stateful):
+class Cell(OneStep):
     """A recurrent cell with parameters of its own, and a method ``step``.
 
     A subclass makes parameters, buffers and modules in ``__init__``, and defines
@@ -77,60 +76,6 @@ class Cell(Stateful):
     def cell(self) -> ModuleStep:  # type: ignore[override]  # a subclass must not replace it
         """The step as a function of the parameters and buffers, for `minigrad.kernels.scan`."""
         return self._step
-
-    def step(self, *args: Any, **kwargs: Any) -> Any:
-        """Return the new states, in the order of the arguments; every cell defines its own.
-
-        Parameters
-        ----------
-        *args : Tensor
-            The input of one time step, shape (N, input_size), then the states, shape (N, width).
-        **kwargs : Tensor
-            The same by name, of the same shapes.
-
-        Returns
-        -------
-        Tensor or tuple of Tensor
-            The new states, shape (N, width).
-
-        Raises
-        ------
-        NotImplementedError
-            If the cell defines none.
-        """
-        raise NotImplementedError(
-            f"{type(self).__name__} has no method step; define step(self, x, h), which returns the new h"
-        )
-
-    def forward(self, input: Tensor, hx: Any = None) -> Any:
-        """Take one step.
-
-        Parameters
-        ----------
-        input : Tensor
-            Shape (N, input_size), or (input_size,) of a single row.
-        hx : Tensor or tuple of Tensor, optional
-            The state, or all of them if the cell has several: shape (N, width), of a single row
-            (width,). Zeros by default.
-
-        Returns
-        -------
-        Tensor or tuple of Tensor
-            The new state or states, in the shape of ``hx``.
-
-        Raises
-        ------
-        ShapeError
-            If ``input`` or a state has another shape.
-        DtypeError
-            If ``input`` holds integers, or its dtype is not that of the weights and states.
-        BackendError
-            If ``input``, the states and the weights are on different devices.
-        ArgumentError
-            If there are more or fewer states than the cell has.
-        """
-        input = self._checked_input(input, ("N",))
-        return self.step(input, *self._checked_states(hx, input, input.shape[:-1]))
 
     def _in_a_step(self) -> str:
         return "call its method step there"

@@ -1,67 +1,129 @@
-"""The recurrent layers that PyTorch has: `Recurrent` with one of our cells."""
+"""PyTorch's recurrent layers, and its layers of one step: ours with its arguments, from one table."""
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+import inspect
+import re
+from collections.abc import Callable
+from inspect import Parameter, Signature
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
+from minigrad.docstring import section
 from minigrad.errors import check_choice
 from minigrad.kernels import CellFunction
 from minigrad.nn import cells
+from minigrad.nn.cell_layer import CellLayer
+from minigrad.nn.one_step import OneStep
 from minigrad.nn.recurrent import Recurrent
 
-_RNN_CELLS = {"tanh": cells.rnn_tanh, "relu": cells.rnn_relu}
+_C = TypeVar("_C", bound=type)
 
 
-def rnn_cell(of: str, nonlinearity: str) -> CellFunction:
-    """Return the cell of the simple recurrent network with this nonlinearity.
+class _Argument(NamedTuple):
+    default: Any
+    kind: str
+    meaning: str
 
-    Raises
-    ------
-    ArgumentError
-        If there is none.
+
+_ARGUMENTS = {
+    "input_size": _Argument(
+        Parameter.empty, "int", "The size of the last axis of the input."
+    ),
+    "hidden_size": _Argument(Parameter.empty, "int", "The width of a state."),
+    "num_layers": _Argument(1, "int", "Each further layer reads the outputs of the one before."),
+    "nonlinearity": _Argument(
+        "tanh", '{"tanh", "relu"}', "The function of the new state."
+    ),
+    "bias": _Argument(True, "bool", "Whether there are biases: two, as PyTorch has them."),
+    "batch_first": _Argument(
+        False, "bool",
+        "Whether inputs, outputs, ``mask`` and ``reset`` are (N, T, ...) instead of (T, N, ...).",
+    ),
+    "dropout": _Argument(
+        0.0, "float",
+        "Probability that an output of a layer, other than the last, is dropped in training.",
+    ),
+    "bidirectional": _Argument(
+        False, "bool",
+        "Whether each layer also has a cell that runs backwards in time. Its outputs stand behind the\n"
+        "    others on the last axis.",
+    ),
+    "proj_size": _Argument(
+        0, "int", "If not 0, the width that h is projected to: smaller than ``hidden_size``."
+    ),
+    "device": _Argument(None, "str, optional", 'Where the parameters are, "cpu" or "cuda:N".'),
+    "dtype": _Argument(
+        None, "dtype or str, optional",
+        "The dtype of the parameters; by default the default dtype, float32.",
+    ),
+}  # fmt: skip
+_RAISES = """ArgumentError
+    If a size is not positive, ``bias`` or another flag is no bool, or an option has a value that makes
+    no sense."""
+_RNN = {"tanh": cells.rnn_tanh, "relu": cells.rnn_relu}
+
+
+def _constructor(
+    base: Any, cell: CellFunction | dict[str, CellFunction], names: str
+) -> Callable[..., None]:
+    """Return an ``__init__`` with PyTorch's arguments of these names, beside sizes, device and dtype.
+
+    It is that of ``base`` with this cell, or with the one that the argument ``nonlinearity`` names. What
+    ``base`` does not know are options of the cell; they become attributes of the layer, too.
     """
-    check_choice(of, _RNN_CELLS, nonlinearity=nonlinearity)
-    return _RNN_CELLS[nonlinearity]
+    listed = ["input_size", "hidden_size", *names.split(), "device", "dtype"]
+    own = [name for name in listed if name not in inspect.signature(base.__init__).parameters]
+    kind = Parameter.POSITIONAL_OR_KEYWORD
+    signature = Signature(
+        [
+            Parameter("self", kind),
+            *(Parameter(name, kind, default=_ARGUMENTS[name].default) for name in listed),
+        ],
+        return_annotation=None,
+    )
+
+    def __init__(*args: Any, **kwargs: Any) -> None:
+        bound = signature.bind(*args, **kwargs)
+        bound.apply_defaults()
+        given = dict(bound.arguments)
+        self, attributes = given.pop("self"), {name: given[name] for name in own}
+        chosen = cell
+        if isinstance(chosen, dict):
+            nonlinearity = given.pop("nonlinearity")
+            check_choice(type(self).__name__, chosen, nonlinearity=nonlinearity)
+            chosen = chosen[nonlinearity]
+        base.__init__(self, chosen, **given)
+        for name, value in attributes.items():
+            setattr(self, name, value)
+
+    __init__.__signature__ = signature  # type: ignore[attr-defined]
+    return __init__
 
 
+def _documented(cls: _C) -> _C:
+    """Write what the arguments mean into the docstring of a class."""
+    if cls.__doc__:  # Python leaves docstrings out when it is told to
+        parts = re.split(r"\n\n(?=(?:Attributes|Examples)\n-)", inspect.cleandoc(cls.__doc__))
+        told = [
+            f"{name} : {_ARGUMENTS[name].kind}\n    {_ARGUMENTS[name].meaning}"
+            for name in inspect.signature(cls).parameters
+        ]
+        parts[0] += section("Parameters", "\n".join(told))
+        parts[1] += section("Raises", _RAISES)
+        cls.__doc__ = "\n\n".join(parts)
+    return cls
+
+
+@_documented
 class RNN(Recurrent):
     """Simple recurrent layers: ``h = tanh(weight_ih @ x + bias_ih + weight_hh @ h + bias_hh)``.
 
     See `Recurrent` for how to call it.
 
-    Parameters
-    ----------
-    input_size : int
-        The size of the last axis of the input.
-    hidden_size : int
-        The width of a state.
-    num_layers : int
-        Each further layer reads the outputs of the one before.
-    nonlinearity : {"tanh", "relu"}
-        The function of the new state.
-    bias : bool
-        Whether there are biases: two, as PyTorch has them.
-    batch_first : bool
-        Whether inputs, outputs, ``mask`` and ``reset`` are (N, T, ...) instead of (T, N, ...).
-    dropout : float
-        Probability that an output of a layer, other than the last, is dropped in training.
-    bidirectional : bool
-        Whether each layer also has a cell that runs backwards in time. Its outputs stand behind the
-        others on the last axis.
-    device : str, optional
-        Where the parameters are, "cpu" or "cuda:N".
-    dtype : dtype or str, optional
-        The dtype of the parameters; by default the default dtype, float32.
-
     Attributes
     ----------
     weight_ih_l0, weight_hh_l0, bias_ih_l0, bias_hh_l0 : Parameter
         Of layer 0: shapes (hidden, input), (hidden, hidden) and twice (hidden,).
-
-    Raises
-    ------
-    ArgumentError
-        If an argument has a value that makes no sense.
 
     Examples
     --------
@@ -71,57 +133,19 @@ class RNN(Recurrent):
     ((7, 2, 4), (1, 2, 4))
     """
 
+    nonlinearity: str
+    bias: bool
     _shows_cell: ClassVar[bool] = False
-
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        num_layers: int = 1,
-        nonlinearity: str = "tanh",
-        bias: bool = True,
-        batch_first: bool = False,
-        dropout: float = 0.0,
-        bidirectional: bool = False,
-        device: str | None = None,
-        dtype: Any = None,
-    ) -> None:
-        super().__init__(
-            rnn_cell(type(self).__name__, nonlinearity), input_size, hidden_size, num_layers,
-            batch_first=batch_first, dropout=dropout, bidirectional=bidirectional,
-            device=device, dtype=dtype, bias=bias,
-        )  # fmt: skip
-        self.nonlinearity, self.bias = nonlinearity, bias
+    __init__ = _constructor(
+        Recurrent, _RNN, "num_layers nonlinearity bias batch_first dropout bidirectional"
+    )
 
 
+@_documented
 class LSTM(Recurrent):
     """Layers of long short-term memory, see `minigrad.nn.cells.lstm`.
 
     See `Recurrent` for how to call it. The states are h and c.
-
-    Parameters
-    ----------
-    input_size : int
-        The size of the last axis of the input.
-    hidden_size : int
-        The width of a state.
-    num_layers : int
-        Each further layer reads the outputs of the one before.
-    bias : bool
-        Whether there are biases: two, as PyTorch has them.
-    batch_first : bool
-        Whether inputs, outputs, ``mask`` and ``reset`` are (N, T, ...) instead of (T, N, ...).
-    dropout : float
-        Probability that an output of a layer, other than the last, is dropped in training.
-    bidirectional : bool
-        Whether each layer also has a cell that runs backwards in time. Its outputs stand behind the
-        others on the last axis.
-    proj_size : int
-        If not 0, the width that h is projected to: smaller than ``hidden_size``.
-    device : str, optional
-        Where the parameters are, "cpu" or "cuda:N".
-    dtype : dtype or str, optional
-        The dtype of the parameters; by default the default dtype, float32.
 
     Attributes
     ----------
@@ -131,11 +155,6 @@ class LSTM(Recurrent):
     weight_hr_l0 : Parameter
         Only with ``proj_size``: shape (proj_size, hidden).
 
-    Raises
-    ------
-    ArgumentError
-        If an argument has a value that makes no sense.
-
     Examples
     --------
     >>> layer = nn.LSTM(3, 4)
@@ -144,66 +163,25 @@ class LSTM(Recurrent):
     ((7, 2, 4), (1, 2, 4))
     """
 
+    bias: bool
+    proj_size: int
     _shows_cell: ClassVar[bool] = False
-
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        num_layers: int = 1,
-        bias: bool = True,
-        batch_first: bool = False,
-        dropout: float = 0.0,
-        bidirectional: bool = False,
-        proj_size: int = 0,
-        device: str | None = None,
-        dtype: Any = None,
-    ) -> None:
-        super().__init__(
-            cells.lstm, input_size, hidden_size, num_layers,
-            batch_first=batch_first, dropout=dropout, bidirectional=bidirectional,
-            device=device, dtype=dtype, bias=bias, proj_size=proj_size,
-        )  # fmt: skip
-        self.bias, self.proj_size = bias, proj_size
+    __init__ = _constructor(
+        Recurrent, cells.lstm, "num_layers bias batch_first dropout bidirectional proj_size"
+    )
 
 
+@_documented
 class GRU(Recurrent):
     """Layers of gated recurrent units, see `minigrad.nn.cells.gru`.
 
     See `Recurrent` for how to call it.
-
-    Parameters
-    ----------
-    input_size : int
-        The size of the last axis of the input.
-    hidden_size : int
-        The width of a state.
-    num_layers : int
-        Each further layer reads the outputs of the one before.
-    bias : bool
-        Whether there are biases: two, as PyTorch has them.
-    batch_first : bool
-        Whether inputs, outputs, ``mask`` and ``reset`` are (N, T, ...) instead of (T, N, ...).
-    dropout : float
-        Probability that an output of a layer, other than the last, is dropped in training.
-    bidirectional : bool
-        Whether each layer also has a cell that runs backwards in time. Its outputs stand behind the
-        others on the last axis.
-    device : str, optional
-        Where the parameters are, "cpu" or "cuda:N".
-    dtype : dtype or str, optional
-        The dtype of the parameters; by default the default dtype, float32.
 
     Attributes
     ----------
     weight_ih_l0, weight_hh_l0, bias_ih_l0, bias_hh_l0 : Parameter
         Of layer 0: shapes (3 hidden, input), (3 hidden, hidden) and twice (3 hidden,). The three parts
         are the gates r, z and n.
-
-    Raises
-    ------
-    ArgumentError
-        If an argument has a value that makes no sense.
 
     Examples
     --------
@@ -213,23 +191,109 @@ class GRU(Recurrent):
     ((7, 2, 4), (1, 2, 4))
     """
 
+    bias: bool
     _shows_cell: ClassVar[bool] = False
+    __init__ = _constructor(
+        Recurrent, cells.gru, "num_layers bias batch_first dropout bidirectional"
+    )
+
+
+class _SingleStep(OneStep, CellLayer):
+    """One step of a cell that is a function. Its subclasses are named after their cells."""
+
+    bias: bool
 
     def __init__(
         self,
+        cell: CellFunction,
         input_size: int,
         hidden_size: int,
-        num_layers: int = 1,
-        bias: bool = True,
-        batch_first: bool = False,
-        dropout: float = 0.0,
-        bidirectional: bool = False,
+        *,
         device: str | None = None,
         dtype: Any = None,
+        **options: Any,
     ) -> None:
-        super().__init__(
-            cells.gru, input_size, hidden_size, num_layers,
-            batch_first=batch_first, dropout=dropout, bidirectional=bidirectional,
-            device=device, dtype=dtype, bias=bias,
-        )  # fmt: skip
-        self.bias = bias
+        super().__init__(cell, input_size, hidden_size, options)
+        self._make("", self.input_size, device, dtype)
+
+    def step(self, x: Any, *states: Any) -> Any:
+        """Take one step without checks, also inside of the step of an `nn.Cell`.
+
+        Parameters
+        ----------
+        x : Tensor
+            Shape (N, input_size).
+        *states : Tensor
+            All of them, each of shape (N, hidden_size).
+
+        Returns
+        -------
+        Tensor or tuple of Tensor
+            The new state or states, of the same shapes.
+        """
+        new = self._one_step("", x, states)
+        return new if len(new) > 1 else new[0]
+
+    def _in_a_step(self) -> str:
+        states = ", ".join(self.cell.states)
+        return f"in an nn.Cell that holds it call step(x, {states}); else {super()._in_a_step()}"
+
+
+@_documented
+class RNNCell(_SingleStep):
+    """One step of a simple recurrent network, see `RNN`.
+
+    Attributes
+    ----------
+    weight_ih, weight_hh, bias_ih, bias_hh : Parameter
+        Shapes (hidden, input), (hidden, hidden) and twice (hidden,).
+
+    Examples
+    --------
+    >>> nn.RNNCell(3, 4)(mg.zeros((2, 3))).shape
+    (2, 4)
+    """
+
+    nonlinearity: str
+    __init__ = _constructor(_SingleStep, _RNN, "bias nonlinearity")
+
+    def extra_repr(self) -> str:
+        usual = self.nonlinearity == "tanh"
+        return super().extra_repr() + ("" if usual else f", nonlinearity={self.nonlinearity}")
+
+
+@_documented
+class LSTMCell(_SingleStep):
+    """One step of long short-term memory, see `LSTM`. The states are h and c.
+
+    Attributes
+    ----------
+    weight_ih, weight_hh, bias_ih, bias_hh : Parameter
+        Shapes (4 hidden, input), (4 hidden, hidden) and twice (4 hidden,), gates in the order i, f, g, o.
+
+    Examples
+    --------
+    >>> h, c = nn.LSTMCell(3, 4)(mg.zeros((2, 3)))
+    >>> h.shape, c.shape
+    ((2, 4), (2, 4))
+    """
+
+    __init__ = _constructor(_SingleStep, cells.lstm, "bias")
+
+
+@_documented
+class GRUCell(_SingleStep):
+    """One step of a gated recurrent unit, see `GRU`.
+
+    Attributes
+    ----------
+    weight_ih, weight_hh, bias_ih, bias_hh : Parameter
+        Shapes (3 hidden, input), (3 hidden, hidden) and twice (3 hidden,), gates in the order r, z, n.
+
+    Examples
+    --------
+    >>> nn.GRUCell(3, 4)(mg.zeros((2, 3))).shape
+    (2, 4)
+    """
+
+    __init__ = _constructor(_SingleStep, cells.gru, "bias")

@@ -353,3 +353,46 @@ def test_a_layer_of_one_step_has_the_parameters_of_its_cell():
 def test_mistakes_with_layers_of_one_step(run, error, text):
     with pytest.raises(error, match=text):
         run()
+
+
+# PyTorch's layers
+
+
+LAYER = "bias=True, batch_first=False, dropout=0.0, bidirectional=False"
+TAKEN = {
+    "RNN": f"num_layers=1, nonlinearity='tanh', {LAYER}",
+    "LSTM": f"num_layers=1, {LAYER}, proj_size=0",
+    "GRU": f"num_layers=1, {LAYER}",
+    "RNNCell": "bias=True, nonlinearity='tanh'",
+    "LSTMCell": "bias=True",
+    "GRUCell": "bias=True",
+}
+
+
+@pytest.mark.parametrize("name", TAKEN)
+def test_layers_with_pytorchs_names_have_its_arguments(name):
+    kind = getattr(nn, name)
+    shown = f"(input_size, hidden_size, {TAKEN[name]}, device=None, dtype=None) -> None"
+    assert str(inspect.signature(kind)) == shown
+    assert str(inspect.signature(kind.__init__)) == shown.replace("(", "(self, ", 1)
+    with pytest.raises(TypeError, match=f"{name} has no option 'biass'; did you mean 'bias'"):
+        kind(3, 4, biass=False)
+    with pytest.raises(TypeError, match=f"{name}: missing a required argument: 'hidden_size'"):
+        kind(3)
+
+
+@pytest.mark.parametrize("name", TAKEN)
+def test_layers_with_pytorchs_names_are_derived_from_copied_and_pickled(name):
+    kind = getattr(nn, name)
+
+    class Derived(kind):
+        def __init__(self, size):
+            super().__init__(size, 2 * size, bias=False)
+
+    made = Derived(3)
+    assert (repr(made), made.bias) == ("Derived(3, 6, bias=False)", False)
+    layer = kind(3, 4, bias=False)
+    for again in (copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))):
+        assert (type(again), repr(again), again.bias) == (kind, repr(layer), False)
+        assert again.cell is layer.cell
+        assert [*again.state_dict()] == [*layer.state_dict()]
