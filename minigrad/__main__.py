@@ -1,4 +1,4 @@
-"""``python -m minigrad``: what this machine offers, and what can be compiled ahead."""
+"""``python -m minigrad``: what this machine offers, what can be compiled ahead, how large minigrad is."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from minigrad.commands.info import info
+from minigrad.commands.sizes import sizes
 from minigrad.commands.warmup import check_cell, warmup
 from minigrad.errors import MinigradError
 
@@ -49,6 +50,10 @@ def _parser() -> ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     text = "tell versions, backends, processor, threads, cache and the speed of products"
     commands.add_parser("info", help=text, description=text).set_defaults(run=info)
+    text = (
+        "count the lines of source in each folder; in a checkout, those of tests and examples too"
+    )
+    commands.add_parser("sizes", help=text, description=text).set_defaults(run=sizes)
     text = (
         "compile what is needed once per machine, and the loops of cells, so that the first training "
         "need not wait; widths that are multiples of 16 share one text, others another"

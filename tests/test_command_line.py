@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from importlib.metadata import version
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 
 import minigrad as mg
 from minigrad import __main__, errors, nn, threads
-from minigrad.commands import info, openblas, products
+from minigrad.commands import info, openblas, products, sizes
 from minigrad.commands.products import Rates
 from minigrad.kernels.switch import Switch
 
@@ -149,6 +150,76 @@ def test_info_tells_why_there_is_no_gpu_or_which(monkeypatch):
     monkeypatch.setitem(sys.modules, "cupy", cupy)
     monkeypatch.setattr(info, "backend_named", lambda name: None)
     assert info._cupy() == "14.0, cuda:0 (card 0), cuda:1 (card 1)"
+
+
+# sizes
+
+
+FILES = {
+    "minigrad/__init__.py": 2,
+    "minigrad/ops/shape.py": 1200,
+    "minigrad/ops/index.py": 3,
+    "nn/linear.py": 4,
+    "kernels/scan.py": 0,
+}
+LIBRARY = """\
+   lines  files  folder
+       0      1  kernels
+       2      1  minigrad
+   1,203      2  minigrad/ops
+       4      1  nn
+   1,209      5  in all
+"""
+
+
+def written(root, files):
+    for name, lines in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text("\n" * lines)
+    return root
+
+
+def told_of_sizes(capsys, monkeypatch, **folders):
+    where = {package.replace("_", "."): folder for package, folder in folders.items()}
+    monkeypatch.setattr(sizes, "_folder", where.__getitem__)
+    assert __main__.main(["sizes"]) == 0
+    return capsys.readouterr().out
+
+
+def test_sizes_of_a_checkout(capsys, monkeypatch, tmp_path):
+    others = {"tests/nn/test_linear.py": 7, "tests/test_it.py": 8, "pyproject.toml": 9}
+    root = written(tmp_path, {**FILES, **others})
+    told = told_of_sizes(
+        capsys,
+        monkeypatch,
+        minigrad=root / "minigrad",
+        minigrad_kernels=root / "kernels",
+        minigrad_nn=root / "nn",
+    )
+    assert told == f"{LIBRARY}{15:8} {2:6}  tests\n"
+
+
+def test_sizes_of_an_installed_package_are_those_of_the_library(capsys, monkeypatch, tmp_path):
+    moved = {name.replace("minigrad/", ""): lines for name, lines in FILES.items()}
+    root = written(tmp_path / "minigrad", moved)
+    written(tmp_path, {"tests/of_another_package.py": 5})
+    told = told_of_sizes(
+        capsys,
+        monkeypatch,
+        minigrad=root,
+        minigrad_kernels=root / "kernels",
+        minigrad_nn=root / "nn",
+    )
+    assert told == LIBRARY
+
+
+def test_sizes_are_those_of_the_files(capsys):
+    assert __main__.main(["sizes"]) == 0
+    rows = [line.split(maxsplit=2) for line in capsys.readouterr().out.splitlines()]
+    counted = {folder: lines for lines, _, folder in rows[1:] if folder in {"minigrad/ops", "nn"}}
+    for module, name in ((mg.ops, "minigrad/ops"), (nn, "nn")):
+        texts = [path.read_text("utf-8") for path in Path(module.__file__).parent.glob("*.py")]
+        assert counted[name] == f"{sum(len(text.splitlines()) for text in texts):,}"
 
 
 # products
