@@ -49,7 +49,6 @@ lint: $(VENV)/.installed-dev ## check style and format with ruff
 
 types: $(VENV)/.installed-dev ## check types with mypy
 	@echo "== types: mypy, strict"
-	@$(BIN)/python scripts/typing_tree.py
 	@$(BIN)/mypy -p minigrad
 
 clean: ## remove what these commands made (.venv, caches, builds), not the results in runs/
@@ -59,11 +58,15 @@ clean: ## remove what these commands made (.venv, caches, builds), not the resul
 # One stamp file for each extra. It is older than pyproject.toml when the dependencies may have
 # changed, and then pip looks again. The warning that is left out says that folders of the root
 # may hide the installed package: here they are the installed package.
-$(VENV)/.installed-%: pyproject.toml $(VENV)/.made
+$(VENV)/.installed-%: pyproject.toml $(VENV)/.made | .typing/minigrad
 	@echo "== set-up: installing minigrad[$*] into $(VENV) (minutes the first time)"
 	@PYTHONWARNINGS="ignore:Editable installation" \
 		$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[$*]"
 	@touch $@
+
+# The package as it is imported, for tools that read files: older than minigrad/ when that got a file.
+.typing/minigrad: minigrad scripts/typing_tree.py | $(VENV)/.made
+	@$(BIN)/python scripts/typing_tree.py
 
 $(VENV)/.made: scripts/make_venv.py
 	@command -v $(PYTHON) >/dev/null || { \

@@ -4,6 +4,9 @@ import importlib
 import importlib.metadata
 import importlib.util
 import re
+import shutil
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -56,6 +59,24 @@ def test_a_forgotten_package_is_noticed(tmp_path: Path) -> None:
 @pytest.mark.parametrize("package", SETUPTOOLS["packages"])
 def test_every_listed_package_imports(package: str) -> None:
     importlib.import_module(package)
+
+
+def test_tools_see_the_package_as_it_is_imported(tmp_path: Path) -> None:
+    script = tmp_path / "scripts" / "typing_tree.py"
+    script.parent.mkdir()
+    shutil.copy(ROOT / "scripts" / "typing_tree.py", script)
+    files = ["minigrad/__init__.py", "minigrad/ops/shape.py", "nn/cells/gru.py", "kernels/scan.py"]
+    tree = tmp_path / ".typing"
+    assert PYPROJECT["tool"]["pyright"]["stubPath"] == tree.name
+    assert PYPROJECT["tool"]["mypy"]["mypy_path"] == f"$MYPY_CONFIG_FILE_DIR/{tree.name}"
+    for found in (files, [*files, "minigrad/new.py", "nn/new.py"]):  # the links are laid out again
+        for file in found:
+            (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / file).touch()
+        subprocess.run([sys.executable, script], check=True)
+        for file in found:
+            seen = tree / file if file.startswith("minigrad/") else tree / "minigrad" / file
+            assert seen.samefile(tmp_path / file)
 
 
 def test_types_are_declared() -> None:
