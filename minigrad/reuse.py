@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy
 
-_LINE = 64  # bytes
+CACHE_LINE = 64  # bytes
 _PAGE = 1 << 21  # of the large pages: the processor finds an address in them faster
 _SMALL = 1 << 15  # the C library uses again what is not larger
 
@@ -60,9 +60,9 @@ def new_piece(size: int) -> Piece:
         Bytes.
     """
     if size < _PAGE or not hasattr(mmap, "MAP_ANONYMOUS"):  # Windows has none
-        memory = Memory((size + _LINE,), numpy.uint8)
+        memory = Memory((size + CACHE_LINE,), numpy.uint8)
         memory.fill(0)
-        boundary = _LINE
+        boundary = CACHE_LINE
     else:
         # private: a forked child has its own, and only private memory gets large pages
         length, flags = -(-size // _PAGE) * _PAGE + _PAGE, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS

@@ -31,8 +31,8 @@ from minigrad.threads import get_num_threads
 ENTRY_TYPE = "void(int64, int64, CPointer(int64))"
 
 # A pool is one block of memory. Each field has cache lines of its own (128 bytes on some cores).
-_LINE = 128
-_GATE, _JOB, _FINISHED, _BUSY, _SLEEPERS, _MUTEX, _WAKING, _BYTES = range(0, 8 * _LINE, _LINE)
+_APART = 128
+_GATE, _JOB, _FINISHED, _BUSY, _SLEEPERS, _MUTEX, _WAKING, _BYTES = range(0, 8 * _APART, _APART)
 _ENTRY, _ARGUMENTS, _ASKED = _JOB, _JOB + 8, _JOB + 16
 
 # The gate is one word, so that a thread that comes late cannot take one region for another: how
@@ -185,9 +185,9 @@ class _Pool:
     """Threads that wait for regions. Grows, and never shrinks."""
 
     def __init__(self) -> None:
-        self.memory = numpy.zeros(_BYTES + _LINE, numpy.uint8)
+        self.memory = numpy.zeros(_BYTES + _APART, numpy.uint8)
         start: int = self.memory.ctypes.data
-        self.address = start + -start % _LINE
+        self.address = start + -start % _APART
         self.wanted = self.started = 0
         self.growing = threading.Lock()
         _prepare(self.address)

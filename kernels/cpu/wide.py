@@ -17,11 +17,10 @@ from minigrad.kernels.cpu.product import rows_product
 from minigrad.kernels.cpu.team import ENTRY_TYPE, run_team
 from minigrad.kernels.cpu.weight_gradients import is_narrow, scratch_size, shared_gradient
 from minigrad.kernels.cpu.workspaces import borrow, give_back
-from minigrad.reuse import address_of, reused_array
+from minigrad.reuse import CACHE_LINE, address_of, reused_array
 from minigrad.threads import get_num_threads
 
 _REALS = {numpy.dtype("float32"): numpy.float32, numpy.dtype("float64"): numpy.float64}
-_LINE = 64  # bytes
 # Below these numbers of multiplications a call of NumPy is over sooner than ours has begun.
 _FEW, _FEW_BY_MATRIX = 400_000, 1_000_000
 # A matrix is read and written once more to be packed, and a sum over rows is taken in long chains: that
@@ -76,7 +75,7 @@ def _over_rows(real: Any, a: Any, b: Any) -> Any:
     (rows, outer), inner, size, threads = a.shape, b.shape[1], a.itemsize, get_num_threads()
     turned = is_narrow(inner)
     out, to = reused_array((inner, outer) if turned else (outer, inner), a.dtype)
-    scratch = -(-scratch_size(real, inner) * size // _LINE) * _LINE
+    scratch = -(-scratch_size(real, inner) * size // CACHE_LINE) * CACHE_LINE
     work = borrow(threads * scratch)
     numbers = (rows, a.ctypes.data, a.strides[0] // size, b.ctypes.data, b.strides[0] // size)
     more = (outer, inner, to, work.address, scratch)

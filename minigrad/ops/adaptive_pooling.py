@@ -14,7 +14,7 @@ from minigrad.composite import composite
 from minigrad.errors import ArgumentError, ShapeError
 from minigrad.op import Arguments, Domain, Draw
 from minigrad.ops import reduce
-from minigrad.ops.shape import concat, reshape
+from minigrad.ops.shape import along, concat, reshape
 from minigrad.ops.windows import as_given, batched
 from minigrad.promotion import rounded_once
 
@@ -48,7 +48,7 @@ def _mean_along(x: Any, axis: int, count: int | None) -> Any:
         return reduce.mean(reshape(x, (*before, count, size // count, *after)), axis=axis + 1)
 
     def window(start: int, stop: int) -> Any:
-        return x[(slice(None),) * axis + (slice(start, stop),)]
+        return x[along(axis, slice(start, stop))]
 
     means = [
         reduce.mean(

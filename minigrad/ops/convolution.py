@@ -14,7 +14,7 @@ from typing import Any
 from minigrad.composite import composite
 from minigrad.errors import ArgumentError, ShapeError, suggestion
 from minigrad.op import Arguments, Domain, Draw, define_op
-from minigrad.ops.shape import broadcast_to, concat, flip, reshape
+from minigrad.ops.shape import along, broadcast_to, concat, flip, reshape
 from minigrad.ops.windows import (
     Sizes,
     add_windows,
@@ -242,7 +242,7 @@ def _bordered_axis(of: str, x: Any, axis: int, before: int, after: int, mode: st
         )
 
     def part(start: int, stop: int) -> Any:
-        return x[(slice(None),) * axis + (slice(start, stop),)]
+        return x[along(axis, slice(start, stop))]
 
     def edge(start: int, count: int) -> Any:
         shape = (*x.shape[:axis], count, *x.shape[axis + 1 :])

@@ -21,7 +21,7 @@ from minigrad.dispatch import apply
 from minigrad.dtypes import as_dtype
 from minigrad.errors import DtypeError, IndexingError, TraceError
 from minigrad.op import Arguments, Domain, Draw, EachArgument, define_op
-from minigrad.ops.shape import broadcast_to, normal_axis
+from minigrad.ops.shape import along, broadcast_to, normal_axis
 from minigrad.promotion import rounded_once
 
 _STRICT = "the standard has no assignment through integer arrays"
@@ -345,7 +345,7 @@ def take(x: Any, indices: Any, axis: int | None = None) -> Any:
     if axis is None and x.ndim != 1:
         raise IndexingError(f"take: say which axis of a tensor with {x.ndim} axes is meant")
     position = normal_axis(axis or 0, x.ndim, "take")
-    return index(x, (*(slice(None),) * position, indices))
+    return index(x, along(position, indices))
 
 
 def _along(m: Any, indices: Any, axis: int, ndim: int) -> tuple[Any, ...]:

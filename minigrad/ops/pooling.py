@@ -16,7 +16,7 @@ from minigrad.errors import ArgumentError
 from minigrad.op import Arguments, Domain, Draw
 from minigrad.ops import reduce
 from minigrad.ops.elementwise import where
-from minigrad.ops.shape import concat
+from minigrad.ops.shape import along, concat
 from minigrad.ops.windows import (
     Sizes,
     as_given,
@@ -138,7 +138,7 @@ def _scaled(y: Any, axis: int, factors: Sequence[float]) -> Any:
     parts, start = [], 0
     for factor, same in itertools.groupby(factors):
         stop = start + len(list(same))
-        parts.append(y[(slice(None),) * axis + (slice(start, stop),)] * factor)
+        parts.append(y[along(axis, slice(start, stop))] * factor)
         start = stop
     return concat(parts, axis=axis)
 

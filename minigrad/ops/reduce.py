@@ -14,7 +14,15 @@ from minigrad.errors import ArgumentError, ShapeError, check_choice
 from minigrad.op import Arguments, Domain, Draw, define_op
 from minigrad.ops.elementwise import subtract
 from minigrad.ops.index import gather, index
-from minigrad.ops.shape import astype, concat, normal_axes, normal_axis, permute_dims, reshape
+from minigrad.ops.shape import (
+    along,
+    astype,
+    concat,
+    normal_axes,
+    normal_axis,
+    permute_dims,
+    reshape,
+)
 from minigrad.promotion import rounded_once
 
 
@@ -270,17 +278,13 @@ def _running(name: str) -> Callable[..., Any]:
     return formula
 
 
-def _along(axis: int, part: slice) -> tuple[slice, ...]:
-    return (*(slice(None),) * axis, part)
-
-
 def _cumulative_sum_rule(
     m: Any, g: Any, y: Any, x: Any, axis: int | None, include_initial: bool, dtype: Any
 ) -> Any:
     axis = normal_axis(axis or 0, x.ndim, "cumulative_sum")
-    back = _along(axis, slice(None, None, -1))
+    back = along(axis, slice(None, None, -1))
     if include_initial:
-        g = m.getitem(g, key=_along(axis, slice(1, None)))
+        g = m.getitem(g, key=along(axis, slice(1, None)))
     return m.getitem(m.cumulative_sum(m.getitem(g, key=back), axis=axis), key=back)
 
 
@@ -303,20 +307,20 @@ def _cumulative_prod_rule(
     axis = normal_axis(axis or 0, x.ndim, "cumulative_prod")
     size = x.shape[axis]
     if include_initial:
-        g = m.getitem(g, key=_along(axis, slice(1, None)))
-        y = m.getitem(y, key=_along(axis, slice(1, None)))
+        g = m.getitem(g, key=along(axis, slice(1, None)))
+        y = m.getitem(y, key=along(axis, slice(1, None)))
     found: list[Any] = []
     for i in reversed(range(size)):
-        part = _along(axis, slice(i, i + 1))
+        part = along(axis, slice(i, i + 1))
         behind = m.getitem(g, key=part)
         if found:
-            following = m.getitem(x, key=_along(axis, slice(i + 1, i + 2)))
+            following = m.getitem(x, key=along(axis, slice(i + 1, i + 2)))
             behind = behind + following * found[-1]
         found.append(behind)
     if size < 2:
         return g
-    first = m.getitem(g, key=_along(axis, slice(0, 1)))
-    before = m.getitem(y, key=_along(axis, slice(0, size - 1)))
+    first = m.getitem(g, key=along(axis, slice(0, 1)))
+    before = m.getitem(y, key=along(axis, slice(0, size - 1)))
     sums = m.concat(*found[::-1], axis=axis)
     return m.concat(m.zeros_like(first) + 1.0, before, axis=axis) * sums
 
@@ -379,7 +383,7 @@ def diff(x: Any, *, axis: int = -1, n: int = 1, prepend: Any = None, append: Any
     for _ in range(n):
         size = x.shape[axis]
         behind, before = slice(builtins.min(1, size), size), slice(0, builtins.max(size - 1, 0))
-        x = subtract(index(x, _along(axis, behind)), index(x, _along(axis, before)))
+        x = subtract(index(x, along(axis, behind)), index(x, along(axis, before)))
     return x
 
 
@@ -560,5 +564,5 @@ def topk(x: Any, k: int, *, axis: int = -1, largest: bool = True) -> tuple[Any, 
             "k must lie between 0 and that"
         )
     order = argsort(x, axis=axis, descending=largest)
-    indices = order[(*(slice(None),) * position, slice(0, k))]
+    indices = order[along(position, slice(0, k))]
     return gather(x, indices, axis=axis), indices

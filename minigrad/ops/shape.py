@@ -368,9 +368,9 @@ def flatten(x: Any) -> Any:
 # joining and taking apart
 
 
-def _slice_along(axis: int, start: int, stop: int) -> tuple[Any, ...]:
-    """Return the key for a stretch of an axis, which counts from the front."""
-    return (*(slice(None),) * axis, slice(start, stop))
+def along(axis: int, part: Any) -> tuple[Any, ...]:
+    """Return the key that indexes one axis, which counts from the front, by ``part``."""
+    return (*(slice(None),) * axis, part)
 
 
 def _concat(m: Any, *xs: Any, axis: int | None = 0) -> Any:
@@ -384,7 +384,7 @@ def _concat_rule(position: int, m: Any, g: Any, y: Any, *xs: Any, axis: int | No
         return m.reshape(part, shape=xs[position].shape)
     axis = normal_axis(axis, xs[0].ndim, "concat")
     start = sum(x.shape[axis] for x in xs[:position])
-    key = _slice_along(axis, start, start + xs[position].shape[axis])
+    key = along(axis, slice(start, start + xs[position].shape[axis]))
     return m.getitem(g, key=key)
 
 
@@ -409,7 +409,7 @@ concat = define_op(
 
 def _stack_rule(position: int, m: Any, g: Any, y: Any, *xs: Any, axis: int) -> Any:
     axis = normal_axis(axis, xs[0].ndim + 1, "stack")
-    return m.getitem(g, key=(*(slice(None),) * axis, position))
+    return m.getitem(g, key=along(axis, position))
 
 
 def _stack_arguments(draw: Draw) -> Arguments:
@@ -448,7 +448,7 @@ def _split(m: Any, x: Any, /, sections: int | Sequence[int], axis: int = -1) -> 
     axis = normal_axis(axis, x.ndim, "split")
     ends = (0, *accumulate(part_sizes(sections, x.shape[axis])))
     tail = (slice(None),) * (x.ndim - axis - 1)
-    return tuple(x[(*_slice_along(axis, a, b), *tail)] for a, b in pairwise(ends))
+    return tuple(x[(*along(axis, slice(a, b)), *tail)] for a, b in pairwise(ends))
 
 
 def _split_arguments(draw: Draw) -> Arguments:
@@ -470,7 +470,7 @@ split = define_op(
 def _unstack(m: Any, x: Any, /, axis: int = 0) -> tuple[Any, ...]:
     axis = normal_axis(axis, x.ndim, "unstack")
     tail = (slice(None),) * (x.ndim - axis - 1)
-    return tuple(x[(*(slice(None),) * axis, i, *tail)] for i in range(x.shape[axis]))
+    return tuple(x[(*along(axis, i), *tail)] for i in range(x.shape[axis]))
 
 
 def _unstack_arguments(draw: Draw) -> Arguments:
@@ -562,8 +562,8 @@ def roll(x: Any, shift: int | Sequence[int], axis: int | Sequence[int] | None = 
     for position, amount in zip(axes, shifts, strict=True):
         size = x.shape[position]
         cut = (size - amount) % size if size else 0
-        head = x[_slice_along(position, 0, cut)]
-        x = concat([x[_slice_along(position, cut, size)], head], axis=position)
+        head = x[along(position, slice(0, cut))]
+        x = concat([x[along(position, slice(cut, size))], head], axis=position)
     return x
 
 
@@ -615,7 +615,7 @@ def repeat(x: Any, repeats: Any, axis: int | None = None) -> Any:
                 "give one for each element"
             )
         order = [i for i, count in enumerate(counts) for _ in range(count)]
-        return x[(*(slice(None),) * position, order)]
+        return x[along(position, order)]
     before, size, after = x.shape[:position], x.shape[position], x.shape[position + 1 :]
     (times,) = counts
     wide = broadcast_to(reshape(x, (*before, size, 1, *after)), (*before, size, times, *after))
