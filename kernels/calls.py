@@ -12,11 +12,12 @@ from minigrad.errors import KernelError, ShapeError, TraceError, user_line, user
 from minigrad.graph import Var
 from minigrad.kernels.cell import Step
 from minigrad.kernels.compile import program_of
+from minigrad.kernels.executable import Executable, executable_of
 from minigrad.kernels.normalize import Refusal
-from minigrad.kernels.program import Program
 from minigrad.kernels.recent import Recent, table_of
 from minigrad.kernels.step import TracedStep
 from minigrad.kernels.surroundings import surroundings_of
+from minigrad.kernels.targets.choice import target_for
 from minigrad.kernels.trace import name_of
 from minigrad.kernels.traces import Spec, traced_step
 from minigrad.tensor import Tensor
@@ -65,9 +66,9 @@ class Call:
         self.where, self.names = where, tuple(parameters)
         self._inputs = [(shape[1:], dtype) for shape, dtype in inputs]
         self._states, self._parameters = states, parameters
-        self._on_cpu = all(device == "cpu" for device in devices)
+        self._devices = devices
         self._traced: TracedStep | None = None
-        self._programs: dict[Any, Program] = {}
+        self._executables: dict[Any, Executable] = {}
 
     def traced(self, step: Step) -> TracedStep:
         """Return the graph of the step."""
@@ -75,20 +76,20 @@ class Call:
             self._traced = traced_step(step, self._inputs, self._states, self._parameters)
         return self._traced
 
-    def program(
-        self, step: Step, wanted: tuple[int, ...], broken: bool, required: bool
-    ) -> Program | None:
-        """Return the program of a loop that can be compiled, else None, after saying so."""
-        found = self._programs.get((wanted, broken))
+    def executable(
+        self, step: Step, wanted: tuple[int, ...], broken: bool, reverse: bool, required: bool
+    ) -> Executable | None:
+        """Return the executable of a loop that can be compiled, else None, after saying so."""
+        found = self._executables.get((wanted, broken, reverse))
         if found is not None:
             return found
         first, last = len(self._inputs), len(self._inputs) + len(self._states)
         others = [i for i in wanted if not first <= i < last] if wanted else None
         try:
-            if not self._on_cpu:
-                raise Refusal("its arrays are not on the CPU")
-            found = program_of(step, self.traced(step), others, broken)
-            self._programs[wanted, broken] = found
+            target = target_for(self._devices)
+            program = program_of(step, self.traced(step), others, broken)
+            found = executable_of(program, target, reverse)
+            self._executables[wanted, broken, reverse] = found
             return found
         except Refusal as refusal:
             reason = f"{self.where} cannot be compiled: {refusal}"

@@ -1,4 +1,4 @@
-"""Loops over arguments like those of before."""
+"""A compiled loop that is specialised to shapes and dtypes, and the guards of its step."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from collections.abc import Mapping, Sequence
 from minigrad.dtypes import get_default_dtype
 from minigrad.kernels.cell import Step
 from minigrad.kernels.compile import program_of
+from minigrad.kernels.executable import executable_of
 from minigrad.kernels.normalize import Refusal
 from minigrad.kernels.surroundings import surroundings_of
+from minigrad.kernels.targets.choice import target_for
 from minigrad.kernels.traces import traced_step
 from minigrad.tensor import Tensor
 
@@ -30,12 +32,13 @@ class KnownLoop:
         The arguments whose cotangents are wanted, beside the states; None for no backward pass.
     broken : bool
         Whether sequences may have lengths.
+    reverse : bool
+        Go through time backwards.
 
     Raises
     ------
     Refusal
-        If the loop cannot be compiled, begins with something that it cannot do itself, or its step may
-        change unseen.
+        If the loop cannot be compiled, computes nothing, or its step may change unseen.
     """
 
     def __init__(
@@ -47,9 +50,9 @@ class KnownLoop:
         steps: int | None,
         wanted: Sequence[int] | None,
         broken: bool,
+        reverse: bool,
     ) -> None:
-        if inputs[0].device != "cpu":
-            raise Refusal("its arrays are not on the CPU")
+        target = target_for([inputs[0].device])
         first = 0 if steps is None else 1
         xs = [(t.shape[first:], t.dtype) for t in inputs]
         ss = [(t.shape, t.dtype) for t in states]
@@ -58,9 +61,10 @@ class KnownLoop:
         if self._surroundings is None:
             raise Refusal("its step may change unseen")
         self._dtype = get_default_dtype()
-        self._program = program_of(step, traced_step(step, xs, ss, specs), wanted, broken)
-        if self._program.before or 0 in (steps, states[0].shape[0]):
-            raise Refusal("something is computed before the loop, or nothing at all")
+        program = program_of(step, traced_step(step, xs, ss, specs), wanted, broken)
+        self.executable = executable_of(program, target, reverse)
+        if 0 in (steps, states[0].shape[0]):
+            raise Refusal("nothing is computed")
         self._steps, self._count = steps, states[0].shape[0]
 
     def is_changed(self, step: Step) -> bool:

@@ -8,8 +8,9 @@ gradient of a matrix.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 from minigrad.dispatch import interpreting
@@ -66,6 +67,8 @@ class Program:
         The number of rows that the step was traced with.
     broken : bool
         Whether rows may be absent or begin anew.
+    executables : dict
+        Its `minigrad.kernels.executable.Executable`, for each target and direction of time.
     """
 
     inputs: tuple[Var, ...]
@@ -78,20 +81,32 @@ class Program:
     backward: Backward | None
     rows: int
     broken: bool
+    executables: dict[Any, Any] = field(default_factory=dict)
 
-    def in_histories(self, reverse: bool) -> dict[Var, tuple[Buffer, int]]:
-        """Return which variables lie in histories of states: of which one, and from which step on.
+    @cached_property
+    def places(self) -> tuple[Mapping[Var, tuple[Buffer, int]], ...]:
+        """Where the loop has what it keeps: in which buffer, and from which step on.
 
-        Parameters
-        ----------
-        reverse : bool
-            Whether time runs backwards.
+        Two of them: for a loop forwards in time, and backwards in time.
         """
-        found = {}
-        for state, old, new in zip(self.loop.states, self.states, self.outputs, strict=True):
+        return self._places(reverse=False), self._places(reverse=True)
+
+    def _places(self, reverse: bool) -> dict[Var, tuple[Buffer, int]]:
+        loop, kept = self.loop, set(self.loop.kept)
+        found = {var: (buffer, 0) for var, buffer in loop.stored.items() if buffer in kept}
+        for state, old, new in zip(loop.states, self.states, self.outputs, strict=True):
             if state.kind == "history":
                 found[old], found[new] = (state, int(reverse)), (state, int(not reverse))
         return found
+
+    @cached_property
+    def rows_after(self) -> bool:
+        """Whether rows of all time steps are read after the backward loop."""
+        backward = self.backward
+        assert backward is not None  # asked for in a backward pass
+        read = [i for node in backward.after for i in node.inputs]
+        read += [v for v in backward.wanted.values() if v not in backward.loop.given_away]
+        return any(isinstance(i, Var) and i.shape[:1] == (self.rows,) for i in read)
 
 
 def make_program(

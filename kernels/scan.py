@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, Literal, get_args
 
 from minigrad import dispatch
@@ -13,12 +12,12 @@ from minigrad.errors import KernelError, check_choice
 from minigrad.kernels.calls import call_of
 from minigrad.kernels.cell import Step
 from minigrad.kernels.eager import eager_loop, replayed
-from minigrad.kernels.program import Program
+from minigrad.kernels.executable import Executable
 from minigrad.kernels.rows import Rows, on_host, rows_of
 from minigrad.kernels.segments import check_checkpoint_every, run_in_segments
 from minigrad.kernels.step import Backward, TracedStep
 from minigrad.kernels.switch import switch
-from minigrad.kernels.targets import planned, reference
+from minigrad.kernels.targets import reference
 from minigrad.kernels.trace import name_of
 from minigrad.op import Domain, Op
 from minigrad.tensor import Tensor
@@ -38,7 +37,7 @@ class Loop:
     wanted: tuple[int, ...]
     reverse: bool
     rows: Rows | None
-    program: Program | None
+    executable: Executable | None
 
     @property
     def backward(self) -> Backward | None:
@@ -171,12 +170,14 @@ def scan(
     else:
         tracked = getattr(interpreter, "tracking", False)
         wanted = tuple([i for i, t in enumerate(arguments) if tracked and t._tracked])
-        program = None
+        executable = None
         if not switch.is_off:
             nothing = 0 in (steps, count) or (rows is not None and rows.nobody)
             if not nothing:
-                program = call.program(step, wanted, rows is not None, compile == "require")
-        loop = Loop(name_of(step), call.traced(step), call.names, wanted, reverse, rows, program)
+                required = compile == "require"
+                executable = call.executable(step, wanted, rows is not None, reverse, required)
+        traced = call.traced(step)
+        loop = Loop(name_of(step), traced, call.names, wanted, reverse, rows, executable)
         results = dispatch.apply(_SCAN, arguments, {"loop": loop})
     finals = tuple(results[1 : 1 + len(states)])
     return results[0], finals[0] if isinstance(state, Tensor) else finals
@@ -187,9 +188,8 @@ def scan(
 
 def _formula(m: Any, *arrays: Any, loop: Loop) -> tuple[Any, ...]:
     rows = loop.rows and loop.rows.as_arrays()
-    if loop.program is not None:
-        target = _numba()
-        return planned.forward(target, loop.program, arrays, loop.reverse, rows)
+    if loop.executable is not None:
+        return loop.executable.forward(arrays, rows)
     return reference.forward(m, loop.traced, arrays, loop.backward, loop.reverse, rows)
 
 
@@ -203,21 +203,13 @@ def _rule(m: Any, g: Any, y: Any, *arguments: Any, loop: Loop) -> tuple[Any, ...
         for r, part in zip(shown, g, strict=False)
     ]
     rows = loop.rows and loop.rows.as_arrays()
-    if loop.program is not None:
-        target = _numba()
-        found = planned.adjoint(target, loop.program, arguments, y, g, loop.reverse, rows)
+    if loop.executable is not None:
+        found = loop.executable.backward(arguments, y, g, rows)
     else:
         backward = loop.backward
         assert backward is not None  # there is no record without a tensor to differentiate by
         found = reference.adjoint(m, loop.traced, arguments, y, g, backward, loop.reverse, rows)
     return tuple(found.get(i) for i in range(len(arguments)))
-
-
-@cache
-def _numba() -> Any:
-    from minigrad.kernels.targets import numba_cpu  # Numba is loaded when it is needed
-
-    return numba_cpu
 
 
 _SCAN = Op("scan", _formula, _rule, domain=Domain(), joint=True, takes_none=True, saves="all")

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from minigrad import memory
 from minigrad.kernels.cell import Step
 from minigrad.kernels.known_loop import KnownLoop
+from minigrad.kernels.normalize import Refusal
 from minigrad.kernels.rows import Rows
-from minigrad.kernels.targets import planned
 from minigrad.tensor import Tensor
 from minigrad.threads import get_num_threads
 
@@ -57,7 +57,9 @@ class Stream(KnownLoop):
         broken: bool,
         on_change: Callable[[], None],
     ) -> None:
-        super().__init__(step, inputs, states, parameters, steps, None, broken)
+        super().__init__(step, inputs, states, parameters, steps, None, broken, reverse)
+        if self.executable.program.before:
+            raise Refusal("something is computed before the loop")
         self._reverse, self._lock, self._on_change = reverse, threading.Lock(), on_change
         self._parameters = [p._array for p in parameters.values()]
         self._kinds = [kind_of(p) for p in self._parameters]
@@ -102,9 +104,10 @@ class Stream(KnownLoop):
             if self.is_changed(step) or not (is_same or self._are_alike(parameters)):
                 return None
             if (
-                self._program.broken
+                self.executable.program.broken
             ):  # its target looks by itself whether the parameters have changed
-                return self._run_broken([*inputs, *states, *parameters], rows)
+                results = self.executable.forward([*inputs, *states, *parameters], rows)
+                return list(results[: 1 + len(states)])
             runner = self._runner
             if runner is None or not is_same or self._is_stale():
                 runner = self._renewed(parameters, is_same)
@@ -119,12 +122,6 @@ class Stream(KnownLoop):
     def _is_stale(self) -> bool:
         return self._time != memory.latest_write or self._threads != get_num_threads()
 
-    def _run_broken(self, arrays: Sequence[Any], rows: Rows | None) -> list[Any]:
-        from minigrad.kernels.targets import numba_cpu
-
-        results = planned.forward(numba_cpu, self._program, arrays, self._reverse, rows)
-        return list(results[: 1 + len(self._program.states)])
-
     def _renewed(self, parameters: Sequence[Any], is_same: bool) -> Runner:
         """Return what runs the loop; pack the parameters again if they have changed."""
         from minigrad.kernels.targets.runner import Runner  # Numba is loaded when it is needed
@@ -136,6 +133,8 @@ class Stream(KnownLoop):
             runner = None
         if runner is None:
             sizes = self._steps or 1, self._count
-            runner = self._runner = Runner(self._program, parameters, *sizes, self._reverse)
+            runner = self._runner = Runner(
+                self.executable.program, parameters, *sizes, self._reverse
+            )
         self._parameters, self._time, self._threads = list(parameters), time, threads
         return runner

@@ -12,8 +12,8 @@ import numpy
 from minigrad import dispatch
 from minigrad.kernels.cell import CellFunction
 from minigrad.kernels.eager import replayed
+from minigrad.kernels.known_loop import KnownLoop
 from minigrad.kernels.normalize import Refusal
-from minigrad.kernels.recorded_loop import RecordedLoop
 from minigrad.kernels.rows import Rows
 from minigrad.kernels.scan import scan
 from minigrad.kernels.stream import kind_of, side_by_side
@@ -33,7 +33,7 @@ class _Part:
     cell: CellFunction
     names: tuple[str, ...]
     place: slice
-    run: RecordedLoop
+    run: KnownLoop
 
 
 class RecordedLayer:
@@ -73,7 +73,7 @@ class RecordedLayer:
             wanted = [0] if level or input._tracked else []
             given = enumerate(parameters.values(), 1 + len(states))
             wanted += [i for i, parameter in given if parameter._tracked]
-            run = RecordedLoop(cell, [x], ends, parameters, wanted, broken, reverse)
+            run = KnownLoop(cell, [x], ends, parameters, input.shape[0], wanted, broken, reverse)
             part = _Part(ending, reverse, cell, tuple(parameters), place, run)
             self._parts.append(part)
             arguments += parameters.values()
@@ -127,10 +127,12 @@ class RecordedLayer:
         ends, kept, between, outputs = [], [], [], []
         for number, part in enumerate(self._parts):
             starts = [state[number] for state in states]
-            output, finals, memory = part.run.forward([x], starts, arrays[part.place], rows)
+            output, *finals, residuals = part.run.executable.forward(
+                (x, *starts, *arrays[part.place]), rows
+            )
             outputs.append(output)
             ends.append(finals)
-            kept.append(memory)
+            kept.append(residuals)
             if len(outputs) == self._directions:
                 x = outputs[0] if len(outputs) == 1 else side_by_side(outputs)
                 between.append(x)
@@ -169,14 +171,13 @@ class RecordedLayer:
                 *(None if c is None else c[number] for c in cotangents[1:first]),
             ]
             part, before = self._parts[number], [state[number] for state in arrays[1:first]]
-            wanted, starts[number] = part.run.backward(
-                [inputs[level]], before, arrays[part.place], kept[number], given, rows
-            )
+            own = inputs[level], *before, *arrays[part.place]
+            wanted = part.run.executable.backward(own, (None, *before, kept[number]), given, rows)
+            starts[number] = [wanted.pop(i) for i in range(1, first)]
+            if (array := wanted.pop(0, None)) is not None:
+                g = array if g is None else g + array
             for i, array in wanted.items():
-                if i > 0:
-                    found[part.place.start + i - first] = array
-                else:
-                    g = array if g is None else g + array
+                found[part.place.start + i - first] = array
         found[0] = g
         found[1:first] = _stacked(starts)
         return found

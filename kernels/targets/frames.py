@@ -139,6 +139,14 @@ class Code:
         return self._kept.found(before, places)
 
 
+def code_of(plan: LoopPlan) -> Code:
+    """Return the compiled loop of a plan; the second time it is cached."""
+    code: Code | None = plan.compiled.get(__name__)
+    if code is None:
+        code = plan.compiled[__name__] = Code(plan)
+    return code
+
+
 def _compiled(text: str) -> int:
     """Return the address of the function ``loop`` of a generated source.
 
@@ -296,13 +304,13 @@ class Frame:
 
     def sizes(self, layout: Layout) -> tuple[int, int]:
         """Return how many bytes a run keeps, and how many it borrows."""
-        rows = _whole_lines(layout.size)
+        rows = whole_lines(layout.size)
         (kept, kept_row), (working, working_row) = self._kept_bytes, self._working_bytes
         return kept + kept_row * rows, working + working_row * rows
 
     def arguments_for(self, layout: Layout, kept: int, working: Workspace) -> Any:
         """Return the arguments of a run, for what is kept at an address."""
-        arguments = self.basis.dot((1, _whole_lines(layout.size), kept, working.address))
+        arguments = self.basis.dot((1, whole_lines(layout.size), kept, working.address))
         arguments[MEETING] = working.meeting
         if layout.index is not None:
             arguments[_TABLES] = address_of(layout.tables)
@@ -329,14 +337,14 @@ class Frame:
         return starts, ends, firsts
 
 
-def _whole_lines(rows: int) -> int:
+def whole_lines(rows: int) -> int:
     """Return a number of rows that, however wide they are, end with a cache line."""
     return -(-rows // _LINE_ROWS) * _LINE_ROWS
 
 
 def bytes_at(place: Linear, layout: Layout) -> int:
     """Return a number of bytes, for the rows of a layout."""
-    return place[0] + place[1] * _whole_lines(layout.size)
+    return place[0] + place[1] * whole_lines(layout.size)
 
 
 def _side_by_side(sizes: Mapping[Any, Linear]) -> tuple[dict[Any, Linear], Linear]:

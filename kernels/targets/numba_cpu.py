@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,25 +10,22 @@ import numpy
 
 from minigrad.backends import backend_named
 from minigrad.backends.numpy_ import join_by
-from minigrad.graph import Var
 from minigrad.kernels.cpu.packed_rows import packed_rows
 from minigrad.kernels.cpu.rows import joined_rows, take_rows
 from minigrad.kernels.cpu.wide import matmul
 from minigrad.kernels.layout import Layout
 from minigrad.kernels.plan import Buffer, LoopPlan
-from minigrad.kernels.targets.frames import Code, bytes_at
-from minigrad.kernels.targets.planned import Run
+from minigrad.kernels.targets.frames import bytes_at, code_of
 from minigrad.kernels.targets.runs import Runs
 from minigrad.threads import get_num_threads
 
 __all__ = [
+    "bind",
     "blocks",
     "code_of",
     "kept_rows",
     "namespace",
     "packed_rows",
-    "run_loop",
-    "runs_of",
     "take_rows",
 ]
 
@@ -52,30 +49,8 @@ def blocks(plan: LoopPlan, count: int) -> int:
     return max(1, min(threads, count))
 
 
-def code_of(plan: LoopPlan) -> Code:
-    """Return the compiled loop of a plan; the second time it is at hand."""
-    code: Code | None = plan.compiled.get(__name__)
-    if code is None:
-        code = plan.compiled[__name__] = Code(plan)
-    return code
-
-
-def run_loop(
-    plan: LoopPlan,
-    layout: Layout,
-    values: Mapping[Var, Any],
-    initial: Sequence[Any],
-    *,
-    reverse: bool,
-    backward: bool,
-    keep: bool,
-) -> Run:
-    """Run the loop; see `minigrad.kernels.targets.planned.Target`."""
-    return runs_of(plan, layout, reverse, backward).run(layout, values, initial, keep)
-
-
-def runs_of(plan: LoopPlan, layout: Layout, reverse: bool, backward: bool) -> Runs:
-    """Return the runs of a loop with layouts like this; the second time they are at hand."""
+def bind(plan: LoopPlan, layout: Layout, reverse: bool, backward: bool) -> Runs:
+    """Return the runs of a loop with layouts like this; the second time they are cached."""
     key = layout.kind, reverse, backward, get_num_threads()
     code = code_of(plan)
     found: Runs = code.runs.found(key, lambda: Runs(code, reverse, backward))
@@ -85,7 +60,7 @@ def runs_of(plan: LoopPlan, layout: Layout, reverse: bool, backward: bool) -> Ru
 def kept_rows(
     plan: LoopPlan, layout: Layout, kept: Any, buffers: Sequence[Buffer]
 ) -> dict[Buffer, Any]:
-    """Return what was kept of buffers; see `minigrad.kernels.targets.planned.Target`."""
+    """Return what was kept of buffers; see `minigrad.kernels.executable.Target`."""
     code, steps, size = code_of(plan), (layout.steps + 1, layout.count), (layout.size,)
     (places, _), found = code.kept(layout), {}
     for buffer in buffers:

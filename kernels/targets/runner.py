@@ -14,8 +14,8 @@ from minigrad.kernels.cpu.team import run_team, threads_for
 from minigrad.kernels.cpu.workspaces import Workspace, borrow, give_back
 from minigrad.kernels.layout import whole_layout
 from minigrad.kernels.program import Program
-from minigrad.kernels.targets.frames import IN_KEPT, IN_WORKING, MEETING, Frame, bytes_at
-from minigrad.kernels.targets.numba_cpu import blocks, code_of, namespace, runs_of
+from minigrad.kernels.targets.frames import IN_KEPT, IN_WORKING, MEETING, Frame, bytes_at, code_of
+from minigrad.kernels.targets.numba_cpu import bind, blocks, namespace
 from minigrad.kernels.targets.runs import give
 from minigrad.reuse import address_of, reused_array
 
@@ -48,7 +48,7 @@ class Runner:
         self.inputs = [numpy.zeros((count, v.shape[1]), plan.dtype) for v in program.inputs]
         self.values.update(zip(program.inputs, self.inputs, strict=True))
         self.layout = whole_layout(steps, count, blocks(plan, count))
-        self.runs = runs_of(plan, self.layout, reverse, False)
+        self.runs = bind(plan, self.layout, reverse, False)
         self.reverse, self.pace = reverse, self.runs.pace
         self.threads = threads_for(self.layout.size * code.row_cost)
         self.at = bytes_at(code.kept(self.layout)[0][plan.states[0]], self.layout)

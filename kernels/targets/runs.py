@@ -12,14 +12,17 @@ from minigrad.graph import Var
 from minigrad.kernels.cpu.pace import Pace
 from minigrad.kernels.cpu.team import run_team, threads_for
 from minigrad.kernels.cpu.workspaces import borrow, give_back
+from minigrad.kernels.executable import Residuals, Run
 from minigrad.kernels.layout import Layout
-from minigrad.kernels.targets.frames import PACKING, Code, Frame
+from minigrad.kernels.targets.frames import PACKING, Code, Frame, Linear, code_of, whole_lines
 from minigrad.kernels.targets.matrices import KeptMatrices
-from minigrad.kernels.targets.planned import Run
 from minigrad.reuse import address_of, reused_array
 
 # of what is read: the variable, and the positions of its address and its row stride
 Read = Sequence[tuple[Var, int, int]]
+
+# what is read in a backward pass: of values, and of residuals the positions and where they lie
+Divided = tuple[Read, Sequence[tuple[int, Linear]]]
 
 _kept_matrices = KeptMatrices()
 
@@ -33,13 +36,31 @@ class Runs:
     ----------
     code : Code
     reverse, backward : bool
-        See `minigrad.kernels.targets.planned.Target.run_loop`.
+        See `minigrad.kernels.executable.Target.bind`.
     """
 
     def __init__(self, code: Code, reverse: bool, backward: bool) -> None:
         self.code, self.reverse, self.backward = code, reverse, backward
         self.pace = Pace()
         self._frames: dict[int, Frame] = {}
+        self._divided: Divided | None = None
+
+    def divided(self, layout: Layout, residuals: Residuals) -> Divided:
+        """Divide what the loop reads in values and residuals; the second time this is cached."""
+        if self._divided is None:
+            made, read, placed = code_of(residuals.plan), [], []
+            places, _ = made.kept(layout)
+            for entry in self.code.read:
+                found = residuals.places.get(entry[0])
+                if found is None:
+                    read.append(entry)
+                else:
+                    buffer, first = found
+                    size, per_row = places[buffer]
+                    size += first * layout.count * buffer.width * self.code.dtype.itemsize
+                    placed.append((entry[1], (size, per_row)))
+            self._divided = read, placed
+        return self._divided
 
     def frame(self, layout: Layout, threads: int) -> Frame:
         """Return what runs on so many threads have in common; the second time it is at hand."""
@@ -55,20 +76,9 @@ class Runs:
         values: Mapping[Var, Any],
         initial: Sequence[Any],
         keep: bool,
-        read: Read | None = None,
-        placed: Sequence[tuple[int, int]] = (),
+        residuals: Residuals | None = None,
     ) -> Run:
-        """Run the loop.
-
-        Parameters
-        ----------
-        layout, values, initial, keep
-            See `minigrad.kernels.targets.planned.Target.run_loop`. An initial state of None is zero.
-        read : sequence of tuple, optional
-            Of what is read among the values; by default everything.
-        placed : sequence of tuple
-            Of what else is read: the positions and the addresses.
-        """
+        """Run the loop; see `minigrad.kernels.executable.BoundLoop`."""
         code, rows, backward = self.code, layout.size, self.backward
         kind = code.dtype
         threads = threads_for(rows * code.row_cost)
@@ -80,9 +90,13 @@ class Runs:
         if size:
             kept, address = reused_array((size // kind.itemsize,), kind)
         arguments = frame.arguments_for(layout, address, working)
-        used = give(code, frame, arguments, values, keep, code.read if read is None else read)
-        for position, place in placed:
-            arguments[position] = place
+        read: Read = code.read
+        if residuals is not None:
+            read, placed = self.divided(layout, residuals)
+            start, lines = address_of(residuals.kept), whole_lines(rows)
+            for position, (place, per_line) in placed:
+                arguments[position] = start + place + per_line * lines
+        used = give(code, frame, arguments, values, keep, read)
         given_away, sums = {}, {}
         for var, position, width in code.written:
             whole = layout.steps, layout.count, width
@@ -121,7 +135,7 @@ def give(
         One of its.
     arguments : numpy.ndarray
     values : dict of array
-        What is read, and the vectors and matrices; see `minigrad.kernels.targets.planned.Target`.
+        What is read, and the vectors and matrices; see `minigrad.kernels.executable.BoundLoop`.
     keep : bool
         Whether to keep packed copies of the matrices for another run.
     read : sequence of tuple

@@ -1,6 +1,8 @@
 """Plans, run by NumPy: equal to the loop of tensors, for random steps, in values and gradients."""
 
+import functools
 import inspect
+import types
 
 import numpy as np
 import pytest
@@ -14,11 +16,11 @@ from minigrad.graph import Var
 from minigrad.kernels import compile, scan
 from minigrad.kernels.cpu.packed_rows import packed_rows
 from minigrad.kernels.emit.numba_source import numba_source
+from minigrad.kernels.executable import Executable, Run, rows_kept
 from minigrad.kernels.normalize import INTERNAL, Refusal
 from minigrad.kernels.program import make_program
 from minigrad.kernels.rows import rows_of
 from minigrad.kernels.switch import switch
-from minigrad.kernels.targets import planned
 from minigrad.kernels.trace import trace
 from minigrad.kernels.traces import traced_step
 from minigrad.testing.steps import random_steps
@@ -48,8 +50,14 @@ class ByNumPy:
     def kept_rows(self, plan, layout, kept, buffers):
         return kept
 
-    def run_loop(self, plan, layout, values, initial, *, reverse, backward, keep):
+    def bind(self, plan, layout, reverse, backward):
+        run = functools.partial(self.run_loop, plan, reverse, backward)
+        return types.SimpleNamespace(run=run)
+
+    def run_loop(self, plan, reverse, backward, layout, values, initial, keep, residuals=None):
         self.kept.append((backward, keep))
+        if residuals is not None:
+            values = {**values, **rows_kept(self, layout, residuals)}
         numba_source(plan, 8)  # refuses what has two meanings as text
         sequences = {}
         for v, b in plan.read.items():
@@ -99,7 +107,7 @@ class ByNumPy:
                         states[b][rows][fresh] = 0
             for b, history in histories.items():
                 history[t if reverse else t + 1] = states[b]
-        return planned.Run(
+        return Run(
             [states[b] for b in plan.states],
             [released[b] for b in plan.states] if backward else [],
             # what is passing is for the sums alone, and is gone when the loop has ended
@@ -186,12 +194,13 @@ def compare(
     if program is None:
         program = program_of(step, inputs, states, parameters, wanted, flags is not None)
     target = ByNumPy(1 + seed % 3)
-    results = planned.forward(target, program, arrays, reverse, flags)
+    executable = Executable(program, target, reverse)
+    results = executable.forward(arrays, flags)
     expected = [outputs, *final]
     for a, b in zip(results, expected, strict=False):
         np.testing.assert_allclose(a, b.detach().numpy(), rtol=1e-9, atol=1e-11)
     cotangents = [rng.normal(size=r.shape) for r in expected]
-    found = planned.adjoint(target, program, arrays, results, cotangents, reverse, flags)
+    found = executable.backward(arrays, results, cotangents, flags)
     pairs = [
         (r, mg.tensor(c)) for r, c in zip(expected, cotangents, strict=True) if r.requires_grad
     ]
@@ -226,10 +235,11 @@ def test_matrices_are_kept_for_runs_without_a_backward_pass(wanted):
     """Their weights seldom change; those of a training step change before the next one."""
     program = program_of(lambda x, h, *, w: mg.tanh(x + h @ w), [(3,)], [3], {"w": (3, 3)}, wanted)
     target, arrays = ByNumPy(1), [np.ones(s) for s in [(4, 2, 3), (2, 3), (3, 3)]]
-    results = planned.forward(target, program, arrays, False, None)
+    executable = Executable(program, target, False)
+    results = executable.forward(arrays, None)
     assert target.kept == [(False, wanted is None)]
     if wanted is not None:
-        planned.adjoint(target, program, arrays, results, results[:2], False, None)
+        executable.backward(arrays, results, results[:2], None)
         assert target.kept[1:] == [(True, False)]
 
 
