@@ -1,4 +1,4 @@
-"""Every Python block of the documentation runs, or says `no-run`; every link leads to a file."""
+"""Every Python block of the documentation runs, or says `no-run`; every link and path leads to a file."""
 
 import os
 import re
@@ -59,6 +59,29 @@ def broken_links(page: Path) -> list[str]:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_somewhere(page: Path) -> None:
     assert broken_links(page) == []
+
+
+def paths(page: Path) -> list[str]:
+    """List the files and folders that a page names; a page that is history names those of its day."""
+    text = page.read_text(encoding="utf-8")
+    if "Status: superseded" in text:
+        return []
+    folders = "minigrad|nn|kernels|tests|scripts|examples|docs|benchmarks"
+    return re.findall(rf"`((?:{folders})/[\w./-]*)", text)
+
+
+@pytest.mark.skipif(not (ROOT / "kernels").is_dir(), reason="outside the checkout: no sources here")
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_files_that_are_named_are_there(page: Path) -> None:
+    assert [path for path in paths(page) if not (ROOT / path).exists()] == []
+
+
+def test_a_file_that_is_not_there_is_noticed(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("See `nn/gone.py`, `nn/`, nn/other.py and `runs/`.")
+    assert paths(page) == ["nn/gone.py", "nn/"]
+    page.write_text("Status: superseded by another. See `nn/gone.py`.")
+    assert paths(page) == []
 
 
 def test_every_page_can_be_reached_from_the_readme() -> None:
