@@ -9,7 +9,7 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo examples test nightly parity bench lint types clean
+.PHONY: help demo examples quick test full nightly parity bench lint types clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -22,17 +22,32 @@ examples: $(VENV)/.installed-examples ## run all examples at their defaults, wri
 	@echo "== examples: scripts/examples.py"
 	@$(BIN)/python scripts/examples.py $(ARGS)
 
-test: $(VENV)/.installed-test ## run the whole test suite, except the comparisons with other libraries
+# Four tiers of one suite; tests/conftest.py says what is in which, and how many random cases it draws.
+SUITE := $(BIN)/pytest -n auto --dist worksteal
+
+quick: $(VENV)/.installed-test ## test each op once, and one LSTM both ways (half a minute)
+	@echo "== quick: the tests that are marked so"
+	@$(SUITE) --tier quick --parity=skip $(ARGS)
+
+test: $(VENV)/.installed-test ## test everything, with a few cases of each kind (five minutes)
 	@echo "== test: the suite, on every core"
-	@$(BIN)/pytest -n auto --parity=skip $(ARGS)
+	@$(SUITE) --tier test --parity=skip $(ARGS)
+
+full: $(VENV)/.installed-parity ## after make test: the rest, with many cases, beside PyTorch (installs it)
+	@echo "== full: what make test leaves out, and the comparisons with other libraries"
+	@$(SUITE) --tier full --parity=require $(ARGS)
+	@echo "== full: layers and loops on a stand-in for a GPU"
+	@$(SUITE) --hypothesis-profile full --backend stand-in tests/nn tests/kernels/test_scan.py \
+		tests/kernels/test_rows.py tests/kernels/test_segments.py \
+		tests/examples/test_char_lm.py::test_a_quick_run_learns
 
 nightly: $(VENV)/.installed-test ## look for counter-examples with a thousand cases for each property (hours)
 	@echo "== nightly: the suite, with new cases, and without a limit of time for a test"
-	@$(BIN)/pytest -n auto --parity=skip --hypothesis-profile nightly -o faulthandler_timeout=0 $(ARGS)
+	@$(SUITE) --tier nightly --parity=skip -o faulthandler_timeout=0 $(ARGS)
 
 parity: $(VENV)/.installed-parity ## compare with PyTorch and onnxruntime (installs them: large)
 	@echo "== parity: the comparisons with other libraries"
-	@$(BIN)/pytest -n auto --parity=require tests/parity $(ARGS)
+	@$(SUITE) --hypothesis-profile full --parity=require tests/parity $(ARGS)
 
 bench: $(VENV)/.installed-bench ## time minigrad beside its peers (installs them: large; half an hour)
 	@echo "== bench: benchmarks/eager.py"

@@ -1,4 +1,4 @@
-"""What every test gets: Hypothesis profiles, the choice of backend, and a check for leaks."""
+"""What every test gets: a tier, Hypothesis profiles, the choice of backend, and a check for leaks."""
 
 import importlib.util
 import os
@@ -13,18 +13,27 @@ import minigrad
 HERE = Path(__file__).parent
 STAND_INS = HERE / "engine" / "stand_ins"
 
-# dev is quick. ci draws the same cases every time, so that a failure belongs to the change.
-# nightly looks for new ones: make nightly
-hypothesis.settings.register_profile("dev", max_examples=25, deadline=None, print_blob=True)
-hypothesis.settings.register_profile(
-    "ci", max_examples=50, deadline=None, print_blob=True, derandomize=True
-)
-hypothesis.settings.register_profile("nightly", max_examples=1000, deadline=None, print_blob=True)
-hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "dev")
+# How many cases Hypothesis draws for a property in each tier of the suite. They are the same ones each
+# time, so that a failure belongs to the change; without a tier, and in nightly, they are new ones.
+TIERS = {"quick": 2, "test": 5, "full": 50, "nightly": 1000}
+for tier, number in {**TIERS, "none": 25}.items():
+    hypothesis.settings.register_profile(
+        tier,
+        max_examples=number,
+        deadline=None,
+        print_blob=True,
+        derandomize=tier in {"quick", "test", "full"},
+    )
 
 
 def pytest_addoption(parser):
     group = parser.getgroup("minigrad")
+    group.addoption(
+        "--tier",
+        choices=TIERS,
+        help="quick: what is marked so; test: all but what is marked full; full: what test leaves out, "
+        "and with more cases what draws its cases; nightly, or no tier: everything",
+    )
     group.addoption(
         "--backend",
         choices=("numpy", "stand-in", "cupy"),
@@ -41,6 +50,7 @@ def pytest_addoption(parser):
 
 def pytest_configure(config):
     minigrad.manual_seed(0)  # for what test files draw when they are imported
+    hypothesis.settings.load_profile(config.getoption("--tier") or "none")
     if config.getoption("--backend") == "stand-in":
         os.environ["PYTHONPATH"] = str(STAND_INS)  # for processes that tests start
         sys.path.insert(0, str(STAND_INS))
@@ -76,13 +86,67 @@ DIFFERS_ON_A_GPU = {
 COMPILED_ONLY = ("nn/test_recorded_layer.py",)  # what a layer keeps beside its compiled loop
 
 
-def pytest_collection_modifyitems(config, items):
-    if config.getoption("--backend") == "numpy":
+def marked(item, name):
+    """Say whether a case has the mark of a tier: all cases, all ``but`` some, or ``only`` some."""
+    mark = item.get_closest_marker(name)
+    if mark is None:
+        return False
+    case = item.name.partition("[")[2][:-1]
+    return case not in mark.kwargs.get("but", ()) and case in mark.kwargs.get("only", [case])
+
+
+def is_in(tier, item):
+    """Say whether a case is in a tier. What `test` leaves out is in `full`: nothing is lost."""
+    if tier == "quick":
+        return marked(item, "quick")
+    if tier == "test":
+        return not marked(item, "full")
+    if tier == "full":
+        return marked(item, "full") or item.get_closest_marker("hypothesis") is not None
+    return True
+
+
+def pytest_ignore_collect(collection_path, config):
+    """Leave out what is not in the quick tier before it is imported: that takes longer than the tier."""
+    if config.getoption("--tier") == "quick" and collection_path.suffix == ".py":
+        return "mark.quick" not in collection_path.read_text(encoding="utf-8") or None
+    return None
+
+
+def check_marks(config, items):
+    """Refuse a mark that names a case which is not there, if all cases are."""
+    if config.option.keyword or config.option.markexpr or any("::" in arg for arg in config.args):
         return
+    names = {item.nodeid for item in items}
+    for item in items:
+        for mark in (*item.iter_markers("quick"), *item.iter_markers("full")):
+            test = item.nodeid.partition("[")[0]
+            for word, cases in mark.kwargs.items():
+                unknown = [case for case in cases if f"{test}[{case}]" not in names]
+                if unknown:
+                    raise pytest.UsageError(
+                        f"{test} is marked {mark.name}({word}={unknown}), and has no such case"
+                    )
+
+
+@pytest.hookimpl(trylast=True)  # when all marks are there, also that of Hypothesis
+def pytest_collection_modifyitems(config, items):
+    check_marks(config, items)
+    tier = config.getoption("--tier")
+    others = [item for item in items if not is_in(tier, item)]
+    items[:] = [item for item in items if is_in(tier, item)]
+    config.hook.pytest_deselected(items=others)
+    if config.getoption("--backend") != "numpy":
+        for_a_gpu(config, items)
+
+
+def for_a_gpu(config, items):
+    """Leave out what only compiled loops have, and mark what differs away from the CPU."""
     left_out = []
     for item in list(items):
         name = f"{item.path.relative_to(HERE).as_posix()}::{item.name}"
-        if name.startswith(COMPILED_ONLY):
+        loops = item.callspec.params.get("both_loops") if hasattr(item, "callspec") else None
+        if name.startswith(COMPILED_ONLY) or loops == "compiled":
             items.remove(item)
             left_out.append(item)
         for start, reason in DIFFERS_ON_A_GPU.items():
@@ -101,6 +165,17 @@ def is_installed(module):
 def backend_name(request):
     """Name the backend that was chosen: "numpy" (the default), "stand-in" or "cupy"."""
     return request.config.getoption("--backend")
+
+
+@pytest.fixture(
+    scope="module", params=["interpreted", pytest.param("compiled", marks=pytest.mark.full)]
+)
+def both_loops(request):
+    """Run loops with compile="auto" by the interpreter of graphs; in `make full`, compiled too."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "interpreted":
+            patch.setattr("minigrad.kernels.switch.switch.is_off", True)
+        yield request.param
 
 
 @pytest.fixture(autouse=True)

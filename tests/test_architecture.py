@@ -15,6 +15,8 @@ import minigrad
 import minigrad.kernels
 import minigrad.nn
 
+pytestmark = pytest.mark.quick
+
 COMPILERS = {"numba", "llvmlite", "cupy", "cupyx"}
 # of the kernels, what the engine computes large products with: see docs/adr/0018-products.md
 PRODUCTS = {"minigrad.kernels.cpu.wide.matmul", "minigrad.kernels.switch.switch"}

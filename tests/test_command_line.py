@@ -283,6 +283,7 @@ def test_hint(rates, library, vector_bytes, advice):
 # warmup
 
 
+@pytest.mark.full
 def test_after_warming_up_nothing_is_left_to_compile(capsys, cache, monkeypatch):
     sizes = ["--input-size", "3", "--hidden-size", "11"]
     assert __main__.main(["warmup", "--cells", "gru", *sizes]) == 0

@@ -30,6 +30,7 @@ def copy(tmp_path):
     return tmp_path
 
 
+@pytest.mark.quick
 def test_the_page_shows_the_compiler_as_it_is():
     assert pipeline(ROOT, "--check") == (0, "")
 

@@ -113,6 +113,7 @@ def assert_agrees(row, args, attrs):
         numpy.testing.assert_allclose(a, b, rtol=1e-13, atol=1e-13, strict=True)
 
 
+@pytest.mark.hypothesis
 @pytest.mark.parametrize("row", PLAIN, ids=lambda row: row.name)
 def test_values_and_gradients_are_those_of_numpy(row):
     @hypothesis.given(arguments(row))
@@ -138,6 +139,7 @@ def leaves_the_standard(row, args, attrs):
     return False
 
 
+@pytest.mark.hypothesis
 @pytest.mark.parametrize("row", EXCUSED, ids=lambda row: row.name)
 def test_a_reason_not_to_stay_within_the_standard_is_true(row):
     left = []

@@ -22,6 +22,7 @@ def python(*arguments):
     )
 
 
+@pytest.mark.full
 def test_a_quick_run_measures_every_case(tmp_path):
     output = tmp_path / "figures.json"
     done = python(SCRIPT, "--quick", "--libraries", "NumPy alone,minigrad", "--output", output)

@@ -27,6 +27,7 @@ def table(out):
     return {name: (float(bits), weights, float(time)) for name, bits, weights, time in rows}
 
 
+@pytest.mark.full
 def test_a_quick_run_beats_what_is_known_without_memory(run_example):
     done = run_example("cells_compared", "--quick", apart=True)
     assert (done.status, done.err) == (0, "")
@@ -44,6 +45,7 @@ def weights_of_gru():
     return characters * 64 + 3 * 64 * (64 + 64 + 2) + characters * 65
 
 
+@pytest.mark.full
 def test_the_baselines_are_counted_on_the_training_part(run_example, tmp_path):
     text = "banana bandana " * 60 + "cabana " * 15
     (tmp_path / "text.txt").write_text(text)
@@ -55,6 +57,7 @@ def test_the_baselines_are_counted_on_the_training_part(run_example, tmp_path):
     assert (bigram, best) == (bits[1], min(bits))
 
 
+@pytest.mark.full
 def test_a_text_in_another_alphabet_and_cells_of_any_kind(run_example, tmp_path):
     (tmp_path / "own.py").write_text(OWN)
     (tmp_path / "text.txt").write_text("быть или не быть, вот в чём вопрос " * 40)
@@ -66,6 +69,7 @@ def test_a_text_in_another_alphabet_and_cells_of_any_kind(run_example, tmp_path)
     assert alone.scores[SCORE]["leaky"] == done.scores[SCORE]["leaky"]  # whatever stands beside it
 
 
+@pytest.mark.full
 def test_a_run_goes_on_where_it_was_stopped(run_example, monkeypatch):
     whole = run_example("cells_compared", *SMALL, "--cell", "rnn,gru")
     step, stop = mg.nn.optim.Adam.step, iter(range(1000))

@@ -110,6 +110,7 @@ def words(*vocabulary):
 # it learns
 
 
+@pytest.mark.full
 def test_a_quick_run_learns(tmp_path, backend_name):
     place = ("--device", "cpu" if backend_name == "numpy" else "cuda")
     done = finish(start(tmp_path, "--quick", *place, "--out", "here/and there"))
@@ -127,6 +128,7 @@ def test_a_quick_run_learns(tmp_path, backend_name):
     assert (tmp_path / "here/and there/loss.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
 def test_every_cell_learns(char_lm, tmp_path, cell):
     (tmp_path / "text.txt").write_text(words("banana", "bandana", "cabana", "canna", "nabob"))
@@ -139,6 +141,7 @@ def test_every_cell_learns(char_lm, tmp_path, cell):
     assert f"{FINISHED} (text.txt): {cell} " in done.out
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     "text",
     [words("быть", "или", "не", "вот", "в", "чём"), words("🙂", "🙃", "🙂🙂", "日本"), words("a")],
@@ -152,6 +155,7 @@ def test_other_alphabets(char_lm, tmp_path, text):
     assert set(done.last_sample()) <= set(text)
 
 
+@pytest.mark.full
 def test_a_terminal_without_these_characters(tmp_path):
     (tmp_path / "text.txt").write_text(words("быть", "или"), encoding="utf-8")
     environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
@@ -160,6 +164,7 @@ def test_a_terminal_without_these_characters(tmp_path):
     assert r"\u0431\u044b\u0442\u044c" in done.out
 
 
+@pytest.mark.full
 def test_the_same_seed_writes_the_same(char_lm):
     one, again = char_lm(*SMALL), char_lm(*SMALL, "--out", "elsewhere")
     assert one.out == again.out.replace("elsewhere", "runs/char_lm")
@@ -168,6 +173,7 @@ def test_the_same_seed_writes_the_same(char_lm):
     assert other.last_sample() != one.last_sample()
 
 
+@pytest.mark.full
 def test_what_it_is_compared_with_has_counted_the_training_part_only(char_lm, tmp_path):
     text = words("banana", "bandana") + words("cabana")  # the end is unlike the beginning
     (tmp_path / "text.txt").write_text(text)
@@ -180,6 +186,7 @@ def test_what_it_is_compared_with_has_counted_the_training_part_only(char_lm, tm
     assert char_lm(*arguments).scores()[-1] == pytest.approx(expected, abs=5e-4)
 
 
+@pytest.mark.full
 def test_the_state_goes_from_chunk_to_chunk_and_starts_anew_with_an_epoch(
     char_lm, example, monkeypatch
 ):
@@ -202,6 +209,7 @@ def test_the_state_goes_from_chunk_to_chunk_and_starts_anew_with_an_epoch(
             assert part.tolist() == before.tolist()
 
 
+@pytest.mark.full
 def test_the_progress_bar(tmp_path):
     ours, theirs = pty.openpty()
     termios.tcsetwinsize(theirs, (24, 120))
@@ -228,6 +236,7 @@ def test_the_progress_bar(tmp_path):
 # what it writes
 
 
+@pytest.mark.full
 def test_choices_for_the_samples(char_lm):
     first = char_lm(*SMALL)
     again = ["--resume", "runs/char_lm/checkpoint.safetensors"]
@@ -243,6 +252,7 @@ def test_choices_for_the_samples(char_lm):
     assert len(set(greedy.last_sample())) <= len(set(few)) < len(set(wild))
 
 
+@pytest.mark.full
 def test_a_finished_run_that_is_resumed_only_writes_a_sample(char_lm, tmp_path):
     first = char_lm(*SMALL, "--save", "a.safetensors")
     before = (tmp_path / "a.safetensors").stat().st_mtime_ns
@@ -339,6 +349,7 @@ STOPS = [
 ]
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(("name", "stops"), STOPS)
 def test_a_stopped_run_goes_on_bit_for_bit(char_lm, interrupting, whole, tmp_path, name, stops):
     expected, checkpoint = whole(name)
@@ -350,6 +361,7 @@ def test_a_stopped_run_goes_on_bit_for_bit(char_lm, interrupting, whole, tmp_pat
     assert (tmp_path / "run.safetensors").read_bytes() == checkpoint
 
 
+@pytest.mark.full
 def test_the_checkpoint_holds_the_whole_run(whole, tmp_path):
     """What the comparison of files above compares."""
     (tmp_path / "copy").write_bytes(whole("lstm")[1])
@@ -367,6 +379,7 @@ def test_the_checkpoint_holds_the_whole_run(whole, tmp_path):
     assert len(parts["settings"]["settings"]) == 13
 
 
+@pytest.mark.full
 def test_an_interrupt_between_training_and_saving(char_lm, example, monkeypatch, whole, tmp_path):
     expected, checkpoint = whole("gru")
     write = example.Writer.on_epoch
@@ -385,6 +398,7 @@ def test_an_interrupt_between_training_and_saving(char_lm, example, monkeypatch,
     assert (tmp_path / "run.safetensors").read_bytes() == checkpoint
 
 
+@pytest.mark.full
 def test_a_second_interrupt_ends_at_once(char_lm, interrupting, whole, tmp_path):
     expected, checkpoint = whole("gru")
     interrupting({UPDATES + 3: 2})
@@ -407,6 +421,7 @@ def until(process, text):
     raise AssertionError(f"it ended: {lines} {process.stderr.read()}")
 
 
+@pytest.mark.full
 def test_ctrl_c_in_a_terminal_and_the_command_that_it_prints(char_lm, tmp_path):
     settings = [*SMALL, "--epochs", "9", "--out", "it's here", "--prompt", "-the ", "--top-k", "3"]
     with start(tmp_path, *settings) as process:
@@ -432,6 +447,7 @@ def test_ctrl_c_in_a_terminal_and_the_command_that_it_prints(char_lm, tmp_path):
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.full
 def test_kill_leaves_the_last_good_checkpoint(char_lm, whole, tmp_path):
     expected, checkpoint = whole("lstm")
     with start(tmp_path, *CONFIGURATIONS["lstm"], "--save", "run.safetensors") as process:
@@ -565,6 +581,7 @@ def test_mistakes_of_a_process(tmp_path):
     assert_one_line(finish(start(tmp_path, "--data", "missing.txt")), "cannot read missing.txt: No")
 
 
+@pytest.mark.full
 def test_a_model_that_does_not_fit_into_the_memory(tmp_path):
     def limited():
         resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
@@ -583,6 +600,7 @@ def finished(char_lm, tmp_path):
     return tmp_path / "run.safetensors"
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("change", "text"),
     [
@@ -603,11 +621,13 @@ def test_a_text_that_has_changed_meanwhile(char_lm, finished, change, text):
     assert char_lm("--resume", finished.name).status == 0
 
 
+@pytest.mark.full
 def test_a_text_that_is_gone(char_lm, finished):
     (finished.parent / "text.txt").unlink()
     assert_one_line(char_lm("--resume", finished.name), "cannot read text.txt: No such file")
 
 
+@pytest.mark.full(but=["0.5"])
 @pytest.mark.parametrize("share", [0.0, 0.001, 0.5, 0.999])
 def test_a_checkpoint_that_is_cut_off(char_lm, finished, share):
     content = finished.read_bytes()
@@ -617,6 +637,7 @@ def test_a_checkpoint_that_is_cut_off(char_lm, finished, share):
     assert re.search("is damaged|cannot be read", done.err)
 
 
+@pytest.mark.full
 def test_a_checkpoint_with_a_changed_bit(char_lm, finished):
     content = bytearray(finished.read_bytes())
     content[len(content) // 2] ^= 4

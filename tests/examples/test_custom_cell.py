@@ -38,6 +38,7 @@ def test_the_cell_computes_its_equations(load_example):
     np.testing.assert_allclose(found.numpy(), expected, rtol=1e-12)
 
 
+@pytest.mark.full
 def test_a_quick_run(run_example):
     done = run_example("custom_cell", "--quick", "--cases", "1", apart=True)
     assert (done.status, done.err) == (0, "")
@@ -56,6 +57,7 @@ def test_a_quick_run(run_example):
     assert (done.results / "loss.png").stat().st_size > 10_000
 
 
+@pytest.mark.full
 def test_without_pytorch_it_says_so(run_example, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     done = run_example("custom_cell", *SMALL)
@@ -65,6 +67,7 @@ def test_without_pytorch_it_says_so(run_example, monkeypatch):
     assert "PyTorch loop" not in done.out
 
 
+@pytest.mark.full
 def test_beside_a_cell_of_the_users_choice_and_gone_on(run_example, tmp_path):
     (tmp_path / "text.txt").write_text("быть или не быть, вот в чём вопрос " * 40)
     done = run_example("custom_cell", *SMALL, "--data", "text.txt", "--cell", "mgu")

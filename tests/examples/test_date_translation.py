@@ -21,6 +21,7 @@ def leaky(x, h, *, w, u):
 """
 
 
+@pytest.mark.full
 def test_a_quick_run_reads_unseen_dates_and_looks_where_they_stand(run_example, monkeypatch):
     done = run_example("date_translation", "--quick", apart=True)
     assert (done.status, done.err) == (0, "")
@@ -73,6 +74,7 @@ def test_dates_are_what_they_look_like(load_example):
         assert counts[kind] == pytest.approx(3000 * share, abs=100), kind
 
 
+@pytest.mark.full
 def test_no_text_can_be_read_in_two_ways(load_example):
     example = load_example("date_translation")
     assert len(example.LOCALES.split()) == 50
@@ -81,6 +83,7 @@ def test_no_text_can_be_read_in_two_ways(load_example):
     assert len(readings) == len(dict(readings)) > 19_000
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("own", [False, True])
 def test_what_is_held_out_is_never_seen(run_example, load_example, monkeypatch, tmp_path, own):
     parts, whole = [], nn.data.split
@@ -126,6 +129,7 @@ def test_a_rule_knows_english_months(load_example, text, date):
     assert load_example("date_translation").rule(text) == date
 
 
+@pytest.mark.full
 def test_pairs_of_another_kind_in_another_alphabet(run_example, tmp_path):
     draw = random.Random(0)
     texts = {"".join(draw.choices("αβγδε", k=draw.randint(2, 4))) for _ in range(900)}
@@ -139,6 +143,7 @@ def test_pairs_of_another_kind_in_another_alphabet(run_example, tmp_path):
     assert re.search("αβ7 -> .?ΒΑ", done.out)
 
 
+@pytest.mark.full
 def test_a_cell_of_ones_own(run_example, tmp_path):
     (tmp_path / "own.py").write_text(OWN)
     done = run_example("date_translation", *SMALL, "--locales", "en", "--cell", "own:leaky")
@@ -146,6 +151,7 @@ def test_a_cell_of_ones_own(run_example, tmp_path):
     assert list(done.scores[SCORE]) == ["own:leaky", "translation memory", "rule"]
 
 
+@pytest.mark.full
 def test_a_run_goes_on_where_it_was_stopped(run_example, monkeypatch):
     given = [*SMALL, "--locales", "en tr"]
     whole = run_example("date_translation", *given)

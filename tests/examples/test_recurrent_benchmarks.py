@@ -40,6 +40,7 @@ def tiny_run(tmp_path_factory):
     return output, done.stdout
 
 
+@pytest.mark.full
 def test_a_quick_run_measures_every_case(tiny_run):
     output, printed = tiny_run
     report = json.loads(output.read_text())
@@ -61,6 +62,7 @@ def test_a_quick_run_measures_every_case(tiny_run):
     assert "| tiny (5, 3, 4, 6) |" in printed
 
 
+@pytest.mark.full
 def test_a_missing_peer_is_reported(tiny_run):
     output, printed = tiny_run
     report = json.loads(output.read_text())
@@ -71,6 +73,7 @@ def test_a_missing_peer_is_reported(tiny_run):
     assert f"- LSTM, training, tiny: JAX was not timed: {reason}" in printed
 
 
+@pytest.mark.full
 def test_page_and_readme_are_checked_against_the_figures(tiny_run, tmp_path):
     output, _ = tiny_run
     done = python(
@@ -138,6 +141,7 @@ def test_what_computes_other_numbers_is_not_timed():
     }
 
 
+@pytest.mark.full
 def test_a_process_that_fails_dies_or_hangs_does_not_stop_the_others():
     done = python(
         "-c",
@@ -165,6 +169,7 @@ def test_a_process_that_fails_dies_or_hangs_does_not_stop_the_others():
     ], done.stderr
 
 
+@pytest.mark.full
 def test_the_program_that_is_timed_learns():
     done = python(
         "-c",
@@ -179,6 +184,7 @@ def test_the_program_that_is_timed_learns():
     assert updates == 1
 
 
+@pytest.mark.full
 def test_the_first_training_step_is_timed():
     done = python(
         "-c",

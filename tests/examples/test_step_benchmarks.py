@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "benchmarks" / "steps.py"
 
@@ -20,6 +22,7 @@ def python(*arguments):
     )
 
 
+@pytest.mark.full
 def test_a_quick_run_measures_every_step_also_without_pytorch(tmp_path):
     output = tmp_path / "figures.json"
     done = python(

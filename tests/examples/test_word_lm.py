@@ -46,6 +46,7 @@ def ranked(out):
     return {line: float(score) for score, line in rows}
 
 
+@pytest.mark.full
 def test_a_quick_run_beats_the_models_that_count(run_example):
     done = run_example("word_lm", "--quick", apart=True)
     assert (done.status, done.err) == (0, "")
@@ -56,6 +57,7 @@ def test_a_quick_run_beats_the_models_that_count(run_example):
     assert (done.results / "perplexity.png").stat().st_size > 10_000
 
 
+@pytest.mark.full
 def test_the_models_that_count_see_the_same_words(word_lm, tmp_path):
     done = word_lm(*SMALL)
     text = (tmp_path / "text.txt").read_text()
@@ -71,6 +73,7 @@ def test_the_models_that_count_see_the_same_words(word_lm, tmp_path):
 LEARNT = "--hidden 32 --batch 4 --seq-len 16 --epochs 8 --lr 0.01 --dropout 0.1".split()
 
 
+@pytest.mark.full
 def test_pair_and_pear(word_lm, tmp_path):
     lines = ["the list stores a key and a value pear.", FRUIT[0], "she ate a ripe pair.", FRUIT[1]]
     (tmp_path / "lines.txt").write_text("\n".join([*lines, "", "the zebra stores a key."]))
@@ -85,6 +88,7 @@ def test_pair_and_pear(word_lm, tmp_path):
     assert again.scores == done.scores
 
 
+@pytest.mark.full
 def test_n_best_lists_are_put_into_a_new_order(word_lm, tmp_path):
     lists = [
         ("one", -1.0, "she ate a ripe pair."),
@@ -127,6 +131,7 @@ def test_a_sentence_has_the_probability_of_its_words(run_example, monkeypatch, t
     assert ranked(done.out) == pytest.approx(expected, abs=0.006)
 
 
+@pytest.mark.full
 def test_what_it_writes(word_lm):
     done = word_lm(*LEARNT, "--prompt", "The list stores", "--top-k", "1")
     assert sample(done.out).startswith(f"{FRUIT[0]}\n")
@@ -137,6 +142,7 @@ def test_what_it_writes(word_lm):
     assert other != one
 
 
+@pytest.mark.full
 def test_a_run_goes_on_exactly_where_it_was_stopped(word_lm, monkeypatch):
     whole = word_lm(*SMALL)
     step, count = mg.nn.optim.AdamW.step, iter(range(1000))
@@ -153,6 +159,7 @@ def test_a_run_goes_on_exactly_where_it_was_stopped(word_lm, monkeypatch):
     assert (done.scores, sample(done.out)) == (whole.scores, sample(whole.out))
 
 
+@pytest.mark.full
 def test_a_text_in_another_alphabet(word_lm, tmp_path):
     sentences = ["мама мыла раму.", "кошка ест рыбу!", "где моя кошка?"]
     (tmp_path / "lines.txt").write_text("кошка ест раму!\nКошка ест рыбу!", encoding="utf-8")
@@ -162,6 +169,7 @@ def test_a_text_in_another_alphabet(word_lm, tmp_path):
     assert sample(done.out).startswith("мама мыла")
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("cell", ["gru", "mgu", "own:leaky", "own.py:leaky"])
 def test_cells_by_name_and_of_the_users_own(word_lm, tmp_path, cell):
     (tmp_path / "own.py").write_text(OWN)

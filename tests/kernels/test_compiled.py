@@ -78,6 +78,7 @@ def options_for(kind, steps, rows, rng):
     }
 
 
+@pytest.mark.full(but=["lstm-float32", "gru-float64"])
 @pytest.mark.parametrize("name", CASES)
 def test_equals_the_reference(name):
     step, dtype, width, widths, shapes = CASES[name]
@@ -356,6 +357,7 @@ def test_an_interpreted_loop_warns_of_nothing(interpreted):
         scan(lambda x, h: mg.cumulative_sum(h, axis=-1), mg.ones((2, 2, 3)), mg.ones((2, 3)))
 
 
+@pytest.mark.full
 def test_a_step_may_have_axes_of_all_small_sizes():
     def step(x, h):
         for width in range(2, 45):

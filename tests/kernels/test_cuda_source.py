@@ -174,6 +174,7 @@ CASES = [*((name, "float64") for name in nn.cells.CELLS), ("layer_norm_lstm", "f
 
 
 @compiled_here
+@pytest.mark.full(but=["lstm-float64", "layer_norm_lstm-float32"])
 @pytest.mark.parametrize(("name", "dtype"), CASES)
 def test_cells(compiled, name, dtype):
     cell = nn.cells.CELLS[name]
@@ -193,13 +194,14 @@ def with_sums(x, h, *, w, gain):
 
 
 @compiled_here
+@pytest.mark.full(but=["33"])
 @pytest.mark.parametrize("width", [1, 33, 300])
 def test_sums_over_a_row(compiled, width):
     compare(compiled, with_sums, [5], [5], {"w": (5, width), "gain": (width,)}, rows=4)
 
 
 @compiled_here
-@settings(max_examples=max(10, settings.default.max_examples // 3))  # each compiles two texts
+@settings(max_examples=max(2, settings.default.max_examples // 3))  # each compiles two texts
 @given(step=random_steps(), rows=st.integers(1, 3))
 def test_random_steps(compiled, step, rows):
     compare(compiled, step, step.inputs, step.states, step.parameters, rows)
@@ -351,6 +353,7 @@ def sources():
     return {f"gru_{name}_cuda.txt": cuda_source(loop).text for name, loop in loops.items()}
 
 
+@pytest.mark.quick
 def test_the_text_is_the_one_that_is_kept():
     for file, text in sources().items():
         kept = (GOLDEN / file).read_text(encoding="utf-8")
@@ -358,6 +361,7 @@ def test_the_text_is_the_one_that_is_kept():
 
 
 @compiled_by_nvcc
+@pytest.mark.full
 @pytest.mark.parametrize("architecture", ["sm_80", "sm_90"])
 def test_the_text_compiles_for_a_gpu(tmp_path, architecture):
     width = {"w": (5, 40), "gain": (40,)}

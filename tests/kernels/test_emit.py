@@ -30,6 +30,7 @@ def sources(name):
     }
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("name", CELLS)
 def test_the_text_is_the_one_that_is_kept(name):
     for file, text in sources(name).items():

@@ -20,8 +20,12 @@ from minigrad.testing.steps import random_steps
 
 WIDTHS = (1, 2, 3, 5, 8, 9, 16, 17)
 SIZES = [(0, 2), (1, 1), (5, 0), (4, 3), (2, 19), (9, 6)]
+MANY = settings.default.max_examples
 random_cases = settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=MANY
+    if MANY > 10
+    else 2,  # few in `make test`: each is compiled, which takes seconds
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
 

@@ -10,6 +10,8 @@ from minigrad.errors import ArgumentError, DtypeError, ShapeError
 from minigrad.kernels import scan
 from minigrad.testing.steps import random_steps
 
+pytestmark = pytest.mark.usefixtures("both_loops")
+
 
 def one_by_one(step, xs, state, params, *, lengths, mask, reset, reverse):
     """What the loop means, one row after the other, without masks: absent steps are left out."""

@@ -16,6 +16,8 @@ from minigrad.kernels import scan as scan_function
 from minigrad.kernels.traces import traced_step
 from minigrad.testing import gradcheck
 
+pytestmark = pytest.mark.usefixtures("both_loops")
+
 # steps made up to differ: (step, widths of inputs, widths of states, shapes of parameters)
 
 

@@ -289,6 +289,7 @@ CHECKED_ELSEWHERE = " or ".join(
 
 
 @pytest.mark.skipif(platform.machine() not in {"x86_64", "AMD64"}, reason="names x86 processors")
+@pytest.mark.full
 @pytest.mark.parametrize(("processor", "lanes"), [("x86-64-v3", 8), ("x86-64-v2", 4)])
 def test_other_processors_compute_the_same(processor, lanes, tmp_path):
     code = (

@@ -66,6 +66,8 @@ def results_of(layer, x, states, lengths=None):
     return [r.detach().numpy() for r in (*results, *mg.grad(loss, inputs))]
 
 
+@pytest.mark.quick(only=["lstm"])
+@pytest.mark.full(but=["lstm", "gru", "projected"])
 @every_cell
 def test_layers_of_a_cell_compute_its_equations(equations, name):
     layer, x, states = made(name, "float64")
@@ -76,6 +78,8 @@ def test_layers_of_a_cell_compute_its_equations(equations, name):
         np.testing.assert_allclose(value, wanted, rtol=1e-11, atol=1e-13)
 
 
+@pytest.mark.quick(only=["float64-lengths1-lstm"])
+@pytest.mark.full(but=["float32-None-lstm", "float64-lengths1-lstm", "float64-lengths1-gru"])
 @every_cell
 @pytest.mark.parametrize(("dtype", "lengths"), [("float32", None), ("float64", LENGTHS)])
 def test_compiled_layers_equal_a_loop_of_tensors(monkeypatch, name, dtype, lengths):

@@ -16,6 +16,8 @@ from minigrad.kernels import Affine, CellFunction, cell
 from minigrad.nn import cells
 from minigrad.testing import gradcheck
 
+pytestmark = pytest.mark.usefixtures("both_loops")
+
 D, H, N = 3, 4, 2
 
 OPTIONS = [(name, {"bias": bias}) for name in cells.CELLS for bias in (True, False)]

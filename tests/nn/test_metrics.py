@@ -76,7 +76,7 @@ class Given(nn.Module):
         return scores
 
 
-@settings(max_examples=settings().max_examples // 5)
+@settings(max_examples=max(1, settings().max_examples // 5))
 @given(
     st.lists(st.lists(st.tuples(*[st.integers(0, 3)] * 2), max_size=5), min_size=1, max_size=6),
     st.integers(1, 4),

@@ -14,6 +14,8 @@ from minigrad.kernels import CellFunction, cell, scan
 from minigrad.nn import cells
 from minigrad.testing import gradcheck
 
+pytestmark = pytest.mark.usefixtures("both_loops")
+
 D, H = 3, 4
 CLOSE = {"rtol": 1e-11, "atol": 1e-13}
 

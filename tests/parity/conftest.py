@@ -39,6 +39,7 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.parity)
+            item.add_marker(pytest.mark.full)
 
 
 @pytest.fixture(scope="session")

@@ -18,6 +18,8 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 import minigrad as mg
 from minigrad import nn
 
+pytestmark = pytest.mark.usefixtures("both_loops")
+
 pytestmark = pytest.mark.filterwarnings(  # about PyTorch's own speed
     "ignore:LSTM with projections is not supported with oneDNN"
 )
