@@ -1,4 +1,4 @@
-"""What whoever runs an adjoint rule owes its result: the argument's shape and dtype, and honest zeros.
+"""Fit what an adjoint rule returns to its argument: sum what was broadcast, cast, keep zeros zero.
 
 The backward pass of the tape, the backward graph of a step and the public checks all run rules, on
 arrays, tensors and variables. They differ in how they find cotangents, but not in this.

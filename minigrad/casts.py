@@ -1,4 +1,4 @@
-"""In which dtype arguments meet, for users; see ADR 4 for the rule."""
+"""Type promotion as public functions: in which dtype arguments meet. ADR 4 has the rule."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Contexts that decorate: the body of a function, generator or coroutine runs in one, and nothing else.
+"""Context managers as decorators: of functions, and of each step of generators and coroutines.
 
 A generator and a coroutine run in steps. Each step enters the context anew, so whoever runs between two
 steps, which may be another task, does so as before.

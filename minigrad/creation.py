@@ -375,7 +375,7 @@ def linspace(
     start : float
         The first number.
     stop : float
-        The last number, or with ``endpoint=False`` the one behind it.
+        The last number, or with ``endpoint=False`` the one after it.
     num : int
         How many numbers.
     endpoint : bool

@@ -1,4 +1,4 @@
-"""Docstrings of objects that are no functions, written when somebody reads them: few programs do."""
+"""A descriptor for docstrings that are written when they are read, of objects that are no functions."""
 
 from __future__ import annotations
 

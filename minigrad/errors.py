@@ -94,7 +94,7 @@ def suggestion(name: str, known: Iterable[str]) -> str:
 
 
 def _is_part(a: str, b: str) -> bool:
-    """Say whether ``b`` is ``a`` and more words, in front or behind."""
+    """Say whether ``b`` is ``a`` and more words, before or after."""
     return bool(a) and (b.startswith(f"{a}_") or b.endswith(f"_{a}"))
 
 

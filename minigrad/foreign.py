@@ -1,6 +1,6 @@
-"""Arrays of other libraries as NumPy's, and ours for them; bfloat16 by its bits.
+"""DLPack in and out of NumPy, bfloat16 included.
 
-DLPack describes an array by a struct behind a capsule. NumPy refuses one whose type code says bfloat16,
+DLPack describes an array by a struct in a capsule. NumPy refuses one whose type code says bfloat16,
 and makes none. The bits are those of a 16-bit integer, so the code is changed, and nothing is copied.
 """
 
@@ -14,9 +14,7 @@ import numpy
 from minigrad.dtypes import bfloat16
 
 _INTEGER, _BFLOAT = 1, 4  # type codes of DLPack
-_DTYPE = (
-    20  # where in a DLTensor the code is: behind the address, the device and the number of axes
-)
+_DTYPE = 20  # where in a DLTensor the code is: after the address, the device and the number of axes
 _TENSOR = {
     b"dltensor": 0,
     b"dltensor_versioned": 32,

@@ -1,4 +1,4 @@
-"""What other libraries have to be told about tensors. None of them is imported here.
+"""An import hook that registers tensors with einops, which is not imported here.
 
 einops finds the library of an array among the subclasses of its ``AbstractBackend``. There can be none of
 ours before einops is imported, so an import hook adds one right after; it then removes itself.

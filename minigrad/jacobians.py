@@ -33,7 +33,7 @@ def jacobian(function: Callable[..., Any], argnums: int | Sequence[int] = 0) -> 
     -------
     callable
         Takes what ``function`` takes. Returns for each output a tensor with the axes of the output and
-        behind them those of the argument; for a sequence of ``argnums`` a tuple of them.
+        then those of the argument; for a sequence of ``argnums`` a tuple of them.
 
     Raises
     ------
@@ -67,7 +67,7 @@ def hessian(function: Callable[..., Any], argnums: int | Sequence[int] = 0) -> C
     Returns
     -------
     callable
-        Takes what ``function`` takes. Returns a tensor with the axes of the output and behind them twice
+        Takes what ``function`` takes. Returns a tensor with the axes of the output and then twice
         those of the argument; for a sequence of ``argnums`` a tuple of tuples, [i][j] by argument i and
         then by argument j.
 

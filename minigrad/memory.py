@@ -1,4 +1,4 @@
-"""When memory was last written, so that a backward pass can refuse to use what has changed.
+"""A clock of writes to memory, so that a backward pass can refuse to use what has changed.
 
 A tensor's memory is closed to the outside: what comes in and what goes out is copied. The one way in is
 ``writing``. One clock orders op records and writes alike, so a backward pass that is about to use an

@@ -1,4 +1,4 @@
-"""The docstring of an op, put together from its record when somebody reads it.
+"""The docstring of an op, put together from its record when it is read.
 
 The record gives the sentence, the signature, the defaults and the kind of op. The tables of
 `minigrad.ops.documentation` give what a name means wherever it stands, and the rest.
@@ -32,7 +32,7 @@ class Documented(Protocol):
 
 
 def docstring(op: Documented) -> str:
-    """Return the text of the record, and behind it the sections of a NumPy-style docstring."""
+    """Return the text of the record, then the sections of a NumPy-style docstring."""
     sections = {
         "Parameters": "\n".join(_parameters(op)),
         "Returns": _entry(_kind(op), result) if (result := _result(op)) else "",

@@ -191,7 +191,7 @@ def rounded_once(
             out = function(*[given.pop(name) for name in names[: len(args)]], **given)
             if not is_half(common):
                 return out
-            if isinstance(out, tuple):  # what stands behind the result is not rounded
+            if isinstance(out, tuple):  # what follows the result is not rounded
                 return (astype(out[0], dtype=common), *out[1:])
             return astype(out, dtype=common)
 

@@ -1,4 +1,4 @@
-"""Memory for time: keep the inputs of a function, and run it again when its gradient is wanted."""
+"""Gradient checkpointing: keep the inputs of a function, and run it again when its gradient is wanted."""
 
 from __future__ import annotations
 

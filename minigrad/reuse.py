@@ -1,4 +1,4 @@
-"""Memory of large arrays, used again: to get new pages from the system costs a third of a training step.
+"""A caching allocator for large arrays: new pages from the system cost a third of a training step.
 
 The system hands out pages filled with zeros, one by one as they are touched. A training step asks for
 the same sizes again and again, so the memory of arrays that are gone is kept for the next ones.

@@ -1,4 +1,4 @@
-"""No floating-point warning of NumPy leaves an op: formulas run in contexts in which NumPy is silent.
+"""Formulas run without NumPy's floating-point warnings, in contexts that are kept and used again.
 
 What NumPy does about such errors is part of the context (of `contextvars`). To run a function in a
 context that is ready costs a tenth of ``numpy.errstate``, which takes as long as a small op. A formula

@@ -1,4 +1,4 @@
-"""Trees of plain data and tensors, flattened into a record that JSON can hold and named arrays.
+"""Serialise trees of plain data and tensors: a record that JSON can hold, and named arrays.
 
 In a record, None, bools, strings, lists, finite floats and integers of 64 bits stand for themselves.
 The rest is an object with one key that says what it is: ``{"dict": [[key, value], ...]}``,

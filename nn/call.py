@@ -1,4 +1,4 @@
-"""Calling a module with other parameters: a function of its parameters, to differentiate by them."""
+"""``functional_call``: a module as a function of its parameters, to differentiate by them."""
 
 from __future__ import annotations
 

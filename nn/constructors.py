@@ -1,4 +1,4 @@
-"""What is told when something is made, or a module called, with arguments that it does not take."""
+"""Errors of constructors and of calls of modules for arguments that they do not take."""
 
 from __future__ import annotations
 

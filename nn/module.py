@@ -814,7 +814,7 @@ def _followed(value: Any, name: str, above: tuple[int, ...]) -> Iterator[tuple[s
 
 
 def _holds_nothing(value: Any) -> bool:
-    """Say whether all that a list, tuple or dict holds is plain. It is soon said, and often so."""
+    """Say whether all that a list, tuple or dict holds is plain. A quick check that often holds."""
     return _PLAIN.issuperset(map(type, value.values() if isinstance(value, dict) else value))
 
 

@@ -1,4 +1,4 @@
-"""Weights in and out. Those that are to be loaded are all checked before the first one is written."""
+"""State dicts out and in: all tensors to be loaded are checked before the first one is written."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy
 
-# What stands before and behind the names of its functions, in the wheels of NumPy and in others.
+# What comes before and after the names of its functions, in the wheels of NumPy and in others.
 _NAMES = (("scipy_", "64_"), ("scipy_", ""), ("", "64_"), ("", ""))
 
 

@@ -13,8 +13,8 @@ _AROUND = ("benchmarks", "examples", "scripts", "tests")  # folders of a checkou
 def sizes() -> Iterator[str]:
     """Yield a line for each folder of the library, without those below, and their sum.
 
-    Every line counts, as for ``wc -l``. A checkout has more folders, told as a whole behind the sum; an
-    installed package has none of them, and the same library.
+    Every line counts, as for ``wc -l``. A checkout has more folders, which follow as one line each; an
+    installed package has the same library alone.
     """
     library, around = _library(), _around()
     yield _row("lines", "files", "folder")

@@ -87,7 +87,7 @@ def _smallest(x: Any, h: Any, *, weight: Any) -> Any:
 def _train(cell: Any, input_size: int, hidden_size: int, dtype: str) -> None:
     """Take the gradient of a loop and run it without gradients, as layers do.
 
-    With whole sequences and with shorter ones; with an input that needs a gradient, as behind an
+    With whole sequences and with shorter ones; with an input that needs a gradient, as after an
     Embedding or another layer, and with one that does not. Both directions run the same code.
     """
     from minigrad.kernels import scan

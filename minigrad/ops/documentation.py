@@ -49,7 +49,7 @@ PARAMETERS: Final[dict[str, Entry]] = {
         "bool", "Whether the gradient of a row is divided by how often it was picked."
     ),
     "side": (
-        '{"left", "right"}', "Whether a value goes in front of equal elements, or behind them."
+        '{"left", "right"}', "Whether a value goes before equal elements, or after them."
     ),
     "stable": ("bool", "Whether equal elements have to keep their order. They do anyway."),
     "sections": ("int or sequence of int", "How many equal parts, or the size of each part."),

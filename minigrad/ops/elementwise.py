@@ -143,7 +143,7 @@ nextafter = elementwise(
     "nextafter", lambda m, a, b: m.nextafter(a, b),
     (lambda m, g, y, a, b: g, lambda m, g, y, a, b: m.zeros_like(g)),
     promotion="float", moves=True,
-    doc="The next number behind ``a`` on the way to ``b`` that the dtype holds.",
+    doc="The next number after ``a`` on the way to ``b`` that the dtype holds.",
 )  # fmt: skip
 
 # exponentials, logarithms, roots

@@ -71,7 +71,7 @@ _ANY = Domain(arguments=reduction_arguments)
 
 
 def _in_dtype(m: Any, reduction: Callable[[Any], Any], x: Any, dtype: Any) -> Any:
-    """Reduce ``x`` in a dtype that was asked for: converted before, and half precision once, behind."""
+    """Reduce ``x`` in a dtype that was asked for: converted before, half precision once after."""
     if dtype is None:
         return reduction(x)
     wanted = as_dtype(dtype)
@@ -303,7 +303,7 @@ cumulative_sum = define_op(
 def _cumulative_prod_rule(
     m: Any, g: Any, y: Any, x: Any, axis: int | None, include_initial: bool, dtype: Any
 ) -> Any:
-    """Add what is behind each element backwards: nothing is divided, so zeros do no harm."""
+    """Add what follows each element, backwards: nothing is divided, so zeros do no harm."""
     axis = normal_axis(axis or 0, x.ndim, "cumulative_prod")
     size = x.shape[axis]
     if include_initial:
@@ -351,7 +351,7 @@ def diff(x: Any, *, axis: int = -1, n: int = 1, prepend: Any = None, append: Any
     n : int
         How many times to take differences.
     prepend, append : Tensor, optional
-        What to put in front and behind before; shapes that are equal but for the axis.
+        What to put in front and at the end first; shapes that are equal but for the axis.
 
     Returns
     -------

@@ -50,7 +50,7 @@ class RandomStep:
     results : list of int
         Which value each new state is made of.
     wide : list of tuple
-        The shapes, without N, of inputs with more axes. They come behind the other inputs.
+        The shapes, without N, of inputs with more axes. They come after the other inputs.
 
     Examples
     --------

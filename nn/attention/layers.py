@@ -22,7 +22,7 @@ class Attention(Module):
 
     A query is compared with the keys of all positions of a memory. A softmax of these scores gives the
     weights, and the mean of the memory with these weights is the context. Where a memory is not real,
-    behind its length or where its mask is false, it is never read: the weight is zero. A memory
+    after its length or where its mask is false, it is never read: the weight is zero. A memory
     without any real position gives zeros.
 
     Parameters

@@ -115,7 +115,7 @@ class Batches(Source):
     """The batches that `batches` makes.
 
     Iterating yields those from ``position`` to the end of the epoch. When a batch is yielded,
-    ``position`` is already behind it; after the last one it is 0 again, and the next epoch begins.
+    ``position`` is already after it; after the last one it is 0 again, and the next epoch begins.
 
     Attributes
     ----------

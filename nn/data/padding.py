@@ -50,7 +50,7 @@ def pad_sequence(
     Parameters
     ----------
     sequences : iterable of array_like
-        N sequences, each of shape (T_i, ...) with the same sizes behind the first: lists of numbers,
+        N sequences, each of shape (T_i, ...) with the same sizes after the first: lists of numbers,
         arrays or tensors. T_i may be 0.
     batch_first : bool
         Whether the values have shape (N, T, ...).
@@ -71,7 +71,7 @@ def pad_sequence(
     ArgumentError
         If there is no sequence, or one is no sequence.
     ShapeError
-        If sizes behind the first differ.
+        If sizes after the first differ.
     DtypeError
         If a sequence holds something else than numbers, or the dtype cannot hold a number.
 
@@ -92,7 +92,7 @@ def pad_sequence(
 
 
 class Sequences:
-    """Sequences of one dtype, one behind the other in one array."""
+    """Sequences of one dtype, one after the other in one array."""
 
     def __init__(self, of: str, given: Any, dtype: Any = None) -> None:
         items = listed_items(of, given, "the sequences")

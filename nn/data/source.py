@@ -14,7 +14,7 @@ from minigrad.nn.checks import entry_of
 class Source:
     """Batches that are read one after the other, from ``position`` to the end of an epoch.
 
-    When a batch is yielded, ``position`` is already behind it: who stops there, saves the state and
+    When a batch is yielded, ``position`` is already after it: who stops there, saves the state and
     loads it again goes on with the next one. After the last one the position is 0 again.
     """
 

@@ -18,7 +18,7 @@ class Streams(Source):
     """A text cut into stretches of equal length that lie side by side, to be read in chunks.
 
     Iterating yields ``(codes, targets)``, both of shape (length, batch), from ``position`` to the end.
-    When a chunk is yielded, ``position`` is already behind it; after the last one it is 0 again.
+    When a chunk is yielded, ``position`` is already after it; after the last one it is 0 again.
 
     Parameters
     ----------

@@ -22,7 +22,7 @@ def windows(series: Any, length: int, horizon: int) -> tuple[Array, Array]:
     length : int
         How many steps a window has.
     horizon : int
-        How many steps behind it are to be predicted.
+        How many steps after it are to be predicted.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Where a decoder stands."""
+"""The state of a decoder between two steps."""
 
 from __future__ import annotations
 

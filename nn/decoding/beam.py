@@ -29,7 +29,7 @@ class Hypothesis(NamedTuple):
     Attributes
     ----------
     tokens : list of int
-        What stands behind the start, without ``eos``.
+        What follows the start, without ``eos``.
     score : float
         The logarithm of its probability, by the length penalty; hypotheses are sorted by it.
     log_probability : float

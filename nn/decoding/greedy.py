@@ -34,7 +34,7 @@ def greedy(
     Returns
     -------
     Padded or list of int
-        The tokens behind the start, shape (T, N) with lengths, without ``eos``; of a single sequence a
+        The tokens after the start, shape (T, N) with lengths, without ``eos``; of a single sequence a
         list.
 
     Raises
@@ -65,7 +65,7 @@ def greedy(
     count = begun.tokens.shape[1]
     values = numpy.array(rows, dtype=numpy.int64).reshape(len(rows), count)
     real = numpy.ones(values.shape, dtype=bool) if eos is None else values != eos
-    lengths = real.sum(axis=0)  # behind the first `eos` there are others
+    lengths = real.sum(axis=0)  # after the first `eos` there are others
     if begun.single:
         return values[: lengths[0], 0].tolist()
     device = begun.tokens.device

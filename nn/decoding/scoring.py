@@ -34,7 +34,7 @@ def log_probability(
         What the sequences begin with: shape (T, N), or (T,) of a single one. An integer is the first
         token of each row of the state, or without a state of a single sequence.
     sequence : Tensor, array or sequence of int, or Padded
-        The tokens behind the start, ``eos`` if it counts: shape (L, N), or (L,) of a single one.
+        The tokens after the start, ``eos`` if it counts: shape (L, N), or (L,) of a single one.
     state : Any
         What ``step`` takes first.
     lengths : sequence or Tensor of int, optional
@@ -87,9 +87,7 @@ def log_probability(
         tokens = where(present.present, tokens, 0)
     total: Any = zeros(rows, dtype="float64", device=tokens.device)
     read = [*begun.tokens, *tokens][:-1] if steps else []
-    for t, x in enumerate(
-        read, 1 - begun.tokens.shape[0]
-    ):  # from 0 on, what stands behind the start
+    for t, x in enumerate(read, 1 - begun.tokens.shape[0]):  # from 0 on, what follows the start
         scores, state = scores_of("log_probability", model, x, state)
         if t >= 0:
             likely = log_softmax(scores, axis=-1)

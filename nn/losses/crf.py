@@ -79,7 +79,7 @@ class CRF(Module):
     num_tags : int
         How many tags there are.
     forbidden : iterable of pairs, optional
-        Transitions (from, to) that no path takes; None stands for what is before the start and behind the
+        Transitions (from, to) that no path takes; None stands for what is before the start and after the
         end. `minigrad.nn.losses.bio_forbidden` lists those of tags such as "B-NAME".
     reduction : {"mean", "sum", "none"}
         The mean over sequences, the sum, or one loss for each.

@@ -29,7 +29,7 @@ class Entity(NamedTuple):
     kind : str
         What follows the prefix; "" for tags without a kind.
     start, stop : int
-        Where it begins, and behind its end.
+        Where it begins, and after its end.
 
     Examples
     --------
@@ -58,7 +58,7 @@ def entities(tags: Sequence[str]) -> list[Entity]:
     Parameters
     ----------
     tags : sequence of str
-        ``O``, or ``B``, ``I``, ``E`` or ``S`` and behind a hyphen the kind.
+        ``O``, or ``B``, ``I``, ``E`` or ``S`` and after a hyphen the kind.
 
     Returns
     -------
@@ -367,7 +367,7 @@ def _meaning(of: str, names: Sequence[str]) -> _Meaning:
 
 
 def _spans(codes: Array, places: Array, meaning: _Meaning) -> tuple[Array, Array, Array]:
-    """Return begin, end and kind of all entities; sequences lie one behind the other, with a gap."""
+    """Return begin, end and kind of all entities; sequences follow each other, with a gap."""
     line = numpy.pad(codes, ((0, 1), (0, 0))).T.reshape(-1)
     counts = numpy.pad(places, ((0, 1), (0, 0))).T.reshape(-1)
     if not counts.any():

@@ -16,7 +16,7 @@ class NearestText:
     """Find the most similar of known texts, as a translation memory does.
 
     Likeness is the Dice coefficient of character n-grams, each as often as it occurs: twice those in
-    common, divided by all of both. Spaces stand for what is before and behind a text.
+    common, divided by all of both. Spaces stand for what is before and after a text.
 
     Parameters
     ----------
