@@ -105,7 +105,7 @@ def _references(piece: Piece) -> int:
 _UNUSED = _references(new_piece(0))
 
 
-class Pool:
+class Allocator:
     """Memory that is free when no array looks at it any more.
 
     There are hardly ever more bytes in it than arrays had in use at once, and half of that.
@@ -166,13 +166,13 @@ class Pool:
                 del self.pieces[known]
 
 
-_pool = Pool()
-reused_array = _pool.array
+_allocator = Allocator()
+reused_array = _allocator.array
 
 
 def _start_anew() -> None:
     """In a forked child no other thread holds the lock any more."""
-    _pool.lock = threading.Lock()
+    _allocator.lock = threading.Lock()
 
 
 if hasattr(os, "register_at_fork"):  # Windows cannot fork

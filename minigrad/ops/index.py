@@ -279,11 +279,11 @@ class At:
     def __init__(self, x: Any) -> None:
         self._x = x
 
-    def __getitem__(self, key: Any) -> Place:
-        return Place(self._x, key)
+    def __getitem__(self, key: Any) -> IndexUpdate:
+        return IndexUpdate(self._x, key)
 
 
-class Place:
+class IndexUpdate:
     """What ``x.at[key]`` is: the places that an update writes to. Updates return a new tensor."""
 
     def __init__(self, x: Any, key: Any) -> None:

@@ -22,8 +22,8 @@ SMALL = 1 << 15  # bytes: what is not larger is left to the C library
 
 
 @pytest.fixture
-def pool():
-    return reuse.Pool()
+def allocator():
+    return reuse.Allocator()
 
 
 def address(array):
@@ -74,13 +74,13 @@ def test_the_address_is_that_of_the_first_element(array):
     assert reuse.address_of(array) == address(array)
 
 
-# the pool
+# the allocator
 
 
 @pytest.mark.parametrize("kind", [np.dtype("float32"), DOUBLE])
 @pytest.mark.parametrize("shape", [(), (0, 7), (5,), (4096,), (8193,), (3, 7, 700), (3, 300_000)])
-def test_an_array_is_what_was_asked_for(pool, shape, kind):
-    array, start = pool.array(shape, kind)
+def test_an_array_is_what_was_asked_for(allocator, shape, kind):
+    array, start = allocator.array(shape, kind)
     assert (array.shape, array.dtype) == (shape, kind)
     assert array.flags.c_contiguous
     assert array.flags.writeable
@@ -88,54 +88,56 @@ def test_an_array_is_what_was_asked_for(pool, shape, kind):
     size = math.prod(shape) * kind.itemsize
     if size > SMALL:
         assert start % (64 if size < LARGE_PAGE else LARGE_PAGE) == 0
-    assert bool(pool.pieces) == (size > SMALL), "small arrays are left to the C library"
+    assert bool(allocator.pieces) == (size > SMALL), "small arrays are left to the C library"
     array[...] = 7
     assert (array == 7).all()
 
 
 @pytest.mark.parametrize("count", [10_000, 300_000])
-def test_what_nobody_looks_at_is_used_again(pool, count):
-    first, one = pool.array((count,), DOUBLE)
-    second, two = pool.array((count,), DOUBLE)
+def test_what_nobody_looks_at_is_used_again(allocator, count):
+    first, one = allocator.array((count,), DOUBLE)
+    second, two = allocator.array((count,), DOUBLE)
     assert not np.shares_memory(first, second)
     del first
-    assert pool.array((count - 9,), DOUBLE)[1] == one, "for a size a little smaller, too"
-    assert pool.array((count // 10, 5), np.dtype("float32"))[1] not in (one, two)
+    assert allocator.array((count - 9,), DOUBLE)[1] == one, "for a size a little smaller, too"
+    assert allocator.array((count // 10, 5), np.dtype("float32"))[1] not in (one, two)
     del second
-    found = {pool.array((2, count // 2), DOUBLE)[1] for _ in range(3)}
+    found = {allocator.array((2, count // 2), DOUBLE)[1] for _ in range(3)}
     assert len(found) == 1
     assert found <= {one, two}
 
 
-def test_a_size_is_hardly_larger_than_was_asked_for(pool):
+def test_a_size_is_hardly_larger_than_was_asked_for(allocator):
     for size in (SMALL + 1, 40_000, 100_000, 1_234_567, 3 * LARGE_PAGE + 1):
-        array, _ = pool.array((size,), np.dtype("uint8"))
-        (kept,) = {known for known in pool.pieces if pool.pieces[known][0].memory is array.base}
+        array, _ = allocator.array((size,), np.dtype("uint8"))
+        (kept,) = {
+            known for known in allocator.pieces if allocator.pieces[known][0].memory is array.base
+        }
         assert size <= kept <= size + size / 8
 
 
-def test_a_view_keeps_its_memory(pool):
-    whole, start = pool.array((5_000,), DOUBLE)
+def test_a_view_keeps_its_memory(allocator):
+    whole, start = allocator.array((5_000,), DOUBLE)
     view = whole[1_000:].reshape(2, -1)[1:]
     view[...] = 7
     del whole
     gc.collect()
-    others = [pool.array((5_000,), DOUBLE)[0] for _ in range(3)]
+    others = [allocator.array((5_000,), DOUBLE)[0] for _ in range(3)]
     for other in others:
         assert not np.shares_memory(view, other)
         other[...] = 0
     assert (view == 7).all()
     del view, other, others
     gc.collect()
-    again = [pool.array((5_000,), DOUBLE) for _ in range(4)]
+    again = [allocator.array((5_000,), DOUBLE) for _ in range(4)]
     assert start in [at for _, at in again]
 
 
-def kept_bytes(pool):
-    return sum(size * len(pieces) for size, pieces in pool.pieces.items())
+def kept_bytes(allocator):
+    return sum(size * len(pieces) for size, pieces in allocator.pieces.items())
 
 
-def test_hardly_more_is_kept_than_was_in_use_at_once(pool):
+def test_hardly_more_is_kept_than_was_in_use_at_once(allocator):
     """One and a half times as much: so that sizes that come in turn do not push each other out."""
     rng = np.random.default_rng(0)
     held, most, let_go = [], 0, 0
@@ -143,36 +145,38 @@ def test_hardly_more_is_kept_than_was_in_use_at_once(pool):
         if held and rng.random() < 0.5:
             del held[rng.integers(len(held))]
             continue
-        before = kept_bytes(pool)
-        array, _ = pool.array((int(rng.integers(SMALL + 1, 10 * SMALL)),), np.dtype("uint8"))
+        before = kept_bytes(allocator)
+        array, _ = allocator.array((int(rng.integers(SMALL + 1, 10 * SMALL)),), np.dtype("uint8"))
         size = next(
-            s for s, pieces in pool.pieces.items() for p in pieces if p.memory is array.base
+            s for s, pieces in allocator.pieces.items() for p in pieces if p.memory is array.base
         )
         held.append((array, size))
         del array
         most = max(most, sum(size for _, size in held))
-        assert kept_bytes(pool) <= 1.5 * most
-        let_go += kept_bytes(pool) < before
+        assert kept_bytes(allocator) <= 1.5 * most
+        let_go += kept_bytes(allocator) < before
     assert let_go, "else this test could not fail"
-    assert all(pool.pieces.values()), "of sizes that are gone nothing is left"
+    assert all(allocator.pieces.values()), "of sizes that are gone nothing is left"
 
 
-def test_of_what_is_kept_the_oldest_size_goes_first(pool):
+def test_of_what_is_kept_the_oldest_size_goes_first(allocator):
     kind, sizes = np.dtype("uint8"), [100_000, 50_000, 90_000, 60_000]
 
     def are_kept():
-        return [size for size in sizes if any(size <= kept <= size * 9 / 8 for kept in pool.pieces)]
+        return [
+            size for size in sizes if any(size <= kept <= size * 9 / 8 for kept in allocator.pieces)
+        ]
 
-    held = [pool.array((size,), kind)[0] for size in sizes]
+    held = [allocator.array((size,), kind)[0] for size in sizes]
     del held
     sizes += [130_000, 45_000]
-    pool.array((130_000,), kind)
+    allocator.array((130_000,), kind)
     assert are_kept() == [100_000, 50_000, 90_000, 60_000, 130_000]
-    pool.array((45_000,), kind)
+    allocator.array((45_000,), kind)
     assert are_kept() == [50_000, 90_000, 60_000, 130_000, 45_000]
 
 
-def test_threads_never_get_the_same_memory(pool, monkeypatch):
+def test_threads_never_get_the_same_memory(allocator, monkeypatch):
     def counted(memory):
         return sys.getrefcount(memory)
 
@@ -190,7 +194,7 @@ def test_threads_never_get_the_same_memory(pool, monkeypatch):
 
     def work(number):
         for step in range(100):
-            array, _ = pool.array((5_000,), DOUBLE)
+            array, _ = allocator.array((5_000,), DOUBLE)
             array[...] = mark = number * 1_000 + step
             time.sleep(0)
             if (array != mark).any():
@@ -203,21 +207,21 @@ def test_threads_never_get_the_same_memory(pool, monkeypatch):
     for thread in threads:
         thread.join()
     assert not wrong
-    assert pool.pieces, "else none of the arrays could be used again"
+    assert allocator.pieces, "else none of the arrays could be used again"
 
 
-def test_nobody_waits_for_the_pool(pool):
+def test_nobody_waits_for_the_allocator(allocator):
     """Who is interrupted in it, by a signal, say, would wait for itself."""
     found = []
-    with pool.lock:
-        thread = threading.Thread(target=lambda: found.append(pool.array((10_000,), DOUBLE)))
+    with allocator.lock:
+        thread = threading.Thread(target=lambda: found.append(allocator.array((10_000,), DOUBLE)))
         thread.start()
         thread.join(5)
         assert found, "it waits"
     ((array, start),) = found
     assert array.shape == (10_000,)
     assert start == address(array)
-    assert not pool.pieces
+    assert not allocator.pieces
 
 
 # children
@@ -246,7 +250,7 @@ def test_a_child_gets_arrays_whatever_another_thread_did():
     held, done = threading.Event(), threading.Event()
 
     def hold():
-        with reuse._pool.lock:
+        with reuse._allocator.lock:
             held.set()
             done.wait()
 
@@ -283,8 +287,8 @@ def test_a_child_has_memory_of_its_own(count):
 
 
 @pytest.mark.parametrize("count", [5, 5_000, 300_000])
-def test_an_array_of_the_pool_is_alone_and_views_are_not(pool, count):
-    array, _ = pool.array((count, 2), DOUBLE)
+def test_an_array_of_the_allocator_is_alone_and_views_are_not(allocator, count):
+    array, _ = allocator.array((count, 2), DOUBLE)
     assert reuse.is_alone(array)
     views = [
         array[:],
