@@ -75,7 +75,8 @@ def read_labelled(
     found = [[record.cells[column].strip() for record in records] for column in columns]
     for what, values in zip(("text", "label"), found, strict=True):
         if lines := [r.line for r, value in zip(records, values, strict=True) if not value]:
-            more = f" (and on {len(lines) - 1} more lines)" if len(lines) > 1 else ""
+            others = len(lines) - 1
+            more = f" (and on {others} more line{'s' * (others > 1)})" if others else ""
             raise FileFormatError(
                 f"{path}, line {lines[0]}: the {what} is missing{more}; fill it in, or delete the line"
             )

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from minigrad.errors import MinigradError
+from minigrad.errors import MinigradError, suggestion
 
 
 class Parser(argparse.ArgumentParser):
@@ -41,6 +41,9 @@ class Parser(argparse.ArgumentParser):
         SystemExit
             Always.
         """
+        if message.startswith("unrecognized arguments: "):
+            flag = message.split()[2].partition("=")[0]
+            message += suggestion(flag, list(self._option_string_actions))
         self.exit(2, f"{self.prog}: {' '.join(message.split())}\n")
 
     def command(self, **options: Any) -> str:

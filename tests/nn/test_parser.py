@@ -40,6 +40,7 @@ def parser():
         (["--rate", "0,5"], "argument --rate: '0,5' is not a number from 1e-09 to 1"),
         (["--cell", "rnn"], "argument --cell: invalid choice: 'rnn' (choose from"),
         (["--wrong"], "unrecognized arguments: --wrong"),
+        (["--qiuck=3"], "unrecognized arguments: --qiuck=3; did you mean '--quick'?"),
         (["--wro\nng"], "unrecognized arguments: --wro ng"),
     ],
 )
