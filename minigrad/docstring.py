@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -28,3 +30,12 @@ class Docstring:
 def section(title: str, text: str) -> str:
     """Return a section of a NumPy-style docstring; nothing if the text is empty."""
     return f"\n\n{title}\n{'-' * len(title)}\n{text}" if text else ""
+
+
+def document(cls: type, parameters: str, raises: str) -> None:
+    """Write what the arguments of a class mean, and what it raises, into its docstring."""
+    if cls.__doc__:  # Python leaves docstrings out when it is told to
+        parts = re.split(r"\n\n(?=(?:Attributes|Examples)\n-)", inspect.cleandoc(cls.__doc__))
+        parts[0] += section("Parameters", parameters)
+        parts[max(len(parts) - 2, 0)] += section("Raises", raises)
+        cls.__doc__ = "\n\n".join(parts)

@@ -3,38 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from minigrad.creation import full_like
+from minigrad.nn.optim.common import EPS, LR, MAXIMIZE, WEIGHT_DECAY
 from minigrad.nn.optim.optimizer import Optimizer
-from minigrad.nn.optim.options import FLAG, NOT_NEGATIVE
 from minigrad.nn.optim.update import Update, computing_dtype
+from minigrad.nn.options import NOT_NEGATIVE, option
 
 
 class Adagrad(Optimizer):
     """Gradient descent with gradients divided by the root of all their squares [Duchi 2011].
-
-    Parameters
-    ----------
-    params : iterable of Tensor, of dict, or of (name, Tensor)
-        What to train; see `Optimizer`.
-    lr : float
-        The learning rate.
-    lr_decay : float
-        The learning rate is divided by ``1 + steps lr_decay``.
-    weight_decay : float
-        How much of the parameter is added to its gradient.
-    initial_accumulator_value : float
-        What the sum of squares begins with.
-    eps : float
-        Is added to the root of the sum.
-    maximize : bool
-        Climb instead of descend.
-
-    Raises
-    ------
-    ArgumentError
-        If an option has an impossible value; see also `Optimizer`.
 
     Examples
     --------
@@ -46,37 +26,21 @@ class Adagrad(Optimizer):
     tensor([ 0.9, -1.9])
     """
 
-    rules: ClassVar = {
-        "lr": NOT_NEGATIVE,
-        "lr_decay": NOT_NEGATIVE,
-        "eps": NOT_NEGATIVE,
-        "weight_decay": NOT_NEGATIVE,
-        "initial_accumulator_value": NOT_NEGATIVE,
-        "maximize": FLAG,
-    }
+    lr: float = replace(LR, default=1e-2)
+    lr_decay: float = option(
+        default=0.0,
+        check=NOT_NEGATIVE,
+        doc="The learning rate is divided by ``1 + steps lr_decay``.",
+    )
+    weight_decay: float = WEIGHT_DECAY
+    initial_accumulator_value: float = option(
+        default=0.0, check=NOT_NEGATIVE, doc="What the sum of squares begins with."
+    )
+    eps: float = replace(EPS, default=1e-10)
+    maximize: bool = MAXIMIZE
+
     running: ClassVar = {"sum": None}
     counts_steps = True
-
-    def __init__(
-        self,
-        params: Any,
-        lr: float = 1e-2,
-        lr_decay: float = 0.0,
-        weight_decay: float = 0.0,
-        initial_accumulator_value: float = 0.0,
-        eps: float = 1e-10,
-        *,
-        maximize: bool = False,
-    ) -> None:
-        options = {
-            "lr": lr,
-            "lr_decay": lr_decay,
-            "eps": eps,
-            "weight_decay": weight_decay,
-            "initial_accumulator_value": initial_accumulator_value,
-            "maximize": maximize,
-        }
-        super().__init__(params, options)
 
     def add_param_group(self, param_group: Mapping[str, Any]) -> None:
         super().add_param_group(param_group)

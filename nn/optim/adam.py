@@ -4,37 +4,27 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from minigrad.checks import as_number, check_flag
+from minigrad.errors import ArgumentError
+from minigrad.nn.optim.common import EPS, LR, MAXIMIZE, WEIGHT_DECAY
 from minigrad.nn.optim.optimizer import Optimizer
-from minigrad.nn.optim.options import BETAS, FLAG, NOT_NEGATIVE, Rule
 from minigrad.nn.optim.update import Update
+from minigrad.nn.options import NOT_NEGATIVE, option
+
+
+def _check_betas(of: str, name: str, value: Any) -> None:
+    found = [as_number(beta) for beta in value] if isinstance(value, tuple) else []
+    if len(found) != 2 or not all(beta is not None and 0 <= beta < 1 for beta in found):
+        raise ArgumentError(f"{of}: {name} must be two numbers from 0 to below 1, not {value!r}")
+
+
+def _check_decoupled(of: str, name: str, value: Any) -> None:
+    if value is not True:
+        raise ArgumentError(f"{of}: {name} must be True in AdamW; or take Adam, not {value!r}")
 
 
 class Adam(Optimizer):
     """Gradient descent with steps of a size of their own for each number [Kingma & Ba 2015].
-
-    Parameters
-    ----------
-    params : iterable of Tensor, of dict, or of (name, Tensor)
-        What to train; see `Optimizer`.
-    lr : float
-        The learning rate.
-    betas : pair of float
-        How slowly the means of gradients and of squared gradients change.
-    eps : float
-        Is added to the root of the mean square.
-    weight_decay : float
-        How much of the parameter is added to its gradient.
-    amsgrad : bool
-        Divide by the largest mean square so far [Reddi 2018].
-    maximize : bool
-        Climb instead of descend.
-    decoupled_weight_decay : bool
-        Shrink the parameter by ``lr weight_decay`` instead of adding to the gradient: `AdamW`.
-
-    Raises
-    ------
-    ArgumentError
-        If an option has an impossible value; see also `Optimizer`.
 
     Examples
     --------
@@ -46,40 +36,29 @@ class Adam(Optimizer):
     tensor([ 0.9, -1.9])
     """
 
-    rules: ClassVar = {
-        "lr": NOT_NEGATIVE,
-        "betas": BETAS,
-        "eps": NOT_NEGATIVE,
-        "weight_decay": NOT_NEGATIVE,
-        "amsgrad": FLAG,
-        "maximize": FLAG,
-        "decoupled_weight_decay": FLAG,
-    }
+    lr: float = LR
+    betas: tuple[float, float] = option(
+        default=(0.9, 0.999),
+        check=_check_betas,
+        doc="How slowly the means of gradients and of squared gradients change.",
+    )
+    eps: float = EPS
+    weight_decay: float = WEIGHT_DECAY
+    amsgrad: bool = option(
+        default=False,
+        check=check_flag,
+        doc="Divide by the largest mean square so far [Reddi 2018].",
+    )
+    maximize: bool = MAXIMIZE
+    decoupled_weight_decay: bool = option(
+        default=False,
+        check=check_flag,
+        doc="Shrink the parameter by ``lr weight_decay`` instead of adding to the gradient: `AdamW`.",
+        kw_only=True,
+    )
+
     running: ClassVar = {"exp_avg": None, "exp_avg_sq": None, "max_exp_avg_sq": "amsgrad"}
     counts_steps = True
-
-    def __init__(
-        self,
-        params: Any,
-        lr: float = 1e-3,
-        betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-8,
-        weight_decay: float = 0.0,
-        amsgrad: bool = False,
-        *,
-        maximize: bool = False,
-        decoupled_weight_decay: bool = False,
-    ) -> None:
-        options = {
-            "lr": lr,
-            "betas": betas,
-            "eps": eps,
-            "weight_decay": weight_decay,
-            "amsgrad": amsgrad,
-            "maximize": maximize,
-            "decoupled_weight_decay": decoupled_weight_decay,
-        }
-        super().__init__(params, options)
 
     def update(self, u: Update) -> None:
         m, options = u.m, u.group
@@ -103,28 +82,6 @@ class Adam(Optimizer):
 class AdamW(Adam):
     """`Adam` with the weight decay beside the gradient [Loshchilov & Hutter 2019].
 
-    Parameters
-    ----------
-    params : iterable of Tensor, of dict, or of (name, Tensor)
-        What to train; see `Optimizer`.
-    lr : float
-        The learning rate.
-    betas : pair of float
-        How slowly the means of gradients and of squared gradients change.
-    eps : float
-        Is added to the root of the mean square.
-    weight_decay : float
-        The parameter shrinks by ``lr weight_decay`` in each step.
-    amsgrad : bool
-        Divide by the largest mean square so far [Reddi 2018].
-    maximize : bool
-        Climb instead of descend.
-
-    Raises
-    ------
-    ArgumentError
-        If an option has an impossible value; see also `Optimizer`.
-
     Examples
     --------
     >>> weight = nn.Parameter([1.0, -2.0])
@@ -135,29 +92,9 @@ class AdamW(Adam):
     tensor([ 0.8, -1.7])
     """
 
-    rules: ClassVar = {
-        **Adam.rules,
-        "decoupled_weight_decay": Rule(lambda value: value is True, "True in AdamW; or take Adam"),
-    }
-
-    def __init__(
-        self,
-        params: Any,
-        lr: float = 1e-3,
-        betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-8,
-        weight_decay: float = 1e-2,
-        amsgrad: bool = False,
-        *,
-        maximize: bool = False,
-    ) -> None:
-        super().__init__(
-            params,
-            lr,
-            betas,
-            eps,
-            weight_decay,
-            amsgrad,
-            maximize=maximize,
-            decoupled_weight_decay=True,
-        )
+    weight_decay: float = option(
+        default=1e-2,
+        check=NOT_NEGATIVE,
+        doc="The parameter shrinks by ``lr weight_decay`` in each step.",
+    )
+    decoupled_weight_decay: bool = option(default=True, check=_check_decoupled, init=False)

@@ -2,39 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from dataclasses import replace
+from typing import ClassVar
 
+from minigrad.checks import check_flag
+from minigrad.nn.optim.common import EPS, LR, MAXIMIZE, MOMENTUM, WEIGHT_DECAY
 from minigrad.nn.optim.optimizer import Optimizer
-from minigrad.nn.optim.options import FLAG, NOT_NEGATIVE, PROPORTION
 from minigrad.nn.optim.update import Update
+from minigrad.nn.options import PROPORTION, option
 
 
 class RMSprop(Optimizer):
     """Gradient descent with gradients divided by the root of their mean square [Tieleman & Hinton 2012].
-
-    Parameters
-    ----------
-    params : iterable of Tensor, of dict, or of (name, Tensor)
-        What to train; see `Optimizer`.
-    lr : float
-        The learning rate.
-    alpha : float
-        How slowly the mean of squared gradients changes.
-    eps : float
-        Is added to the root of the mean square.
-    weight_decay : float
-        How much of the parameter is added to its gradient.
-    momentum : float
-        How much of the last update goes into the next one.
-    centered : bool
-        Divide by the standard deviation instead, about the mean gradient [Graves 2013].
-    maximize : bool
-        Climb instead of descend.
-
-    Raises
-    ------
-    ArgumentError
-        If an option has an impossible value; see also `Optimizer`.
 
     Examples
     --------
@@ -46,40 +25,22 @@ class RMSprop(Optimizer):
     tensor([ 0.9, -1.9])
     """
 
-    rules: ClassVar = {
-        "lr": NOT_NEGATIVE,
-        "momentum": NOT_NEGATIVE,
-        "alpha": PROPORTION,
-        "eps": NOT_NEGATIVE,
-        "centered": FLAG,
-        "weight_decay": NOT_NEGATIVE,
-        "maximize": FLAG,
-    }
+    lr: float = replace(LR, default=1e-2)
+    alpha: float = option(
+        default=0.99, check=PROPORTION, doc="How slowly the mean of squared gradients changes."
+    )
+    eps: float = EPS
+    weight_decay: float = WEIGHT_DECAY
+    momentum: float = MOMENTUM
+    centered: bool = option(
+        default=False,
+        check=check_flag,
+        doc="Divide by the standard deviation instead, about the mean gradient [Graves 2013].",
+    )
+    maximize: bool = MAXIMIZE
+
     running: ClassVar = {"square_avg": None, "momentum_buffer": "momentum", "grad_avg": "centered"}
     counts_steps = True
-
-    def __init__(
-        self,
-        params: Any,
-        lr: float = 1e-2,
-        alpha: float = 0.99,
-        eps: float = 1e-8,
-        weight_decay: float = 0.0,
-        momentum: float = 0.0,
-        centered: bool = False,
-        *,
-        maximize: bool = False,
-    ) -> None:
-        options = {
-            "lr": lr,
-            "momentum": momentum,
-            "alpha": alpha,
-            "eps": eps,
-            "centered": centered,
-            "weight_decay": weight_decay,
-            "maximize": maximize,
-        }
-        super().__init__(params, options)
 
     def update(self, u: Update) -> None:
         m, options = u.m, u.group

@@ -5,35 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
+from minigrad.checks import check_flag
+from minigrad.nn.optim.common import LR, MAXIMIZE, MOMENTUM, WEIGHT_DECAY
 from minigrad.nn.optim.optimizer import Optimizer
-from minigrad.nn.optim.options import FLAG, NOT_NEGATIVE, NUMBER
 from minigrad.nn.optim.update import Update
+from minigrad.nn.options import NUMBER, option
 
 
 class SGD(Optimizer):
     """Gradient descent, with momentum if wanted, as PyTorch computes it [Sutskever 2013].
-
-    Parameters
-    ----------
-    params : iterable of Tensor, of dict, or of (name, Tensor)
-        What to train; see `Optimizer`.
-    lr : float
-        The learning rate.
-    momentum : float
-        How much of the last update goes into the next one.
-    dampening : float
-        How much less of the gradient goes into the momentum.
-    weight_decay : float
-        How much of the parameter is added to its gradient.
-    nesterov : bool
-        Look ahead by the momentum (Nesterov 1983); needs a momentum and no dampening.
-    maximize : bool
-        Climb instead of descend.
-
-    Raises
-    ------
-    ArgumentError
-        If an option has an impossible value; see also `Optimizer`.
 
     Examples
     --------
@@ -45,41 +25,28 @@ class SGD(Optimizer):
     tensor([ 0.8, -1.6])
     """
 
-    rules: ClassVar = {
-        "lr": NOT_NEGATIVE,
-        "momentum": NOT_NEGATIVE,
-        "dampening": NUMBER,
-        "weight_decay": NOT_NEGATIVE,
-        "nesterov": FLAG,
-        "maximize": FLAG,
-    }
+    lr: float = LR
+    momentum: float = MOMENTUM
+    dampening: float = option(
+        default=0.0, check=NUMBER, doc="How much less of the gradient goes into the momentum."
+    )
+    weight_decay: float = WEIGHT_DECAY
+    nesterov: bool = option(
+        default=False,
+        check=check_flag,
+        doc="Look ahead by the momentum (Nesterov 1983); needs a momentum and no dampening.",
+    )
+    maximize: bool = MAXIMIZE
+
     running: ClassVar = {"momentum_buffer": "momentum"}
 
-    def __init__(
-        self,
-        params: Any,
-        lr: float = 1e-3,
-        momentum: float = 0.0,
-        dampening: float = 0.0,
-        weight_decay: float = 0.0,
-        nesterov: bool = False,
-        *,
-        maximize: bool = False,
-    ) -> None:
-        options = {
-            "lr": lr,
-            "momentum": momentum,
-            "dampening": dampening,
-            "weight_decay": weight_decay,
-            "nesterov": nesterov,
-            "maximize": maximize,
-        }
-        super().__init__(params, options)
-
-    def complaints(self, options: Mapping[str, Any]) -> Iterator[str]:
-        yield from super().complaints(options)
+    def complaints(self, options: Mapping[str, Any], where: str) -> Iterator[str]:
+        yield from super().complaints(options, where)
         if options["nesterov"] and (not options["momentum"] or options["dampening"]):
-            yield "nesterov looks ahead by the momentum; give a momentum above 0 and no dampening"
+            yield (
+                f"{where}: nesterov looks ahead by the momentum; give a momentum above 0 and no "
+                "dampening"
+            )
 
     def update(self, u: Update) -> None:
         options = u.group

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from minigrad.checks import as_number
 from minigrad.errors import ArgumentError, MinigradError, suggestion
-from minigrad.nn.optim.options import is_number, usable
+from minigrad.nn.optim.groups import ParameterGroups, usable
 from minigrad.nn.optim.update import computing_dtype
 from minigrad.tensor import Tensor, tensor
 
-if TYPE_CHECKING:
-    from minigrad.nn.optim.optimizer import Optimizer
 
-
-def packed(optimizer: Optimizer, copied: Callable[[Tensor], Any]) -> dict[str, Any]:
+def packed(optimizer: ParameterGroups, copied: Callable[[Tensor], Any]) -> dict[str, Any]:
     """Return copies of state and options, with numbers in the place of parameters.
 
     Parameters
     ----------
-    optimizer : Optimizer
+    optimizer : ParameterGroups
     copied : callable
         What copies a tensor.
     """
@@ -41,7 +39,7 @@ def packed(optimizer: Optimizer, copied: Callable[[Tensor], Any]) -> dict[str, A
     return {"state": dict(sorted(kept.items())), "param_groups": groups}
 
 
-def unpacked_into(optimizer: Optimizer, given: Any) -> dict[Tensor, dict[str, Any]]:
+def unpacked_into(optimizer: ParameterGroups, given: Any) -> dict[Tensor, dict[str, Any]]:
     """Set the options of ``optimizer`` from a state dict, and return the state of its parameters.
 
     Raises
@@ -79,7 +77,7 @@ def _is_state_dict(given: Any) -> bool:
 class _Reading:
     """One reading of a state dict; collects what is wrong with it."""
 
-    def __init__(self, optimizer: Optimizer) -> None:
+    def __init__(self, optimizer: ParameterGroups) -> None:
         self.optimizer = optimizer
         self.wrong: list[str] = []
         self._owners: dict[Any, tuple[Tensor, dict[str, Any]]] = {}
@@ -114,10 +112,10 @@ class _Reading:
                 if not isinstance(default, bool):
                     self.wrong.append(f"{where}: there is no {name!r}")
                 # a flag that an older PyTorch did not have is off, or is what makes this optimiser
-                rule = optimizer.rules.get(name)
-                off = isinstance(default, bool) and (rule is None or rule.accepts(False))
+                known = optimizer.options.get(name)
+                off = isinstance(default, bool) and (known is None or known.init)
                 options[name] = False if off else default
-        self.wrong += [f"{where}: {complaint}" for complaint in optimizer.complaints(options)]
+        self.wrong += optimizer.complaints(options, where)
         return options
 
     def state(self, given: Mapping[Any, Mapping[str, Any]]) -> dict[Tensor, dict[str, Any]]:
@@ -153,10 +151,9 @@ class _Reading:
         return read
 
     def _count(self, value: Any, where: str) -> int:
-        number = (
-            value.item() if hasattr(value, "item") and getattr(value, "ndim", 0) == 0 else value
-        )
-        if not is_number(number) or number < 0 or number != int(number):
+        scalar = hasattr(value, "item") and getattr(value, "ndim", 0) == 0
+        number = as_number(value.item() if scalar else value)
+        if number is None or not number >= 0 or number % 1:
             self.wrong.append(f"{where}: 'step' must be a number of steps, not {value!r}")
             return 0
         return int(number)

@@ -1,6 +1,7 @@
 """Optimisers against their formulas; in place, noticed, saved, resumed; and what they refuse."""
 
 import copy
+import inspect
 import itertools
 import os
 import pathlib
@@ -803,3 +804,14 @@ def test_an_optimiser_of_ones_own():
     p.grad = mg.tensor([3.0, -0.1])
     optimizer.step()
     assert p.tolist() == [0.5, 2.5]
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_an_option_is_declared_once(name):
+    kind = getattr(nn.optim, name)
+    (group,) = kind([nn.Parameter([1.0])]).state_dict()["param_groups"]
+    given = [n for n, option in kind.options.items() if option.init]
+    assert list(inspect.signature(kind).parameters) == given
+    assert re.findall(r"^(\w+) : ", kind.__doc__, re.MULTILINE) == given
+    assert group.keys() == kind.options.keys()
+    assert not hasattr(kind([nn.Parameter([1.0])]), "lr")

@@ -1,8 +1,10 @@
 """Optimisers, schedules and clipping equal PyTorch's, also when one goes on where the other stopped."""
 
 import copy
+import inspect
 import itertools
 import math
+import operator
 import warnings
 
 import numpy as np
@@ -164,7 +166,7 @@ def test_a_hundred_steps(name, case):
 @pytest.mark.parametrize(("name", "case"), TYPICAL, ids=names(TYPICAL))
 def test_options_of_a_group(name, case):
     for option, value in {"lr": 0.001, "weight_decay": 0.3, "eps": 0.5, "momentum": 0.4}.items():
-        if option in getattr(nn.optim, name).rules:
+        if option in getattr(nn.optim, name).options:
             pair = Pair(name, case, second={option: value})
             for _ in range(100):
                 pair.step()
@@ -564,3 +566,21 @@ def test_warnings_are_pytorchs():
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             schedule.step()
+
+
+OPTIMIZERS = "SGD RMSprop Adagrad Adam AdamW".split()
+SCHEDULES = [
+    *"StepLR MultiStepLR ExponentialLR ConstantLR LinearLR CosineAnnealingLR LambdaLR".split(),
+    *"CosineAnnealingWarmRestarts OneCycleLR ReduceLROnPlateau".split(),
+]
+
+
+@pytest.mark.parametrize("path", [*OPTIMIZERS, *(f"lr_scheduler.{name}" for name in SCHEDULES)])
+def test_signatures_and_defaults(path):
+    ours, theirs = (
+        inspect.signature(operator.attrgetter(path)(module)).parameters
+        for module in (nn.optim, torch.optim)
+    )
+    positional = [p.name for p in ours.values() if p.kind is p.POSITIONAL_OR_KEYWORD]
+    assert positional == list(theirs)[: len(positional)]
+    assert [p.default for p in ours.values()] == [theirs[name].default for name in ours]

@@ -7,9 +7,8 @@ from typing import Any
 
 from minigrad.errors import ArgumentError
 from minigrad.nn.optim.lr_scheduler.base import LRScheduler, checked_optimizer
-from minigrad.nn.optim.lr_scheduler.options import check, for_each_group
+from minigrad.nn.optim.lr_scheduler.options import check, for_each_group, is_number
 from minigrad.nn.optim.optimizer import Optimizer
-from minigrad.nn.optim.options import is_number
 
 
 class LambdaLR(LRScheduler):

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
-from minigrad.checks import as_integer
+from minigrad.checks import as_integer, as_number
 from minigrad.errors import ArgumentError
+from minigrad.nn.optim.groups import plain
 from minigrad.nn.optim.optimizer import Optimizer
-from minigrad.nn.optim.options import is_number, plain
+
+
+def is_number(value: Any) -> bool:
+    """Say whether ``value`` is a finite real number."""
+    number = as_number(value)
+    return number is not None and math.isfinite(number)
 
 
 def check(name: str, accepts: Callable[[Any], bool], says: str, **options: Any) -> None:
