@@ -33,9 +33,12 @@ def section(title: str, text: str) -> str:
 
 
 def document(cls: type, parameters: str, raises: str) -> None:
-    """Write what the arguments of a class mean, and what it raises, into its docstring."""
+    """Write what arguments mean, and what is raised unless it is told, into the docstring of a class."""
     if cls.__doc__:  # Python leaves docstrings out when it is told to
-        parts = re.split(r"\n\n(?=(?:Attributes|Examples)\n-)", inspect.cleandoc(cls.__doc__))
+        parts = re.split(
+            r"\n\n(?=(?:Attributes|Raises|Examples)\n-)", inspect.cleandoc(cls.__doc__)
+        )
         parts[0] += section("Parameters", parameters)
-        parts[max(len(parts) - 2, 0)] += section("Raises", raises)
+        if not any(part.startswith("Raises") for part in parts):
+            parts[max(len(parts) - 2, 0)] += section("Raises", raises)
         cls.__doc__ = "\n\n".join(parts)

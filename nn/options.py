@@ -2,11 +2,12 @@
 
 A subclass of `Optioned` declares them as a dataclass does its fields::
 
-    lr: float = option(default=1e-3, check=NOT_NEGATIVE, doc="The learning rate.")
+    lr: float = option("The learning rate.", NOT_NEGATIVE, default=1e-3)
 """
 
 from __future__ import annotations
 
+import ast
 import functools
 import inspect
 import re
@@ -15,8 +16,9 @@ from dataclasses import dataclass, replace
 from inspect import Parameter, Signature
 from typing import Any, ClassVar, dataclass_transform
 
-from minigrad.checks import check_integer, check_number
+from minigrad.checks import check_flag, check_integer, check_number
 from minigrad.docstring import document
+from minigrad.errors import check_choice
 from minigrad.nn.constructors import explain_arguments
 
 Check = Callable[[str, str, Any], Any]
@@ -27,6 +29,15 @@ NOT_NEGATIVE = functools.partial(check_number, low=0, finite=True)
 PROPORTION = functools.partial(check_number, low=0, high=1)
 COUNT = functools.partial(check_integer, low=1)
 
+
+_TOLD = {
+    r"^Literal\[(.*)\]$": r"{\1}",
+    r"\blist\[(\w+)\]": r"list of \1",
+    r" \| None$": ", optional",
+    r" \| ": " or ",
+}
+"""How documentation writes annotations."""
+
 _RAISES = "ArgumentError\n    If an option has an impossible value; see also `{base}`."
 
 
@@ -34,13 +45,20 @@ _RAISES = "ArgumentError\n    If an option has an impossible value; see also `{b
 class Option:
     """What is known of one option; see `option`."""
 
-    default: Any
-    check: Check | None
     doc: str
+    check: Check | None
+    default: Any
     kind: str
     init: bool
     kw_only: bool
-    annotation: Any = Parameter.empty
+    annotation: str = ""
+
+    def annotated(self, annotation: str) -> Option:
+        """Return the option with its annotation, which may say what it accepts."""
+        words = re.match(r"Literal\[(.*)\]$", annotation)
+        known = ast.literal_eval(f"({words[1]},)") if words else ()
+        by_annotation = _one_of(known) if words else check_flag if annotation == "bool" else None
+        return replace(self, annotation=annotation, check=self.check or by_annotation)
 
     def parameter(self, name: str) -> Parameter:
         """Return the parameter of a signature that passes it."""
@@ -49,15 +67,25 @@ class Option:
 
     def entry(self, name: str) -> str:
         """Return the entry of the section Parameters."""
-        kind = self.kind or re.sub(r"^Literal\[(.*)\]$", r"{\1}", str(self.annotation))
+        kind = self.kind or self.annotation
+        for pattern, told in _TOLD.items():
+            kind = re.sub(pattern, told, kind)
         return f"{name} : {kind}\n    {self.doc}"
 
 
+def _one_of(known: tuple[str, ...]) -> Check:
+    def check(of: str, name: str, value: Any) -> Any:
+        check_choice(of, known, **{name: value})
+        return value
+
+    return check
+
+
 def option(
+    doc: str = "",
+    check: Check | None = None,
     *,
     default: Any = Parameter.empty,
-    check: Check | None = None,
-    doc: str = "",
     kind: str = "",
     init: bool = True,
     kw_only: bool = False,
@@ -66,12 +94,12 @@ def option(
 
     Parameters
     ----------
-    default : Any
-        Without one the option must be given.
-    check : callable, optional
-        See `Check`.
     doc : str
         What it means.
+    check : callable, optional
+        See `Check`. The annotations ``bool`` and ``Literal`` check by themselves.
+    default : Any
+        Without one the option must be given.
     kind : str
         Its type in the documentation; by default its annotation.
     init : bool
@@ -79,7 +107,7 @@ def option(
     kw_only : bool
         Whether it is given by name only.
     """
-    return Option(default, check, doc, kind, init, kw_only)
+    return Option(doc, check, default, kind, init, kw_only)
 
 
 @dataclass_transform(eq_default=False, field_specifiers=(option,))
@@ -93,7 +121,7 @@ class Optioned:
         super().__init_subclass__(**settings)
         annotations = inspect.get_annotations(cls)
         own = {
-            name: replace(value, annotation=annotations[name])
+            name: value.annotated(annotations[name])
             for name, value in vars(cls).items()
             if isinstance(value, Option)
         }

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import inspect
-import re
 from collections.abc import Callable
 from inspect import Parameter, Signature
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
-from minigrad.docstring import section
+from minigrad.docstring import document
 from minigrad.errors import check_choice
 from minigrad.kernels import CellFunction
 from minigrad.nn import cells
@@ -102,15 +101,11 @@ def _constructor(
 
 def _documented(cls: _C) -> _C:
     """Write what the arguments mean into the docstring of a class."""
-    if cls.__doc__:  # Python leaves docstrings out when it is told to
-        parts = re.split(r"\n\n(?=(?:Attributes|Examples)\n-)", inspect.cleandoc(cls.__doc__))
-        told = [
-            f"{name} : {_ARGUMENTS[name].kind}\n    {_ARGUMENTS[name].meaning}"
-            for name in inspect.signature(cls).parameters
-        ]
-        parts[0] += section("Parameters", "\n".join(told))
-        parts[1] += section("Raises", _RAISES)
-        cls.__doc__ = "\n\n".join(parts)
+    told = [
+        f"{name} : {_ARGUMENTS[name].kind}\n    {_ARGUMENTS[name].meaning}"
+        for name in inspect.signature(cls).parameters
+    ]
+    document(cls, "\n".join(told), _RAISES)
     return cls
 
 

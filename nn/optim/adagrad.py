@@ -28,13 +28,11 @@ class Adagrad(Optimizer):
 
     lr: float = replace(LR, default=1e-2)
     lr_decay: float = option(
-        default=0.0,
-        check=NOT_NEGATIVE,
-        doc="The learning rate is divided by ``1 + steps lr_decay``.",
+        "The learning rate is divided by ``1 + steps lr_decay``.", NOT_NEGATIVE, default=0.0
     )
     weight_decay: float = WEIGHT_DECAY
     initial_accumulator_value: float = option(
-        default=0.0, check=NOT_NEGATIVE, doc="What the sum of squares begins with."
+        "What the sum of squares begins with.", NOT_NEGATIVE, default=0.0
     )
     eps: float = replace(EPS, default=1e-10)
     maximize: bool = MAXIMIZE

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from minigrad.checks import as_number, check_flag
+from minigrad.checks import as_number
 from minigrad.errors import ArgumentError
 from minigrad.nn.optim.common import EPS, LR, MAXIMIZE, WEIGHT_DECAY
 from minigrad.nn.optim.optimizer import Optimizer
@@ -38,22 +38,17 @@ class Adam(Optimizer):
 
     lr: float = LR
     betas: tuple[float, float] = option(
+        "How slowly the means of gradients and of squared gradients change.",
+        _check_betas,
         default=(0.9, 0.999),
-        check=_check_betas,
-        doc="How slowly the means of gradients and of squared gradients change.",
     )
     eps: float = EPS
     weight_decay: float = WEIGHT_DECAY
-    amsgrad: bool = option(
-        default=False,
-        check=check_flag,
-        doc="Divide by the largest mean square so far [Reddi 2018].",
-    )
+    amsgrad: bool = option("Divide by the largest mean square so far [Reddi 2018].", default=False)
     maximize: bool = MAXIMIZE
     decoupled_weight_decay: bool = option(
+        "Shrink the parameter by ``lr weight_decay`` instead of adding to the gradient: `AdamW`.",
         default=False,
-        check=check_flag,
-        doc="Shrink the parameter by ``lr weight_decay`` instead of adding to the gradient: `AdamW`.",
         kw_only=True,
     )
 
@@ -93,8 +88,6 @@ class AdamW(Adam):
     """
 
     weight_decay: float = option(
-        default=1e-2,
-        check=NOT_NEGATIVE,
-        doc="The parameter shrinks by ``lr weight_decay`` in each step.",
+        "The parameter shrinks by ``lr weight_decay`` in each step.", NOT_NEGATIVE, default=1e-2
     )
-    decoupled_weight_decay: bool = option(default=True, check=_check_decoupled, init=False)
+    decoupled_weight_decay: bool = option(check=_check_decoupled, default=True, init=False)

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from minigrad.checks import check_flag
 from minigrad.nn.options import NOT_NEGATIVE, option
 
-LR = option(default=1e-3, check=NOT_NEGATIVE, doc="The learning rate.")
-MOMENTUM = option(
-    default=0.0, check=NOT_NEGATIVE, doc="How much of the last update goes into the next one."
-)
+LR = option("The learning rate.", NOT_NEGATIVE, default=1e-3)
+MOMENTUM = option("How much of the last update goes into the next one.", NOT_NEGATIVE, default=0.0)
 WEIGHT_DECAY = option(
-    default=0.0, check=NOT_NEGATIVE, doc="How much of the parameter is added to its gradient."
+    "How much of the parameter is added to its gradient.", NOT_NEGATIVE, default=0.0
 )
-EPS = option(default=1e-8, check=NOT_NEGATIVE, doc="Is added to the root of the mean square.")
-MAXIMIZE = option(default=False, check=check_flag, doc="Climb instead of descend.", kw_only=True)
+EPS = option("Is added to the root of the mean square.", NOT_NEGATIVE, default=1e-8)
+MAXIMIZE = option("Climb instead of descend.", default=False, kw_only=True)

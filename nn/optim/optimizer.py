@@ -60,8 +60,7 @@ class Optimizer(ParameterGroups):
     """
 
     params: Any = option(
-        kind="iterable of Tensor, of dict, or of (name, Tensor)",
-        doc="What to train; see `Optimizer`.",
+        "What to train; see `Optimizer`.", kind="iterable of Tensor, of dict, or of (name, Tensor)"
     )
 
     def __init__(self, params: Any, defaults: dict[str, Any]) -> None:

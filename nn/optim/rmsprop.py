@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import ClassVar
 
-from minigrad.checks import check_flag
 from minigrad.nn.optim.common import EPS, LR, MAXIMIZE, MOMENTUM, WEIGHT_DECAY
 from minigrad.nn.optim.optimizer import Optimizer
 from minigrad.nn.optim.update import Update
@@ -27,15 +26,14 @@ class RMSprop(Optimizer):
 
     lr: float = replace(LR, default=1e-2)
     alpha: float = option(
-        default=0.99, check=PROPORTION, doc="How slowly the mean of squared gradients changes."
+        "How slowly the mean of squared gradients changes.", PROPORTION, default=0.99
     )
     eps: float = EPS
     weight_decay: float = WEIGHT_DECAY
     momentum: float = MOMENTUM
     centered: bool = option(
+        "Divide by the standard deviation instead, about the mean gradient [Graves 2013].",
         default=False,
-        check=check_flag,
-        doc="Divide by the standard deviation instead, about the mean gradient [Graves 2013].",
     )
     maximize: bool = MAXIMIZE
 

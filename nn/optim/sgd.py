@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
-from minigrad.checks import check_flag
 from minigrad.nn.optim.common import LR, MAXIMIZE, MOMENTUM, WEIGHT_DECAY
 from minigrad.nn.optim.optimizer import Optimizer
 from minigrad.nn.optim.update import Update
@@ -28,13 +27,12 @@ class SGD(Optimizer):
     lr: float = LR
     momentum: float = MOMENTUM
     dampening: float = option(
-        default=0.0, check=NUMBER, doc="How much less of the gradient goes into the momentum."
+        "How much less of the gradient goes into the momentum.", NUMBER, default=0.0
     )
     weight_decay: float = WEIGHT_DECAY
     nesterov: bool = option(
+        "Look ahead by the momentum (Nesterov 1983); needs a momentum and no dampening.",
         default=False,
-        check=check_flag,
-        doc="Look ahead by the momentum (Nesterov 1983); needs a momentum and no dampening.",
     )
     maximize: bool = MAXIMIZE
 

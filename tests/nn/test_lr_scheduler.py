@@ -1,6 +1,8 @@
 """Schedules against their closed forms; resumed, composed, and what they refuse."""
 
+import inspect
 import math
+import re
 
 import numpy as np
 import pytest
@@ -556,3 +558,13 @@ def test_a_state_is_a_copy():
 def test_what_a_schedule_must_define():
     with pytest.raises(NotImplementedError, match="LRScheduler has no method get_lr; define it"):
         schedules.LRScheduler(two_groups())
+
+
+@pytest.mark.parametrize(
+    "name", [n for n in dir(schedules) if n.endswith(("LR", "Restarts", "Plateau"))]
+)
+def test_an_option_is_declared_once(name):
+    kind = getattr(schedules, name)
+    assert list(inspect.signature(kind).parameters) == list(kind.options)
+    told = kind.__doc__.partition("Parameters")[2].partition("Attributes")[0].partition("Raises")[0]
+    assert re.findall(r"^(\w+) : ", told, re.MULTILINE) == list(kind.options)

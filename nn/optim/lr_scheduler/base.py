@@ -5,16 +5,18 @@ from __future__ import annotations
 import copy
 import warnings
 from collections.abc import Mapping, Sequence
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 from minigrad.errors import ArgumentError, suggestion
-from minigrad.nn.constructors import explain_arguments
+from minigrad.nn.optim.lr_scheduler.common import check_optimizer
 from minigrad.nn.optim.optimizer import Optimizer
+from minigrad.nn.options import Optioned, option
 
 _BOOKKEEPING_OF_PYTORCH = {"_step_count", "_is_initial", "_get_lr_called_within_step", "verbose"}
 
 
-class LRScheduler:
+class LRScheduler(Optioned):
     """The base of all schedules. A subclass defines `get_lr`.
 
     Parameters
@@ -53,32 +55,40 @@ class LRScheduler:
     given_anew: ClassVar[frozenset[str]] = frozenset({"optimizer"})
     """The attributes that are no part of the state."""
 
-    def __init_subclass__(cls, **options: Any) -> None:
-        super().__init_subclass__(**options)
-        explain_arguments(cls)
+    optimizer: Optimizer = option(
+        "Its ``lr`` at this time is where the schedule begins.", check_optimizer
+    )
 
     def __init__(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
-        self.optimizer = checked_optimizer(optimizer, self.name)
-        for number, group in enumerate(optimizer.param_groups):
-            if last_epoch == -1:
+        self.last_epoch = last_epoch
+        self._set_up({"optimizer": optimizer, "last_epoch": last_epoch})
+
+    def _set_up(self, options: dict[str, Any]) -> None:
+        for name, declared in self.options.items():
+            if declared.check is not None:
+                options[name] = declared.check(self.name, name, options[name])
+        self._prepare(SimpleNamespace(**options))
+        self._begin()
+
+    def _prepare(self, o: Any) -> None:
+        """Note the options ``o`` as attributes; a schedule may note what follows from them instead."""
+        vars(self).update(vars(o))
+
+    def _begin(self) -> None:
+        for number, group in enumerate(self.optimizer.param_groups):
+            if self.last_epoch == -1:
                 group.setdefault("initial_lr", group["lr"])
             elif "initial_lr" not in group:
                 raise ArgumentError(
-                    f"{self.name}: to go on from last_epoch={last_epoch}, group {number} of the "
+                    f"{self.name}: to go on from last_epoch={self.last_epoch}, group {number} of the "
                     "optimizer must have 'initial_lr'; load the state of the optimizer first, or "
                     "leave out last_epoch"
                 )
-        self.base_lrs: list[float] = [group["initial_lr"] for group in optimizer.param_groups]
-        self.last_epoch = last_epoch
+        self.base_lrs: list[float] = [group["initial_lr"] for group in self.optimizer.param_groups]
         self._last_lr: list[float] = []
-        self._begin()
+        self._write_first()
 
-    @property
-    def name(self) -> str:
-        """The name of the class, for messages."""
-        return type(self).__name__
-
-    def _begin(self) -> None:
+    def _write_first(self) -> None:
         self.last_epoch += 1
         self._write(self.get_lr())
 
@@ -177,18 +187,6 @@ class LRScheduler:
         if wrong:
             raise ArgumentError("\n  ".join([f"{doing}:", *wrong]))
         return copy.deepcopy(state)
-
-
-def checked_optimizer(optimizer: Any, name: str) -> Optimizer:
-    """Return ``optimizer`` if it is one.
-
-    Raises
-    ------
-    ArgumentError
-    """
-    if not isinstance(optimizer, Optimizer):
-        raise ArgumentError(f"{name}: the first argument must be an optimizer, not {optimizer!r}")
-    return optimizer
 
 
 def warn_if_too_early(schedule: LRScheduler) -> None:

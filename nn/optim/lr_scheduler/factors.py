@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable
+from typing import Any
 
-from minigrad.nn.checks import check_counts
+from minigrad.errors import ArgumentError
 from minigrad.nn.optim.lr_scheduler.base import LRScheduler
-from minigrad.nn.optim.lr_scheduler.options import check, check_numbers, is_count
-from minigrad.nn.optim.optimizer import Optimizer
+from minigrad.nn.optim.lr_scheduler.common import ETA_MIN, GAMMA, LAST_EPOCH, are_counts, excluding
+from minigrad.nn.options import COUNT, NOT_NEGATIVE, PROPORTION, option
 
 
 class FactorLR(LRScheduler):
@@ -44,7 +45,7 @@ class FactorLR(LRScheduler):
         """
         return 0.0
 
-    def _begin(self) -> None:
+    def _write_first(self) -> None:
         goes_on = self.last_epoch >= 0
         self.last_epoch += 1
         self._write(self._current() if goes_on else self.get_lr())
@@ -76,22 +77,6 @@ class FactorLR(LRScheduler):
 class StepLR(FactorLR):
     """Multiply the learning rate by ``gamma`` after every ``step_size`` steps.
 
-    Parameters
-    ----------
-    optimizer : Optimizer
-        Its ``lr`` at this time is where the schedule begins.
-    step_size : int
-        The number of steps from one fall to the next.
-    gamma : float
-        The factor of each fall.
-    last_epoch : int
-        The number of steps done; -1 begins anew. See `LRScheduler`.
-
-    Raises
-    ------
-    ArgumentError
-        If an option has an impossible value; see also `LRScheduler`.
-
     Examples
     --------
     >>> optimizer = nn.optim.SGD([nn.Parameter(1.0)], lr=1.0)
@@ -104,35 +89,23 @@ class StepLR(FactorLR):
     [0.5]
     """
 
-    def __init__(
-        self, optimizer: Optimizer, step_size: int, gamma: float = 0.1, last_epoch: int = -1
-    ) -> None:
-        (self.step_size,) = check_counts(self.name, step_size=step_size)
-        (self.gamma,) = check_numbers(self.name, gamma=gamma)
-        super().__init__(optimizer, last_epoch)
+    step_size: int = option("The number of steps from one fall to the next.", COUNT)
+    gamma: float = GAMMA
+    last_epoch: int = LAST_EPOCH
 
     def factor_at(self, epoch: int) -> float:
         return float(self.gamma ** (epoch // self.step_size))
 
 
+def _check_milestones(of: str, name: str, value: Any) -> list[int]:
+    steps = list(value) if isinstance(value, Iterable) else value
+    if not isinstance(steps, list) or not are_counts(steps):
+        raise ArgumentError(f"{of}: {name} must be a list of integers, 0 or more, not {steps!r}")
+    return list(map(int, steps))
+
+
 class MultiStepLR(FactorLR):
     """Multiply the learning rate by ``gamma`` at each of the steps ``milestones``.
-
-    Parameters
-    ----------
-    optimizer : Optimizer
-        Its ``lr`` at this time is where the schedule begins.
-    milestones : iterable of int
-        The steps at which it falls. One that is there twice counts twice.
-    gamma : float
-        The factor of each fall.
-    last_epoch : int
-        The number of steps done; -1 begins anew. See `LRScheduler`.
-
-    Raises
-    ------
-    ArgumentError
-        If an option has an impossible value; see also `LRScheduler`.
 
     Examples
     --------
@@ -146,23 +119,17 @@ class MultiStepLR(FactorLR):
     [0.5]
     """
 
-    def __init__(
-        self,
-        optimizer: Optimizer,
-        milestones: Iterable[int],
-        gamma: float = 0.1,
-        last_epoch: int = -1,
-    ) -> None:
-        steps = list(milestones) if isinstance(milestones, Iterable) else milestones
-        check(
-            self.name,
-            lambda value: isinstance(value, list) and all(map(is_count, value)),
-            "a list of integers, 0 or more",
-            milestones=steps,
-        )
-        (self.gamma,) = check_numbers(self.name, gamma=gamma)
-        self.milestones = dict(Counter(map(int, steps)))
-        super().__init__(optimizer, last_epoch)
+    milestones: Any = option(
+        "The steps at which it falls. One that is there twice counts twice.",
+        _check_milestones,
+        kind="iterable of int",
+    )
+    gamma: float = GAMMA
+    last_epoch: int = LAST_EPOCH
+
+    def _prepare(self, o: Any) -> None:
+        o.milestones = dict(Counter(o.milestones))
+        super()._prepare(o)
 
     def factor_at(self, epoch: int) -> float:
         passed = sum(times for step, times in self.milestones.items() if step <= epoch)
@@ -171,20 +138,6 @@ class MultiStepLR(FactorLR):
 
 class ExponentialLR(FactorLR):
     """Multiply the learning rate by ``gamma`` at each step.
-
-    Parameters
-    ----------
-    optimizer : Optimizer
-        Its ``lr`` at this time is where the schedule begins.
-    gamma : float
-        The factor of each step, 0 or more.
-    last_epoch : int
-        The number of steps done; -1 begins anew. See `LRScheduler`.
-
-    Raises
-    ------
-    ArgumentError
-        If ``gamma`` is negative or not finite; see also `LRScheduler`.
 
     Examples
     --------
@@ -198,9 +151,8 @@ class ExponentialLR(FactorLR):
     [0.25]
     """
 
-    def __init__(self, optimizer: Optimizer, gamma: float, last_epoch: int = -1) -> None:
-        (self.gamma,) = check_numbers(self.name, gamma=gamma)
-        super().__init__(optimizer, last_epoch)
+    gamma: float = option("The factor of each step, 0 or more.", NOT_NEGATIVE)
+    last_epoch: int = LAST_EPOCH
 
     def factor_at(self, epoch: int) -> float:
         return float(self.gamma**epoch)
@@ -208,22 +160,6 @@ class ExponentialLR(FactorLR):
 
 class ConstantLR(FactorLR):
     """Multiply the learning rate by ``factor`` in the first ``total_iters`` steps.
-
-    Parameters
-    ----------
-    optimizer : Optimizer
-        Its ``lr`` at this time is where the schedule begins.
-    factor : float
-        From 0 to 1.
-    total_iters : int
-        The number of steps after which the factor is taken off.
-    last_epoch : int
-        The number of steps done; -1 begins anew. See `LRScheduler`.
-
-    Raises
-    ------
-    ArgumentError
-        If an option has an impossible value; see also `LRScheduler`.
 
     Examples
     --------
@@ -237,16 +173,11 @@ class ConstantLR(FactorLR):
     [1.0]
     """
 
-    def __init__(
-        self,
-        optimizer: Optimizer,
-        factor: float = 1.0 / 3,
-        total_iters: int = 5,
-        last_epoch: int = -1,
-    ) -> None:
-        (self.factor,) = check_numbers(self.name, 0, 1, factor=factor)
-        (self.total_iters,) = check_counts(self.name, total_iters=total_iters)
-        super().__init__(optimizer, last_epoch)
+    factor: float = option("From 0 to 1.", PROPORTION, default=1.0 / 3)
+    total_iters: int = option(
+        "The number of steps after which the factor is taken off.", COUNT, default=5
+    )
+    last_epoch: int = LAST_EPOCH
 
     def factor_at(self, epoch: int) -> float:
         return self.factor if epoch < self.total_iters else 1.0
@@ -254,24 +185,6 @@ class ConstantLR(FactorLR):
 
 class LinearLR(FactorLR):
     """Multiply the learning rate by a factor on a line from ``start_factor`` to ``end_factor``.
-
-    Parameters
-    ----------
-    optimizer : Optimizer
-        Its ``lr`` at this time is where the schedule begins.
-    start_factor : float
-        Above 0, at most 1.
-    end_factor : float
-        From 0 to 1; it stays from step ``total_iters`` on.
-    total_iters : int
-        The number of steps from one to the other.
-    last_epoch : int
-        The number of steps done; -1 begins anew. See `LRScheduler`.
-
-    Raises
-    ------
-    ArgumentError
-        If an option has an impossible value; see also `LRScheduler`.
 
     Examples
     --------
@@ -285,20 +198,14 @@ class LinearLR(FactorLR):
     [1.0]
     """
 
-    def __init__(
-        self,
-        optimizer: Optimizer,
-        start_factor: float = 1.0 / 3,
-        end_factor: float = 1.0,
-        total_iters: int = 5,
-        last_epoch: int = -1,
-    ) -> None:
-        self.start_factor, self.end_factor = check_numbers(
-            self.name, 0, 1, start_factor=start_factor, end_factor=end_factor
-        )
-        check(self.name, bool, "above 0", start_factor=start_factor)
-        (self.total_iters,) = check_counts(self.name, total_iters=total_iters)
-        super().__init__(optimizer, last_epoch)
+    start_factor: float = option(
+        "Above 0, at most 1.", excluding(PROPORTION, 0, "above 0"), default=1.0 / 3
+    )
+    end_factor: float = option(
+        "From 0 to 1; it stays from step ``total_iters`` on.", PROPORTION, default=1.0
+    )
+    total_iters: int = option("The number of steps from one to the other.", COUNT, default=5)
+    last_epoch: int = LAST_EPOCH
 
     def factor_at(self, epoch: int) -> float:
         done = min(epoch, self.total_iters) / self.total_iters
@@ -307,22 +214,6 @@ class LinearLR(FactorLR):
 
 class CosineAnnealingLR(FactorLR):
     """Lower the learning rate to ``eta_min`` along half a wave of the cosine [Loshchilov & Hutter 2017].
-
-    Parameters
-    ----------
-    optimizer : Optimizer
-        Its ``lr`` at this time is where the schedule begins.
-    T_max : int
-        The step at which it reaches ``eta_min``; after that it rises again.
-    eta_min : float
-        The smallest learning rate.
-    last_epoch : int
-        The number of steps done; -1 begins anew. See `LRScheduler`.
-
-    Raises
-    ------
-    ArgumentError
-        If an option has an impossible value; see also `LRScheduler`.
 
     Examples
     --------
@@ -336,12 +227,11 @@ class CosineAnnealingLR(FactorLR):
     [0.0]
     """
 
-    def __init__(
-        self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0, last_epoch: int = -1
-    ) -> None:
-        (self.T_max,) = check_counts(self.name, T_max=T_max)
-        (self.eta_min,) = check_numbers(self.name, eta_min=eta_min)
-        super().__init__(optimizer, last_epoch)
+    T_max: int = option(
+        "The step at which it reaches ``eta_min``; after that it rises again.", COUNT
+    )
+    eta_min: float = ETA_MIN
+    last_epoch: int = LAST_EPOCH
 
     def factor_at(self, epoch: int) -> float:
         return half_wave(epoch / self.T_max)

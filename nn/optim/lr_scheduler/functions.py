@@ -6,22 +6,21 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from minigrad.errors import ArgumentError
-from minigrad.nn.optim.lr_scheduler.base import LRScheduler, checked_optimizer
-from minigrad.nn.optim.lr_scheduler.options import check, for_each_group, is_number
-from minigrad.nn.optim.optimizer import Optimizer
+from minigrad.nn.optim.lr_scheduler.base import LRScheduler
+from minigrad.nn.optim.lr_scheduler.common import LAST_EPOCH, for_each_group, one_or_each
+from minigrad.nn.options import NUMBER, option
+
+
+def _check_function(of: str, name: str, value: Any) -> Any:
+    if not callable(value):
+        raise ArgumentError(
+            f"{of}: {name} must be a function, or a list of functions, not {value!r}"
+        )
+    return value
 
 
 class LambdaLR(LRScheduler):
     """Set the learning rate to that of the beginning times a function of the step.
-
-    Parameters
-    ----------
-    optimizer : Optimizer
-        Its ``lr`` at this time is where the schedule begins.
-    lr_lambda : callable or list of callable
-        ``lr_lambda(epoch)`` returns the factor; a list has a function for each group.
-    last_epoch : int
-        The number of steps done; -1 begins anew. See `LRScheduler`.
 
     Raises
     ------
@@ -40,24 +39,23 @@ class LambdaLR(LRScheduler):
     [0.3333333333333333]
     """
 
+    lr_lambda: Callable[[int], float] | Sequence[Callable[[int], float]] = option(
+        "``lr_lambda(epoch)`` returns the factor; a list has a function for each group.",
+        one_or_each(_check_function),
+        kind="callable or list of callable",
+    )
+    last_epoch: int = LAST_EPOCH
+
     given_anew = frozenset({"optimizer", "lr_lambdas"})
 
-    def __init__(
-        self,
-        optimizer: Optimizer,
-        lr_lambda: Callable[[int], float] | Sequence[Callable[[int], float]],
-        last_epoch: int = -1,
-    ) -> None:
-        checked_optimizer(optimizer, self.name)
-        self.lr_lambdas = for_each_group(self.name, "lr_lambda", lr_lambda, optimizer)
-        for function in self.lr_lambdas:
-            check(self.name, callable, "a function, or a list of functions", lr_lambda=function)
-        super().__init__(optimizer, last_epoch)
+    def _prepare(self, o: Any) -> None:
+        self.lr_lambdas = for_each_group(self.name, "lr_lambda", o.lr_lambda, o.optimizer)
+        del o.lr_lambda
+        super()._prepare(o)
 
     def get_lr(self) -> list[float]:
-        factors = [function(self.last_epoch) for function in self.lr_lambdas]
-        for factor in factors:
-            check(self.name, is_number, "a finite number", **{"what lr_lambda returns": factor})
+        returned = [function(self.last_epoch) for function in self.lr_lambdas]
+        factors = [NUMBER(self.name, "what lr_lambda returns", factor) for factor in returned]
         return [base * factor for base, factor in zip(self.base_lrs, factors, strict=True)]
 
     def state_dict(self) -> dict[str, Any]:

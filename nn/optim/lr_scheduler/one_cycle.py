@@ -2,48 +2,26 @@
 
 from __future__ import annotations
 
-import math
-from typing import Any
+from typing import Any, Literal
 
-from minigrad.errors import ArgumentError, check_choice
-from minigrad.nn.checks import check_counts
-from minigrad.nn.optim.lr_scheduler.base import LRScheduler, checked_optimizer
+from minigrad.errors import ArgumentError
+from minigrad.nn.optim.lr_scheduler.base import LRScheduler
+from minigrad.nn.optim.lr_scheduler.common import (
+    LAST_EPOCH,
+    check_optimizer,
+    excluding,
+    for_each_group,
+    one_or_each,
+)
 from minigrad.nn.optim.lr_scheduler.factors import half_wave
-from minigrad.nn.optim.lr_scheduler.options import check, check_numbers, for_each_group
 from minigrad.nn.optim.optimizer import Optimizer
+from minigrad.nn.options import COUNT, NOT_NEGATIVE, PROPORTION, option
+
+_ABOVE_ZERO = excluding(NOT_NEGATIVE, 0, "above 0")
 
 
 class OneCycleLR(LRScheduler):
     """Raise the learning rate, lower it, and do the opposite to the momentum [Smith & Topin 2019].
-
-    Parameters
-    ----------
-    optimizer : Optimizer
-        Its own learning rate is not used.
-    max_lr : float or list of float
-        The highest learning rate, for all groups or for each.
-    total_steps : int, optional
-        The length of the cycle; or else ``epochs`` times ``steps_per_epoch``.
-    epochs : int, optional
-        The number of epochs of the cycle.
-    steps_per_epoch : int, optional
-        The number of steps of each.
-    pct_start : float
-        Which part of the cycle is spent rising: 0.3 is 30 percent.
-    anneal_strategy : {"cos", "linear"}
-        Whether it rises and falls along a cosine or a line.
-    cycle_momentum : bool
-        Whether to change ``momentum``, or the first of ``betas``.
-    base_momentum, max_momentum : float or list of float
-        The momentum where the learning rate is highest and lowest.
-    div_factor : float
-        The first learning rate is ``max_lr / div_factor``.
-    final_div_factor : float
-        The last learning rate is the first one divided by this.
-    three_phase : bool
-        Whether to fall as slowly as to rise, and to the last learning rate in a third part.
-    last_epoch : int
-        The number of steps done; -1 begins anew. See `LRScheduler`.
 
     Raises
     ------
@@ -64,64 +42,78 @@ class OneCycleLR(LRScheduler):
     [1.0]
     """
 
-    def __init__(
-        self,
-        optimizer: Optimizer,
-        max_lr: float | list[float],
-        total_steps: int | None = None,
-        epochs: int | None = None,
-        steps_per_epoch: int | None = None,
-        pct_start: float = 0.3,
-        anneal_strategy: str = "cos",
-        cycle_momentum: bool = True,
-        base_momentum: float | list[float] = 0.85,
-        max_momentum: float | list[float] = 0.95,
-        div_factor: float = 25.0,
-        final_div_factor: float = 1e4,
-        three_phase: bool = False,
-        last_epoch: int = -1,
-    ) -> None:
-        name = self.name
-        checked_optimizer(optimizer, name)
-        if total_steps is None:
-            if epochs is None or steps_per_epoch is None:
-                raise ArgumentError(
-                    f"{name}: the length of the cycle is unknown; give total_steps, or epochs and "
-                    "steps_per_epoch"
-                )
-            given = check_counts(name, epochs=epochs, steps_per_epoch=steps_per_epoch)
-            total_steps = math.prod(given)
-        (total_steps,) = check_counts(name, total_steps=total_steps)
-        check_numbers(name, 0, 1, pct_start=pct_start)
-        check_numbers(name, div_factor=div_factor, final_div_factor=final_div_factor)
-        check(name, bool, "above 0", div_factor=div_factor, final_div_factor=final_div_factor)
-        check_choice(name, ("cos", "linear"), anneal_strategy=anneal_strategy)
-        self.total_steps, self.cycle_momentum = total_steps, cycle_momentum
-        self._anneal_func_type = anneal_strategy
-        self._schedule_phases = _phases(total_steps, pct_start, three_phase)
-        if cycle_momentum:
+    optimizer: Optimizer = option("Its own learning rate is not used.", check_optimizer)
+    max_lr: float | list[float] = option(
+        "The highest learning rate, for all groups or for each.", one_or_each(NOT_NEGATIVE)
+    )
+    total_steps: Any = option(
+        "The length of the cycle; or else ``epochs`` times ``steps_per_epoch``.",
+        default=None,
+        kind="int, optional",
+    )
+    epochs: int | None = option("The number of epochs of the cycle.", default=None)
+    steps_per_epoch: int | None = option("The number of steps of each.", default=None)
+    pct_start: float = option(
+        "Which part of the cycle is spent rising: 0.3 is 30 percent.", PROPORTION, default=0.3
+    )
+    anneal_strategy: Literal["cos", "linear"] = option(
+        "Whether it rises and falls along a cosine or a line.", default="cos"
+    )
+    cycle_momentum: bool = option(
+        "Whether to change ``momentum``, or the first of ``betas``.", default=True
+    )
+    base_momentum: float | list[float] = option(
+        "The momentum where the learning rate is highest.", one_or_each(NOT_NEGATIVE), default=0.85
+    )
+    max_momentum: float | list[float] = option(
+        "The momentum where the learning rate is lowest.", one_or_each(NOT_NEGATIVE), default=0.95
+    )
+    div_factor: float = option(
+        "The first learning rate is ``max_lr / div_factor``.", _ABOVE_ZERO, default=25.0
+    )
+    final_div_factor: float = option(
+        "The last learning rate is the first one divided by this.", _ABOVE_ZERO, default=1e4
+    )
+    three_phase: bool = option(
+        "Whether to fall as slowly as to rise, and to the last learning rate in a third part.",
+        default=False,
+    )
+    last_epoch: int = LAST_EPOCH
+
+    def _prepare(self, o: Any) -> None:
+        name, optimizer = self.name, o.optimizer
+        self.optimizer, self.last_epoch = optimizer, o.last_epoch
+        self.total_steps = self._length(o)
+        self.cycle_momentum, self._anneal_func_type = o.cycle_momentum, o.anneal_strategy
+        self._schedule_phases = _phases(self.total_steps, o.pct_start, o.three_phase)
+        peaks = for_each_group(name, "max_lr", o.max_lr, optimizer)
+        high = for_each_group(name, "max_momentum", o.max_momentum, optimizer)
+        low = for_each_group(name, "base_momentum", o.base_momentum, optimizer)
+        if o.cycle_momentum:
             self.use_beta1 = "betas" in optimizer.defaults
-        peaks = for_each_group(name, "max_lr", max_lr, optimizer)
-        high = for_each_group(name, "max_momentum", max_momentum, optimizer)
-        low = for_each_group(name, "base_momentum", base_momentum, optimizer)
-        for values in zip(peaks, high, low, strict=True):
-            for option, value in zip(
-                ("max_lr", "max_momentum", "base_momentum"), values, strict=True
-            ):
-                check_numbers(name, **{option: value})
-        if cycle_momentum and not {"betas", "momentum"} & optimizer.defaults.keys():
-            raise ArgumentError(
-                f"{name}: {optimizer.name} has no momentum to change; pass cycle_momentum=False"
-            )
-        if last_epoch == -1:
+            if not {"betas", "momentum"} & optimizer.defaults.keys():
+                raise ArgumentError(
+                    f"{name}: {optimizer.name} has no momentum to change; pass cycle_momentum=False"
+                )
+        if o.last_epoch == -1:
             for group, peak, most, least in zip(
                 optimizer.param_groups, peaks, high, low, strict=True
             ):
-                first = peak / div_factor
-                group.update(initial_lr=first, max_lr=peak, min_lr=first / final_div_factor)
-                if cycle_momentum:
+                first = peak / o.div_factor
+                group.update(initial_lr=first, max_lr=peak, min_lr=first / o.final_div_factor)
+                if o.cycle_momentum:
                     group.update(max_momentum=most, base_momentum=least)
-        super().__init__(optimizer, last_epoch)
+
+    def _length(self, o: Any) -> int:
+        if o.total_steps is not None:
+            return COUNT(self.name, "total_steps", o.total_steps)
+        if o.epochs is None or o.steps_per_epoch is None:
+            raise ArgumentError(
+                f"{self.name}: the length of the cycle is unknown; give total_steps, or epochs and "
+                "steps_per_epoch"
+            )
+        epochs = COUNT(self.name, "epochs", o.epochs)
+        return epochs * COUNT(self.name, "steps_per_epoch", o.steps_per_epoch)
 
     def get_lr(self) -> list[float]:
         if self.last_epoch > self.total_steps:

@@ -3,43 +3,20 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Literal
 
-from minigrad.errors import check_choice
-from minigrad.nn.optim.lr_scheduler.base import LRScheduler, checked_optimizer, write_rates
-from minigrad.nn.optim.lr_scheduler.options import check, check_numbers, for_each_group, is_count
-from minigrad.nn.optim.optimizer import Optimizer
+from minigrad.nn.optim.lr_scheduler.base import LRScheduler, write_rates
+from minigrad.nn.optim.lr_scheduler.common import (
+    check_count,
+    excluding,
+    for_each_group,
+    one_or_each,
+)
+from minigrad.nn.options import NOT_NEGATIVE, PROPORTION, option
 
 
 class ReduceLROnPlateau(LRScheduler):
     """Multiply the learning rate by ``factor`` when a score has stopped getting better.
-
-    Parameters
-    ----------
-    optimizer : Optimizer
-        Its ``lr`` at this time is where the schedule begins.
-    mode : {"min", "max"}
-        Whether a small or a large score is good.
-    factor : float
-        From 0 to below 1.
-    patience : int
-        How many scores in a row may be no better than the best.
-    threshold : float
-        By how much a score must be better to count as better.
-    threshold_mode : {"rel", "abs"}
-        Whether ``threshold`` is a part of the best score's size, ``threshold * |best|``, or a
-        difference. For scores below 0, PyTorch's "rel" also takes worse scores for better ones.
-    cooldown : int
-        How many scores are not judged after the learning rate was lowered.
-    min_lr : float or list of float
-        The learning rate falls no lower, in all groups or in each.
-    eps : float
-        A smaller change is not made.
-
-    Raises
-    ------
-    ArgumentError
-        If an option has an impossible value; see also `LRScheduler`.
 
     Examples
     --------
@@ -51,36 +28,41 @@ class ReduceLROnPlateau(LRScheduler):
     [0.5]
     """
 
-    def __init__(
-        self,
-        optimizer: Optimizer,
-        mode: str = "min",
-        factor: float = 0.1,
-        patience: int = 10,
-        threshold: float = 1e-4,
-        threshold_mode: str = "rel",
-        cooldown: int = 0,
-        min_lr: float | list[float] = 0.0,
-        eps: float = 1e-8,
-    ) -> None:
-        name = self.name
-        self.optimizer = checked_optimizer(optimizer, name)
-        check_choice(name, ("min", "max"), mode=mode)
-        check_choice(name, ("rel", "abs"), threshold_mode=threshold_mode)
-        (self.factor,) = check_numbers(name, 0, 1, factor=factor)
-        check(name, lambda value: value < 1, "below 1", factor=factor)
-        check(name, is_count, "an integer, 0 or more", patience=patience, cooldown=cooldown)
-        self.threshold, self.eps = check_numbers(name, threshold=threshold, eps=eps)
-        self.min_lrs = for_each_group(name, "min_lr", min_lr, optimizer)
-        for smallest in self.min_lrs:
-            check_numbers(name, min_lr=smallest)
-        self.default_min_lr = None if isinstance(min_lr, (list, tuple)) else self.min_lrs[0]
-        self.mode, self.threshold_mode = mode, threshold_mode
-        self.mode_worse = math.inf if mode == "min" else -math.inf
-        self.patience, self.cooldown = int(patience), int(cooldown)
-        self.best = self.mode_worse
+    mode: Literal["min", "max"] = option("Whether a small or a large score is good.", default="min")
+    factor: float = option("From 0 to below 1.", excluding(PROPORTION, 1, "below 1"), default=0.1)
+    patience: int = option(
+        "How many scores in a row may be no better than the best.", check_count, default=10
+    )
+    threshold: float = option(
+        "By how much a score must be better to count as better.", NOT_NEGATIVE, default=1e-4
+    )
+    threshold_mode: Literal["rel", "abs"] = option(
+        "Whether ``threshold`` is a part of the best score's size, ``threshold * |best|``, or a "
+        'difference. For scores below 0, PyTorch\'s "rel" also takes worse scores for better ones.',
+        default="rel",
+    )
+    cooldown: int = option(
+        "How many scores are not judged after the learning rate was lowered.",
+        check_count,
+        default=0,
+    )
+    min_lr: float | list[float] = option(
+        "The learning rate falls no lower, in all groups or in each.",
+        one_or_each(NOT_NEGATIVE),
+        default=0.0,
+    )
+    eps: float = option("A smaller change is not made.", NOT_NEGATIVE, default=1e-8)
+
+    def _prepare(self, o: Any) -> None:
+        self.min_lrs = for_each_group(self.name, "min_lr", o.min_lr, o.optimizer)
+        self.default_min_lr = None if isinstance(o.min_lr, list) else o.min_lr
+        del o.min_lr
+        super()._prepare(o)
+
+    def _begin(self) -> None:
+        self.best = self.mode_worse = math.inf if self.mode == "min" else -math.inf
         self.cooldown_counter = self.num_bad_epochs = self.last_epoch = 0
-        self._last_lr = [group["lr"] for group in optimizer.param_groups]
+        self._last_lr = [group["lr"] for group in self.optimizer.param_groups]
 
     def step(self, metrics: Any) -> None:  # type: ignore[override]
         """Take a score, and lower the learning rate if it is time.

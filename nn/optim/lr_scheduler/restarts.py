@@ -3,39 +3,21 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
-from minigrad.nn.checks import check_counts
 from minigrad.nn.optim.lr_scheduler.base import LRScheduler, warn_if_too_early
+from minigrad.nn.optim.lr_scheduler.common import ETA_MIN, LAST_EPOCH
 from minigrad.nn.optim.lr_scheduler.factors import half_wave
-from minigrad.nn.optim.lr_scheduler.options import check_numbers
-from minigrad.nn.optim.optimizer import Optimizer
+from minigrad.nn.options import COUNT, NOT_NEGATIVE, option
 
 
 class CosineAnnealingWarmRestarts(LRScheduler):
     """Lower the learning rate along half a cosine, and begin again [Loshchilov & Hutter 2017].
 
-    Parameters
-    ----------
-    optimizer : Optimizer
-        Its ``lr`` at this time is where the schedule begins.
-    T_0 : int
-        The steps of the first run.
-    T_mult : int
-        By how much each run is longer than the one before.
-    eta_min : float
-        The smallest learning rate.
-    last_epoch : int
-        The number of steps done; -1 begins anew. See `LRScheduler`.
-
     Attributes
     ----------
     T_cur, T_i : float, int
         The steps since the last beginning, and those of this run.
-
-    Raises
-    ------
-    ArgumentError
-        If an option has an impossible value; see also `LRScheduler`.
 
     Examples
     --------
@@ -49,25 +31,21 @@ class CosineAnnealingWarmRestarts(LRScheduler):
     [1.0]
     """
 
-    def __init__(
-        self,
-        optimizer: Optimizer,
-        T_0: int,
-        T_mult: int = 1,
-        eta_min: float = 0.0,
-        last_epoch: int = -1,
-    ) -> None:
-        self.T_0, self.T_mult = check_counts(self.name, T_0=T_0, T_mult=T_mult)
-        (self.eta_min,) = check_numbers(self.name, eta_min=eta_min)
+    T_0: int = option("The steps of the first run.", COUNT)
+    T_mult: int = option("By how much each run is longer than the one before.", COUNT, default=1)
+    eta_min: float = ETA_MIN
+    last_epoch: int = LAST_EPOCH
+
+    def _prepare(self, o: Any) -> None:
+        super()._prepare(o)
         self.T_cur: float = 0
         self.T_i = self.T_0
-        super().__init__(optimizer, last_epoch)
 
     def get_lr(self) -> list[float]:
         factor = half_wave(self.T_cur / self.T_i)
         return [self.eta_min + (base - self.eta_min) * factor for base in self.base_lrs]
 
-    def _begin(self) -> None:
+    def _write_first(self) -> None:
         self._go_to(self.last_epoch + 1)
 
     def step(self, epoch: float | None = None) -> None:
@@ -87,8 +65,7 @@ class CosineAnnealingWarmRestarts(LRScheduler):
         if epoch is None:
             self._go_on(self.last_epoch + 1, self.T_cur + 1, self.T_i)
         else:
-            (epoch,) = check_numbers(self.name, epoch=epoch)
-            self._go_to(epoch)
+            self._go_to(NOT_NEGATIVE(self.name, "epoch", epoch))
 
     def restart(self) -> None:
         self._go_to(0)

@@ -7,23 +7,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from minigrad.errors import ArgumentError
-from minigrad.nn.optim.lr_scheduler.base import LRScheduler, checked_optimizer
-from minigrad.nn.optim.lr_scheduler.options import check, is_count
+from minigrad.nn.optim.lr_scheduler.base import LRScheduler
+from minigrad.nn.optim.lr_scheduler.common import are_counts, check_optimizer
 from minigrad.nn.optim.lr_scheduler.plateau import ReduceLROnPlateau
 from minigrad.nn.optim.optimizer import Optimizer
+from minigrad.nn.options import option
 
 
 class SequentialLR(LRScheduler):
     """One schedule after another. To warm up, let `LinearLR` be the first.
-
-    Parameters
-    ----------
-    optimizer : Optimizer
-        The one that all of ``schedulers`` belong to.
-    schedulers : list of LRScheduler
-        Each begins from the learning rates that the optimiser had when it was made.
-    milestones : list of int
-        The steps at which the second schedule begins, the third, and so on.
 
     Raises
     ------
@@ -46,15 +38,24 @@ class SequentialLR(LRScheduler):
     [0.5]
     """
 
+    optimizer: Optimizer = option("The one that all of ``schedulers`` belong to.", check_optimizer)
+    schedulers: Sequence[LRScheduler] = option(
+        "Each begins from the learning rates that the optimiser had when it was made.",
+        kind="list of LRScheduler",
+    )
+    milestones: Sequence[int] = option(
+        "The steps at which the second schedule begins, the third, and so on.", kind="list of int"
+    )
+
     given_anew = frozenset({"optimizer", "_schedulers"})
 
-    def __init__(
-        self, optimizer: Optimizer, schedulers: Sequence[LRScheduler], milestones: Sequence[int]
-    ) -> None:
-        self.optimizer = checked_optimizer(optimizer, self.name)
-        self._schedulers, self._milestones = list(schedulers), list(milestones)
+    def _prepare(self, o: Any) -> None:
+        self.optimizer = o.optimizer
+        self._schedulers: list[LRScheduler] = list(o.schedulers)
+        self._milestones: list[int] = list(o.milestones)
         self._check()
-        self.last_epoch = 0
+
+    def _begin(self) -> None:
         self.restart()
 
     def _check(self) -> None:
@@ -77,13 +78,12 @@ class SequentialLR(LRScheduler):
                 f"{name}: there are {count} schedules and {len(self._milestones)} milestones; give "
                 "schedules, and one milestone between each two"
             )
-        check(
-            name,
-            lambda value: all(map(is_count, value)) and value == sorted({*map(int, value)}),
-            "integers in rising order",
-            milestones=self._milestones,
-        )
-        self._milestones = [int(step) for step in self._milestones]
+        steps = self._milestones
+        if not are_counts(steps) or steps != sorted({*map(int, steps)}):
+            raise ArgumentError(
+                f"{name}: milestones must be integers in rising order, not {steps!r}"
+            )
+        self._milestones = [int(step) for step in steps]
 
     def restart(self) -> None:
         self.last_epoch = 0
