@@ -51,7 +51,7 @@ class Option:
     kind: str
     init: bool
     kw_only: bool
-    annotation: str = ""
+    annotation: Any = Parameter.empty
 
     def annotated(self, annotation: str) -> Option:
         """Return the option with its annotation, which may say what it accepts."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from inspect import Parameter, Signature
-from typing import Any, ClassVar, NamedTuple, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from minigrad.docstring import document
 from minigrad.errors import check_choice
@@ -13,49 +13,54 @@ from minigrad.kernels import CellFunction
 from minigrad.nn import cells
 from minigrad.nn.cell_layer import CellLayer
 from minigrad.nn.one_step import OneStep
+from minigrad.nn.options import Option, option
 from minigrad.nn.recurrent import Recurrent
 
 _C = TypeVar("_C", bound=type)
 
 
-class _Argument(NamedTuple):
-    default: Any
-    kind: str
-    meaning: str
-
-
-_ARGUMENTS = {
-    "input_size": _Argument(
-        Parameter.empty, "int", "The size of the last axis of the input."
+_ARGUMENTS: dict[str, Option] = {
+    "input_size": option("The size of the last axis of the input.", kind="int"),
+    "hidden_size": option("The width of a state.", kind="int"),
+    "num_layers": option(
+        "Each further layer reads the outputs of the one before.", kind="int", default=1
     ),
-    "hidden_size": _Argument(Parameter.empty, "int", "The width of a state."),
-    "num_layers": _Argument(1, "int", "Each further layer reads the outputs of the one before."),
-    "nonlinearity": _Argument(
-        "tanh", '{"tanh", "relu"}', "The function of the new state."
+    "nonlinearity": option(
+        "The function of the new state.", kind='{"tanh", "relu"}', default="tanh"
     ),
-    "bias": _Argument(True, "bool", "Whether there are biases: two, as PyTorch has them."),
-    "batch_first": _Argument(
-        False, "bool",
+    "bias": option(
+        "Whether there are biases: two, as PyTorch has them.", kind="bool", default=True
+    ),
+    "batch_first": option(
         "Whether inputs, outputs, ``mask`` and ``reset`` are (N, T, ...) instead of (T, N, ...).",
+        kind="bool",
+        default=False,
     ),
-    "dropout": _Argument(
-        0.0, "float",
+    "dropout": option(
         "Probability that an output of a layer, other than the last, is dropped in training.",
+        kind="float",
+        default=0.0,
     ),
-    "bidirectional": _Argument(
-        False, "bool",
+    "bidirectional": option(
         "Whether each layer also has a cell that runs backwards in time. Its outputs stand behind the\n"
         "    others on the last axis.",
+        kind="bool",
+        default=False,
     ),
-    "proj_size": _Argument(
-        0, "int", "If not 0, the width that h is projected to: smaller than ``hidden_size``."
+    "proj_size": option(
+        "If not 0, the width that h is projected to: smaller than ``hidden_size``.",
+        kind="int",
+        default=0,
     ),
-    "device": _Argument(None, "str, optional", 'Where the parameters are, "cpu" or "cuda:N".'),
-    "dtype": _Argument(
-        None, "dtype or str, optional",
+    "device": option(
+        'Where the parameters are, "cpu" or "cuda:N".', kind="str, optional", default=None
+    ),
+    "dtype": option(
         "The dtype of the parameters; by default the default dtype, float32.",
+        kind="dtype or str, optional",
+        default=None,
     ),
-}  # fmt: skip
+}
 _RAISES = """ArgumentError
     If a size is not positive, ``bias`` or another flag is no bool, or an option has a value that makes
     no sense."""
@@ -72,12 +77,9 @@ def _constructor(
     """
     listed = ["input_size", "hidden_size", *names.split(), "device", "dtype"]
     own = [name for name in listed if name not in inspect.signature(base.__init__).parameters]
-    kind = Parameter.POSITIONAL_OR_KEYWORD
+    itself = Parameter("self", Parameter.POSITIONAL_OR_KEYWORD)
     signature = Signature(
-        [
-            Parameter("self", kind),
-            *(Parameter(name, kind, default=_ARGUMENTS[name].default) for name in listed),
-        ],
+        [itself, *(_ARGUMENTS[name].parameter(name) for name in listed)],
         return_annotation=None,
     )
 
@@ -101,10 +103,7 @@ def _constructor(
 
 def _documented(cls: _C) -> _C:
     """Write what the arguments mean into the docstring of a class."""
-    told = [
-        f"{name} : {_ARGUMENTS[name].kind}\n    {_ARGUMENTS[name].meaning}"
-        for name in inspect.signature(cls).parameters
-    ]
+    told = [_ARGUMENTS[name].entry(name) for name in inspect.signature(cls).parameters]
     document(cls, "\n".join(told), _RAISES)
     return cls
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from minigrad.checks import as_integer, check_number
-from minigrad.errors import ArgumentError
+from minigrad.checks import check_integer, check_number
 from minigrad.nn.checks import checked_input
 from minigrad.nn.module import Module
 from minigrad.ops.similarity import cosine_similarity
@@ -33,10 +32,7 @@ class CosineSimilarity(Module):
     """
 
     def __init__(self, dim: int = 1, eps: float = 1e-8) -> None:
-        axis = as_integer(dim)
-        if axis is None:
-            raise ArgumentError(f"CosineSimilarity: dim must be an integer, not {dim!r}")
-        self.dim = axis
+        self.dim = check_integer("CosineSimilarity", "dim", dim)
         self.eps = check_number("CosineSimilarity", "eps", eps, low=0)
 
     def forward(self, x1: Any, x2: Any) -> Any:

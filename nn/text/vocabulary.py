@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.checks import as_integer, check_flag
+from minigrad.checks import check_flag, check_integer
 from minigrad.errors import ArgumentError, FileFormatError
 from minigrad.files import file_name, read_file, replace_file
 from minigrad.nn.checks import check_counts, entry_of
@@ -204,7 +204,7 @@ class Vocabulary:
             raise ArgumentError(
                 f"decode: codes must be a row of integers, not {codes!r}; encode() makes one"
             )
-        numbers = [_integer(code) for code in codes]
+        numbers = [check_integer("decode", "each code", code) for code in codes]
         for number in numbers:
             if not 0 <= number < len(self):
                 raise ArgumentError(
@@ -336,10 +336,3 @@ def _items_of(of: str, tokens: Any) -> Iterable[Any]:
             advice = "give each token as often as it occurs"
         raise ArgumentError(f"{of} must be {either}, not a {type(tokens).__name__}; {advice}")
     return tokens
-
-
-def _integer(code: Any) -> int:
-    number = as_integer(code)
-    if number is None:
-        raise ArgumentError(f"decode: each code must be an integer, not {code!r}")
-    return number

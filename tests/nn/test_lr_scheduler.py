@@ -457,6 +457,11 @@ MISTAKES = [
         "OneCycleLR: Adagrad has no momentum to change; pass cycle_momentum=False",
     ),
     (
+        lambda: S.OneCycleLR(O(), 1.0, 9, three_phase=1),
+        "OneCycleLR: three_phase must be True or False, not 1",
+    ),
+    (lambda: S.StepLR(O(), 3, last_epoch="x"), "StepLR: last_epoch must be an integer, not 'x'"),
+    (
         lambda: S.ReduceLROnPlateau(O(), "low"),
         "ReduceLROnPlateau: mode must be 'min' or 'max', not 'lo",
     ),
