@@ -13,7 +13,7 @@ from minigrad.docstring import Docstring
 from minigrad.errors import ArgumentError, suggestion
 from minigrad.kernels.frontend.cell_docstring import docstring
 from minigrad.kernels.frontend.gates import Gates
-from minigrad.kernels.surroundings import Surroundings, surroundings_of
+from minigrad.kernels.frontend.guards import Surroundings, surroundings_of
 from minigrad.tensor import Tensor, tensor
 
 # what a cell takes over from its step; its docstring says more

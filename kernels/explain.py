@@ -11,14 +11,14 @@ from minigrad.dtypes import as_dtype, get_default_dtype, is_floating
 from minigrad.errors import ArgumentError
 from minigrad.graph import Node
 from minigrad.kernels.cell import CellFunction
-from minigrad.kernels.compile import program_of
-from minigrad.kernels.normalize import Refusal
-from minigrad.kernels.plan import LoopPlan
-from minigrad.kernels.program import Program
-from minigrad.kernels.step import TracedStep
-from minigrad.kernels.surroundings import why_unknown
-from minigrad.kernels.switch import switch
-from minigrad.kernels.traces import Spec, traced_step
+from minigrad.kernels.frontend.guards import why_unknown
+from minigrad.kernels.frontend.traced_step import TracedStep
+from minigrad.kernels.frontend.traces import Spec, traced_step
+from minigrad.kernels.passes.legalize import Refusal
+from minigrad.kernels.plan.ir import LoopPlan
+from minigrad.kernels.plan.program import Program
+from minigrad.kernels.runtime.programs import program_of
+from minigrad.kernels.runtime.switch import switch
 from minigrad.tensor import Tensor
 
 _ROWS = 2  # of the trace that is shown: any number

@@ -9,16 +9,16 @@ from typing import Any, Literal, get_args
 from minigrad import dispatch
 from minigrad.backends.base import by_type
 from minigrad.errors import KernelError, check_choice
-from minigrad.kernels.calls import call_of
 from minigrad.kernels.cell import Step
-from minigrad.kernels.eager import eager_loop, replayed
-from minigrad.kernels.executable import Executable
-from minigrad.kernels.rows import Rows, on_host, rows_of
-from minigrad.kernels.segments import check_checkpoint_every, run_in_segments
-from minigrad.kernels.step import Backward, TracedStep
-from minigrad.kernels.switch import switch
-from minigrad.kernels.targets import reference
-from minigrad.kernels.trace import name_of
+from minigrad.kernels.frontend.trace import name_of
+from minigrad.kernels.frontend.traced_step import Backward, TracedStep
+from minigrad.kernels.runtime import reference
+from minigrad.kernels.runtime.checkpointing import check_checkpoint_every, run_in_segments
+from minigrad.kernels.runtime.eager import eager_loop, replayed
+from minigrad.kernels.runtime.executable import Executable
+from minigrad.kernels.runtime.rows import Rows, on_host, rows_of
+from minigrad.kernels.runtime.specialization import call_of
+from minigrad.kernels.runtime.switch import switch
 from minigrad.op import Domain, Op
 from minigrad.tensor import Tensor
 
@@ -118,7 +118,7 @@ def scan(
     ArgumentError
         If a length is negative or larger than T, or ``compile`` or ``checkpoint_every`` make no sense.
     TraceError
-        If the step cannot be turned into a graph; see `minigrad.kernels.trace.trace`.
+        If the step cannot be turned into a graph; see `minigrad.kernels.frontend.trace.trace`.
     KernelError
         If compilation is required and not possible.
 

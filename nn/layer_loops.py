@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy
 
 from minigrad.kernels.cell import CellFunction
-from minigrad.kernels.rows import Rows
+from minigrad.kernels.runtime.rows import Rows
 from minigrad.tensor import Tensor, make
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from minigrad.errors import ArgumentError, TraceError
 from minigrad.kernels import CellFunction
-from minigrad.kernels.surroundings import LIBRARIES, Surroundings, surroundings_of
+from minigrad.kernels.frontend.guards import LIBRARIES, Surroundings, surroundings_of
 from minigrad.nn.module import Module
 from minigrad.nn.substitution import Substitution, contents
 from minigrad.tensor import Tensor

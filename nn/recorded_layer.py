@@ -11,12 +11,12 @@ import numpy
 
 from minigrad import dispatch
 from minigrad.kernels.cell import CellFunction
-from minigrad.kernels.eager import replayed
-from minigrad.kernels.known_loop import KnownLoop
-from minigrad.kernels.normalize import Refusal
-from minigrad.kernels.rows import Rows
+from minigrad.kernels.passes.legalize import Refusal
+from minigrad.kernels.runtime.eager import replayed
+from minigrad.kernels.runtime.known_loop import KnownLoop
+from minigrad.kernels.runtime.rows import Rows
+from minigrad.kernels.runtime.session import kind_of, side_by_side
 from minigrad.kernels.scan import scan
-from minigrad.kernels.stream import kind_of, side_by_side
 from minigrad.nn.layer_loops import Layered, given_states, loops_of
 from minigrad.op import Domain, Op
 from minigrad.ops.shape import concat, expand_dims, squeeze, stack, swapaxes

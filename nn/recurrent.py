@@ -11,8 +11,8 @@ import numpy
 
 from minigrad.errors import ArgumentError, ShapeError, user_stacklevel
 from minigrad.kernels import CellFunction, scan
-from minigrad.kernels.rows import Rows, on_host, rows_of
-from minigrad.kernels.segments import check_checkpoint_every
+from minigrad.kernels.runtime.checkpointing import check_checkpoint_every
+from minigrad.kernels.runtime.rows import Rows, on_host, rows_of
 from minigrad.nn.cell import Cell
 from minigrad.nn.cell_layer import CellLayer
 from minigrad.nn.checks import check_counts, check_dropout, check_flags

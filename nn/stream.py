@@ -10,12 +10,12 @@ import numpy
 
 from minigrad import dispatch
 from minigrad.errors import KernelError, MinigradError
-from minigrad.kernels.recent import Recent
-from minigrad.kernels.rows import Rows
-from minigrad.kernels.stream import Stream, kind_of, side_by_side
-from minigrad.kernels.switch import switch
+from minigrad.kernels.runtime.rows import Rows
+from minigrad.kernels.runtime.session import Stream, kind_of, side_by_side
+from minigrad.kernels.runtime.switch import switch
 from minigrad.nn.layer_loops import Layered, given_states, loops_of
 from minigrad.nn.recorded_layer import RecordedLayer
+from minigrad.recent import Recent
 from minigrad.tensor import Tensor, make
 
 _MOST = 128  # streams of a layer
@@ -41,7 +41,7 @@ class LayerStream:
     broken : bool
         Whether sequences have lengths or a mask.
     on_change : callable
-        See `minigrad.kernels.stream.Stream`.
+        See `minigrad.kernels.runtime.session.Stream`.
     """
 
     def __init__(

@@ -3,8 +3,9 @@
     .venv/bin/python scripts/pipeline.py             writes the blocks of the page anew
     .venv/bin/python scripts/pipeline.py --check     fails if they are not what would be written
 
-What is shown passed through `minigrad.kernels.program.make_program`, so that the page cannot tell another
-story than the code. A block of the page belongs to the script if a comment before it names the stage.
+What is shown passed through `minigrad.kernels.plan.program.make_program`, so that the page cannot tell
+another story than the code. A block of the page belongs to the script if a comment before it names the
+stage.
 """
 
 from __future__ import annotations
@@ -20,14 +21,15 @@ from typing import Any
 
 from minigrad.dtypes import float32
 from minigrad.graph import Graph, Node, Var
-from minigrad.kernels import explain, program
+from minigrad.kernels import explain
 from minigrad.kernels.emit.cuda_source import cuda_source
 from minigrad.kernels.emit.dialect import lowered
 from minigrad.kernels.emit.numba_source import numba_source
-from minigrad.kernels.plan import LoopPlan, Sweep
-from minigrad.kernels.plan_text import describe, numbered, place_text
-from minigrad.kernels.program import Program, make_program
-from minigrad.kernels.trace import trace
+from minigrad.kernels.frontend.trace import trace
+from minigrad.kernels.plan import program
+from minigrad.kernels.plan.ir import LoopPlan, Sweep
+from minigrad.kernels.plan.printer import describe, numbered, place_text
+from minigrad.kernels.plan.program import Program, make_program
 from minigrad.nn.cells import lstm
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "architecture.md"
@@ -50,7 +52,7 @@ def traced() -> Graph:
 
 @contextmanager
 def watched(*names: str) -> Iterator[dict[str, list[tuple[Any, Any]]]]:
-    """Note the arguments and the results of passes that `minigrad.kernels.program` calls."""
+    """Note the arguments and the results of passes that `minigrad.kernels.plan.program` calls."""
     calls: dict[str, list[tuple[Any, Any]]] = {name: [] for name in names}
     originals = {name: getattr(program, name) for name in names}
 

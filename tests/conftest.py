@@ -174,7 +174,7 @@ def both_loops(request):
     """Run loops with compile="auto" by the interpreter of graphs; in `make full`, compiled too."""
     with pytest.MonkeyPatch.context() as patch:
         if request.param == "interpreted":
-            patch.setattr("minigrad.kernels.switch.switch.is_off", True)
+            patch.setattr("minigrad.kernels.runtime.switch.switch.is_off", True)
         yield request.param
 
 

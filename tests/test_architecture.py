@@ -19,14 +19,14 @@ pytestmark = pytest.mark.quick
 
 COMPILERS = {"numba", "llvmlite", "cupy", "cupyx"}
 # of the kernels, what the engine computes large products with: see docs/adr/0018-products.md
-PRODUCTS = {"minigrad.kernels.cpu.wide.matmul", "minigrad.kernels.switch.switch"}
+PRODUCTS = {"minigrad.kernels.cpu.wide.matmul", "minigrad.kernels.runtime.switch.switch"}
 
 # Imports of our own modules inside functions that load no large library. Each has a reason.
 LAZY = {
     ("minigrad", "minigrad.versions"): "the metadata of packages, for a version rarely asked for",
     (
         "minigrad.backends.numpy_",
-        "minigrad.kernels.switch",
+        "minigrad.kernels.runtime.switch",
     ): "the engine starts without the kernels",
 }
 
@@ -205,7 +205,10 @@ def test_a_broken_rule_is_reported(module: str, source: str, rule: str) -> None:
         ("minigrad.commands.info", "def f():\n    from minigrad.kernels.cpu import wide"),
         ("minigrad.commands.warmup", "def f():\n    from minigrad import nn"),
         ("minigrad.backends.numpy_", "def f():\n    from minigrad.kernels.cpu.wide import matmul"),
-        ("minigrad.kernels.scan", "import numpy as np\nfrom minigrad.kernels import trace"),
+        (
+            "minigrad.kernels.scan",
+            "import numpy as np\nfrom minigrad.kernels.frontend import trace",
+        ),
         ("minigrad.kernels.targets.cuda", "import cupy"),
         ("minigrad.kernels.cpu.gemm", "from numba import njit"),
         ("minigrad.nn.recurrent", "from minigrad.kernels import scan\nimport minigrad as mg"),

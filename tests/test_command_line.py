@@ -15,7 +15,7 @@ import minigrad as mg
 from minigrad import __main__, errors, nn, threads
 from minigrad.commands import info, openblas, products, sizes
 from minigrad.commands.products import Rates
-from minigrad.kernels.switch import Switch
+from minigrad.kernels.runtime.switch import Switch
 
 
 def run(*arguments):
@@ -113,7 +113,7 @@ def test_info_tells_where_the_number_of_threads_comes_from(capsys, monkeypatch):
 def test_info_tells_whether_loops_are_compiled(capsys, monkeypatch):
     for variable in ("MINIGRAD_COMPILE", "NUMBA_DISABLE_JIT"):
         with monkeypatch.context() as patched:
-            patched.setattr("minigrad.kernels.switch.switch", Switch())
+            patched.setattr("minigrad.kernels.runtime.switch.switch", Switch())
             patched.setenv(variable, "false" if variable == "MINIGRAD_COMPILE" else "1")
             if variable == "NUMBA_DISABLE_JIT":
                 patched.setattr("numba.config.DISABLE_JIT", 1)
@@ -123,7 +123,7 @@ def test_info_tells_whether_loops_are_compiled(capsys, monkeypatch):
                 told = told_by_info(capsys)
             assert told["compiler"].startswith(f"off, from {variable}")
             assert "products" not in told
-    monkeypatch.setattr("minigrad.kernels.switch.switch", Switch())
+    monkeypatch.setattr("minigrad.kernels.runtime.switch.switch", Switch())
     monkeypatch.setenv("MINIGRAD_COMPILE", "perhaps")
     assert __main__.main(["info"]) == 1
     assert "MINIGRAD_COMPILE must be one of" in capsys.readouterr().err

@@ -17,9 +17,9 @@ from minigrad.evaluate import evaluate
 from minigrad.graph import Graph, Var
 from minigrad.kernels.certificate.case import Case
 from minigrad.kernels.certificate.subject import Subject
-from minigrad.kernels.rows import rows_of
+from minigrad.kernels.frontend.trace import trace
+from minigrad.kernels.runtime.rows import rows_of
 from minigrad.kernels.scan import Compile, scan
-from minigrad.kernels.trace import trace
 from minigrad.tensor import Tensor, tensor
 
 Arrays = dict[str, Any]

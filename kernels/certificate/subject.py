@@ -10,7 +10,7 @@ import numpy
 
 from minigrad.errors import ArgumentError, MinigradError
 from minigrad.kernels.cell import CellFunction, Step
-from minigrad.kernels.trace import argument_names, name_of
+from minigrad.kernels.frontend.trace import argument_names, name_of
 from minigrad.tensor import Tensor
 
 _WIDTH, _HIDDEN = 3, 19  # by default; no multiples of a vector's lanes

@@ -1,7 +1,8 @@
 """Rows of the batch to where a loop has them, and back: it moves those of a few steps at a time.
 
-A loop packs the rows of sequences that have ended away, see `minigrad.kernels.layout`. What it reads it
-copies just before it needs it, and what it has made just afterwards, while both are in a core's cache.
+A loop packs the rows of sequences that have ended away, see `minigrad.kernels.runtime.layout`. What it
+reads it copies just before it needs it, and what it has made just afterwards, while both are in a core's
+cache.
 """
 
 from __future__ import annotations
@@ -132,8 +133,8 @@ def collect(
         The time steps; ``last`` is excluded.
     table, order, present : int
         Addresses of the block's table, of the order and of the flags of a
-        `minigrad.kernels.layout.Layout`. Without flags ``present`` is 0. Nothing is done if ``batch``
-        is 0.
+        `minigrad.kernels.runtime.layout.Layout`. Without flags ``present`` is 0. Nothing is done if
+        ``batch`` is 0.
     rows : int
         How many sequences there are.
     batch, packed : int

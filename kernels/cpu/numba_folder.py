@@ -16,8 +16,8 @@ from typing import Any
 import numba
 from numba.core import caching
 
-from minigrad.kernels.cache import library_digest, sources
-from minigrad.kernels.cache_folder import NOWHERE, in_cache_folder, obstacle, usable
+from minigrad.kernels.jit.cache_folder import NOWHERE, in_cache_folder, obstacle, usable
+from minigrad.kernels.jit.source_cache import library_digest, sources
 
 _HERE = Path(__file__).parent
 

@@ -152,7 +152,7 @@ def packed_rows(
     -------
     order, places, portions, bounds, blocks, index : numpy.ndarray of int64
         Shapes (N,), (N,), (portions, 1 + 2 T), (portions, 2 + T), (blocks, 1 + 2 T) and (sum of the
-        lengths,); see `minigrad.kernels.layout.Layout`.
+        lengths,); see `minigrad.kernels.runtime.layout.Layout`.
     """
     lengths, count = numpy.ascontiguousarray(lengths, numpy.int64), len(lengths)
     order, places, longest = numpy.empty((3, count), numpy.int64)

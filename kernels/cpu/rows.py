@@ -12,7 +12,7 @@ from numba import cfunc
 from minigrad.kernels.cpu.batch_order import WORD, clear_row, copy_row
 from minigrad.kernels.cpu.team import ENTRY_TYPE, run_team, threads_for
 from minigrad.kernels.cpu.vector import load_integer
-from minigrad.kernels.layout import taken
+from minigrad.kernels.runtime.layout import taken
 from minigrad.reuse import address_of, reused_array
 
 _COST = 4  # how many multiplications take as long as to copy four bytes

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from minigrad.kernels.emit.arguments import addressed
 from minigrad.kernels.emit.widths import Widths
-from minigrad.kernels.plan import Buffer, LoopPlan, Place
+from minigrad.kernels.plan.ir import Buffer, LoopPlan, Place
 
 
 class Addresses:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from minigrad.graph import Var
-from minigrad.kernels.plan import Buffer, LoopPlan, Product
+from minigrad.kernels.plan.ir import Buffer, LoopPlan, Product
 
 NUMBERS = (
     "steps",  # T
@@ -14,7 +14,7 @@ NUMBERS = (
     "backward",  # whether this is a backward pass
     "blocks",  # of rows: they are divided between the threads, or, if there are several,
     "shares",  # of columns, those of the only block
-    "tables",  # address of those of the blocks of a `minigrad.kernels.layout.Layout`
+    "tables",  # address of those of the blocks of a `minigrad.kernels.runtime.layout.Layout`
     "portions",  # how many it has
     "portion_tables",  # address of theirs
     "bounds",  # address of those of chunks, for each portion

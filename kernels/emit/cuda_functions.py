@@ -1,4 +1,4 @@
-"""The functions of `minigrad.kernels.scalar` in CUDA C++, with NumPy's results at edges and for NaN.
+"""The functions of `minigrad.kernels.plan.scalar` in CUDA C++, with NumPy's results at edges and for NaN.
 
 The text needs no header, so that NVRTC compiles it as it is.
 """
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from string import Template
 
 from minigrad.kernels.emit.dialect import INFIX, number
-from minigrad.kernels.scalar import Call, Symbol, Tracer
+from minigrad.kernels.plan.scalar import Call, Symbol, Tracer
 from minigrad.op import OPS
 
 # Functions whose results are truth values.

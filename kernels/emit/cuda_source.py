@@ -14,7 +14,7 @@ from minigrad.dtypes import bool_
 from minigrad.graph import Var
 from minigrad.kernels.emit.cuda_functions import REALS, assignment, definitions, expression
 from minigrad.kernels.emit.dialect import LoweredSweep, lowered
-from minigrad.kernels.plan import Buffer, LoopPlan, Place, Sweep
+from minigrad.kernels.plan.ir import Buffer, LoopPlan, Place, Sweep
 
 Part = Literal["", "next", "first"]
 
@@ -149,7 +149,7 @@ def cuda_source(plan: LoopPlan) -> CudaSource:
 
     Raises
     ------
-    minigrad.kernels.normalize.Refusal
+    minigrad.kernels.passes.legalize.Refusal
         If an op of a sweep has no text.
     """
     return _Writer(plan).source()

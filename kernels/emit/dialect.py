@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from minigrad.graph import Var
-from minigrad.kernels.plan import Place, Sweep
-from minigrad.kernels.scalar import Call, Tracer
+from minigrad.kernels.plan.ir import Place, Sweep
+from minigrad.kernels.plan.scalar import Call, Tracer
 
 INFIX: Mapping[str, str] = {
     "add": "+", "subtract": "-", "multiply": "*", "divide": "/",
@@ -43,8 +43,8 @@ def lowered(sweep: Sweep) -> LoweredSweep:
 
     Raises
     ------
-    minigrad.kernels.normalize.Refusal
-        If an op of it cannot be written in `minigrad.kernels.scalar.FUNCTIONS`.
+    minigrad.kernels.passes.legalize.Refusal
+        If an op of it cannot be written in `minigrad.kernels.plan.scalar.FUNCTIONS`.
     """
     tracer = Tracer()
     names = {var: f"x{i}" for i, var in enumerate(sweep.loads)}

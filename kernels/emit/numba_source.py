@@ -10,7 +10,7 @@ from minigrad.kernels.emit.addresses import Addresses
 from minigrad.kernels.emit.arguments import NUMBERS, collected, multiplied, slots, spread
 from minigrad.kernels.emit.numba_rows import RowWriter
 from minigrad.kernels.emit.numba_sweep import CALLED, SweepWriter
-from minigrad.kernels.plan import Buffer, LoopPlan, PlacedSum, Product
+from minigrad.kernels.plan.ir import Buffer, LoopPlan, PlacedSum, Product
 
 _HEAD = """\
 from math import inf, nan

@@ -9,8 +9,8 @@ from minigrad.dtypes import bool_
 from minigrad.graph import Var
 from minigrad.kernels.emit.addresses import Addresses
 from minigrad.kernels.emit.dialect import INFIX, lowered, number
-from minigrad.kernels.plan import Buffer, Sweep
-from minigrad.kernels.scalar import FUNCTIONS, Call
+from minigrad.kernels.plan.ir import Buffer, Sweep
+from minigrad.kernels.plan.scalar import FUNCTIONS, Call
 
 _INFIX = {**INFIX, "logical_and": "&", "logical_or": "|"}
 # where a reduction begins, and the sign of what it takes the sum or the largest of

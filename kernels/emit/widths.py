@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from minigrad.kernels.plan import Buffer, LoopPlan, Place, Product, Sweep
+from minigrad.kernels.plan.ir import Buffer, LoopPlan, Place, Product, Sweep
 
 
 class Widths:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from minigrad.kernels.executable import Target
-from minigrad.kernels.normalize import Refusal
+from minigrad.kernels.passes.legalize import Refusal
+from minigrad.kernels.runtime.executable import Target
 
 
 def target_for(devices: Iterable[str]) -> Target:

@@ -14,7 +14,6 @@ import numpy
 from numba.core.errors import NumbaError
 
 from minigrad.errors import KernelError
-from minigrad.kernels.cache import load_source
 from minigrad.kernels.cpu.lanes import DOUBLE, SINGLE
 from minigrad.kernels.cpu.weight_gradients import is_narrow, scratch_size
 from minigrad.kernels.cpu.workspaces import Workspace
@@ -26,9 +25,10 @@ from minigrad.kernels.emit.arguments import (
     spread,
 )
 from minigrad.kernels.emit.numba_source import numba_source
-from minigrad.kernels.layout import CHUNK_ROWS, Layout
-from minigrad.kernels.plan import Buffer, LoopPlan
-from minigrad.kernels.recent import Recent
+from minigrad.kernels.jit.source_cache import load_source
+from minigrad.kernels.plan.ir import Buffer, LoopPlan
+from minigrad.kernels.runtime.layout import CHUNK_ROWS, Layout
+from minigrad.recent import Recent
 from minigrad.reuse import address_of
 
 _LANES = {numpy.dtype("float32"): SINGLE.lanes, numpy.dtype("float64"): DOUBLE.lanes}
@@ -181,7 +181,7 @@ class Frame:
         Of the blocks and chunks of a whole layout: their addresses are among the arguments.
     states : list of State
     shares, portions : int
-        Of columns; of sequences, see `minigrad.kernels.layout.Layout`.
+        Of columns; of sequences, see `minigrad.kernels.runtime.layout.Layout`.
     region : int
         How many rows a chunk has at most.
     apart : bool

@@ -7,7 +7,7 @@ from typing import Any
 
 from minigrad import memory
 from minigrad.kernels.cpu.packing import pack_matrix
-from minigrad.kernels.recent import Recent
+from minigrad.recent import Recent
 from minigrad.reuse import Piece, address_of, new_piece
 
 _MOST = 64  # matrices that are kept

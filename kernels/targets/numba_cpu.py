@@ -13,8 +13,8 @@ from minigrad.backends.numpy_ import join_by
 from minigrad.kernels.cpu.packed_rows import packed_rows
 from minigrad.kernels.cpu.rows import joined_rows, take_rows
 from minigrad.kernels.cpu.wide import matmul
-from minigrad.kernels.layout import Layout
-from minigrad.kernels.plan import Buffer, LoopPlan
+from minigrad.kernels.plan.ir import Buffer, LoopPlan
+from minigrad.kernels.runtime.layout import Layout
 from minigrad.kernels.targets.frames import bytes_at, code_of
 from minigrad.kernels.targets.runs import Runs
 from minigrad.threads import get_num_threads
@@ -60,7 +60,7 @@ def bind(plan: LoopPlan, layout: Layout, reverse: bool, backward: bool) -> Runs:
 def kept_rows(
     plan: LoopPlan, layout: Layout, kept: Any, buffers: Sequence[Buffer]
 ) -> dict[Buffer, Any]:
-    """Return what was kept of buffers; see `minigrad.kernels.executable.Target`."""
+    """Return what was kept of buffers; see `minigrad.kernels.runtime.executable.Target`."""
     code, steps, size = code_of(plan), (layout.steps + 1, layout.count), (layout.size,)
     (places, _), found = code.kept(layout), {}
     for buffer in buffers:

@@ -12,8 +12,8 @@ from minigrad.evaluate import run
 from minigrad.kernels.cpu.rows import joined_rows
 from minigrad.kernels.cpu.team import run_team, threads_for
 from minigrad.kernels.cpu.workspaces import Workspace, borrow, give_back
-from minigrad.kernels.layout import whole_layout
-from minigrad.kernels.program import Program
+from minigrad.kernels.plan.program import Program
+from minigrad.kernels.runtime.layout import whole_layout
 from minigrad.kernels.targets.frames import IN_KEPT, IN_WORKING, MEETING, Frame, bytes_at, code_of
 from minigrad.kernels.targets.numba_cpu import bind, blocks, namespace
 from minigrad.kernels.targets.runs import give

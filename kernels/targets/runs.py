@@ -12,8 +12,8 @@ from minigrad.graph import Var
 from minigrad.kernels.cpu.pace import Pace
 from minigrad.kernels.cpu.team import run_team, threads_for
 from minigrad.kernels.cpu.workspaces import borrow, give_back
-from minigrad.kernels.executable import Residuals, Run
-from minigrad.kernels.layout import Layout
+from minigrad.kernels.runtime.executable import Residuals, Run
+from minigrad.kernels.runtime.layout import Layout
 from minigrad.kernels.targets.frames import PACKING, Code, Frame, Linear, code_of, whole_lines
 from minigrad.kernels.targets.matrices import KeptMatrices
 from minigrad.reuse import address_of, reused_array
@@ -36,7 +36,7 @@ class Runs:
     ----------
     code : Code
     reverse, backward : bool
-        See `minigrad.kernels.executable.Target.bind`.
+        See `minigrad.kernels.runtime.executable.Target.bind`.
     """
 
     def __init__(self, code: Code, reverse: bool, backward: bool) -> None:
@@ -78,7 +78,7 @@ class Runs:
         keep: bool,
         residuals: Residuals | None = None,
     ) -> Run:
-        """Run the loop; see `minigrad.kernels.executable.BoundLoop`."""
+        """Run the loop; see `minigrad.kernels.runtime.executable.BoundLoop`."""
         code, rows, backward = self.code, layout.size, self.backward
         kind = code.dtype
         threads = threads_for(rows * code.row_cost)
@@ -135,7 +135,7 @@ def give(
         One of its.
     arguments : numpy.ndarray
     values : dict of array
-        What is read, and the vectors and matrices; see `minigrad.kernels.executable.BoundLoop`.
+        What is read, and the vectors and matrices; see `minigrad.kernels.runtime.executable.BoundLoop`.
     keep : bool
         Whether to keep packed copies of the matrices for another run.
     read : sequence of tuple

@@ -102,7 +102,7 @@ def _matmul(a: Any, b: Any) -> Any:
     ):  # outer products, which BLAS takes four times as long for
         return numpy.multiply(a, b, order="C")
     if b.ndim == 2 and a.size * b.shape[1] >= _MANY:
-        from minigrad.kernels.switch import switch
+        from minigrad.kernels.runtime.switch import switch
 
         if not switch.is_off:
             from minigrad.kernels.cpu.wide import matmul  # Numba is loaded when it is needed

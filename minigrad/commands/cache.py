@@ -7,7 +7,7 @@ from pathlib import Path
 
 def cache_folder() -> Path:
     """Return the folder that is used if it can be written."""
-    from minigrad.kernels.cache_folder import cache_folders
+    from minigrad.kernels.jit.cache_folder import cache_folders
 
     return next(cache_folders())
 

@@ -28,7 +28,7 @@ def info() -> Iterator[str]:
         If ``MINIGRAD_NUM_THREADS`` is no number of threads, or ``MINIGRAD_COMPILE`` not on or off.
     """
     from minigrad.kernels.cpu.instruction_set import vector_bytes
-    from minigrad.kernels.switch import switch
+    from minigrad.kernels.runtime.switch import switch
 
     yield from _versions()
     yield _line("backend numpy", "cpu")
@@ -105,7 +105,7 @@ def _model() -> str:
 
 
 def _cache() -> str:
-    from minigrad.kernels.cache_folder import obstacle
+    from minigrad.kernels.jit.cache_folder import obstacle
 
     folder = cache_folder()
     error = obstacle(folder)

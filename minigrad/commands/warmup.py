@@ -55,7 +55,7 @@ def warmup(
         If the cache cannot be written.
     """
     from minigrad.kernels import cell
-    from minigrad.kernels.cache_folder import obstacle
+    from minigrad.kernels.jit.cache_folder import obstacle
     from minigrad.nn.cells import CELLS
 
     folder = cache_folder()

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from minigrad.creation import ones
 from minigrad.dtypes import bool_
-from minigrad.kernels.rows import rows_of
+from minigrad.kernels.runtime.rows import rows_of
 from minigrad.ops.elementwise import where
 from minigrad.ops.index import take
 from minigrad.ops.shape import expand_dims, swapaxes

@@ -7,7 +7,7 @@ from typing import Any
 from minigrad.creation import zeros
 from minigrad.errors import ArgumentError, ShapeError
 from minigrad.kernels import CellFunction, scan
-from minigrad.kernels.calls import interpreted
+from minigrad.kernels.runtime.specialization import interpreted
 from minigrad.nn.attention.layers import Attention
 from minigrad.nn.attention.memory import Memory
 from minigrad.nn.attention.pooling import checked_attention

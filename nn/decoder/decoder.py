@@ -8,7 +8,7 @@ from minigrad import random
 from minigrad.checks import check_integer, check_number
 from minigrad.errors import ArgumentError, ShapeError, check_choice
 from minigrad.kernels import CellFunction
-from minigrad.kernels.rows import rows_of
+from minigrad.kernels.runtime.rows import rows_of
 from minigrad.nn.attention.layers import Attention
 from minigrad.nn.attention.pooling import checked_attention
 from minigrad.nn.attention.recurrent import AttentionRecurrent, check_forward

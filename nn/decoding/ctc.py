@@ -16,7 +16,7 @@ import numpy
 
 from minigrad.checks import check_integer
 from minigrad.errors import ArgumentError, ShapeError
-from minigrad.kernels.rows import on_host
+from minigrad.kernels.runtime.rows import on_host
 from minigrad.nn.checks import checked_input
 from minigrad.nn.losses.padding import present_of, with_lengths
 

@@ -8,7 +8,7 @@ import numpy
 
 from minigrad.creation import zeros
 from minigrad.errors import DtypeError, ShapeError
-from minigrad.kernels.rows import rows_of
+from minigrad.kernels.runtime.rows import rows_of
 from minigrad.nn.checks import checked_tensor
 from minigrad.nn.decoding.steps import scores_of, start_of
 from minigrad.nn.losses.padding import with_lengths

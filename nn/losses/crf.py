@@ -16,7 +16,7 @@ from minigrad.checks import as_integer
 from minigrad.creation import zeros, zeros_like
 from minigrad.dtypes import float32, is_half
 from minigrad.errors import ArgumentError, ShapeError
-from minigrad.kernels.calls import interpreted
+from minigrad.kernels.runtime.specialization import interpreted
 from minigrad.kernels.scan import scan
 from minigrad.nn import init
 from minigrad.nn.checks import check_counts, check_flags, checked_input

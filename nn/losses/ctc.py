@@ -15,8 +15,8 @@ import numpy
 from minigrad.checks import check_integer
 from minigrad.dtypes import float32, is_half
 from minigrad.errors import ArgumentError, DtypeError, IndexingError, ShapeError
-from minigrad.kernels.calls import interpreted
-from minigrad.kernels.rows import on_host
+from minigrad.kernels.runtime.rows import on_host
+from minigrad.kernels.runtime.specialization import interpreted
 from minigrad.kernels.scan import scan
 from minigrad.nn.checks import check_flags, checked_input, checked_tensor
 from minigrad.nn.losses.padding import present_of, with_lengths

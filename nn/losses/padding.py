@@ -6,7 +6,7 @@ from typing import Any
 
 from minigrad.creation import ones
 from minigrad.errors import DtypeError, IndexingError, ShapeError
-from minigrad.kernels.rows import rows_of
+from minigrad.kernels.runtime.rows import rows_of
 from minigrad.nn.checks import checked_tensor
 from minigrad.ops import reduce
 from minigrad.tensor import Tensor

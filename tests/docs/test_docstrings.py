@@ -300,7 +300,7 @@ def test_errors_are_raised(
     monkeypatch.setattr("minigrad.op.OPS", dict(minigrad.OPS))
     names = {"mg": minigrad, "nn": nn, "monkeypatch": monkeypatch}
     exec(compile(PREPARED, "prepared", "exec"), names)
-    monkeypatch.setattr("minigrad.kernels.switch.switch.is_off", True)
+    monkeypatch.setattr("minigrad.kernels.runtime.switch.switch.is_off", True)
     code = WRONG_CALLS.get(f"{name}: {error}")
     assert code or name in THINGS, "add a call that raises it to wrong_calls.txt"
     with pytest.raises(BaseException) as caught:  # noqa: PT011
@@ -357,7 +357,7 @@ def test_wrong_calls_are_of_errors_that_are_told() -> None:
 @pytest.mark.parametrize("name", [n for n, value in NAMES.items() if ">>> " in doc_of(value)])
 def test_examples_run(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("minigrad.kernels.switch.switch.is_off", True)
+    monkeypatch.setattr("minigrad.kernels.runtime.switch.switch.is_off", True)
     monkeypatch.setattr("minigrad.op.OPS", dict(minigrad.OPS))
     test = doctest.DocTestParser().get_doctest(
         doc_of(NAMES[name]), {"mg": minigrad, "nn": nn}, name, None, 0

@@ -15,9 +15,10 @@ from pathlib import Path
 import pytest
 
 import minigrad.nn
-from minigrad.kernels import cache, cache_folder
-from minigrad.kernels.cache import load_source
 from minigrad.kernels.cpu import processor
+from minigrad.kernels.jit import cache_folder
+from minigrad.kernels.jit import source_cache as cache
+from minigrad.kernels.jit.source_cache import load_source
 
 TEXT = '''"""Twice."""
 from numba import njit
@@ -65,7 +66,7 @@ def run(script, **environment):
 
 
 USE = f"""
-from minigrad.kernels.cache import load_source
+from minigrad.kernels.jit.source_cache import load_source
 module = load_source({TEXT!r}, "twice")
 assert module.twice(21) == 42
 """
@@ -192,12 +193,12 @@ def test_the_digest_is_that_of_an_archive_too(tmp_path):
         for name, path in sources.items():
             archive.write(path, name)
     script = """
-    from minigrad.kernels.cache import __file__, library_digest
+    from minigrad.kernels.jit.source_cache import __file__, library_digest
     print(__file__, library_digest())
     """
     environment = {"PYTHONPATH": str(tmp_path / "packages.zip"), "PYTHONSAFEPATH": "1"}
     place, digest = run(script, **environment).split()
-    assert place == str(tmp_path / "packages.zip/minigrad/kernels/cache.py")
+    assert place == str(tmp_path / "packages.zip/minigrad/kernels/jit/source_cache.py")
     assert digest == cache.library_digest()
 
 
@@ -233,7 +234,7 @@ def test_the_same_file_runs_without_the_compiler(folder):
 def test_a_forked_child_can_load_while_a_thread_of_the_parent_did():
     script = """
     import os, threading
-    from minigrad.kernels import cache
+    from minigrad.kernels.jit import source_cache as cache
     taken, done = threading.Event(), threading.Event()
 
     def hold():
@@ -394,7 +395,7 @@ if os.getuid() == 0:  # from here on even root needs the right to write
     ctypes.CDLL(None).capset((ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)())
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
-    from minigrad.kernels.cache import load_source
+    from minigrad.kernels.jit.source_cache import load_source
     from minigrad.kernels.cpu.barrier import barrier
     twice = load_source({TEXT!r}, "twice").twice
     assert twice(21) == 42

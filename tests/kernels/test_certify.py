@@ -13,7 +13,7 @@ from minigrad.errors import ArgumentError, TraceError
 from minigrad.kernels import Case, CertificateError, cell, certify, scan
 from minigrad.kernels.certificate import run
 from minigrad.kernels.certificate.compare import Violation, compare
-from minigrad.kernels.switch import switch
+from minigrad.kernels.runtime.switch import switch
 from minigrad.nn.cells import CELLS
 from minigrad.op import OPS, Domain, Op
 

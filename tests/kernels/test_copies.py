@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 import minigrad as mg
 from minigrad.kernels.cpu import rows
 from minigrad.kernels.cpu.team import run_team
-from minigrad.kernels.layout import taken
+from minigrad.kernels.runtime.layout import taken
 from minigrad.kernels.targets import numba_cpu
 
 kinds = st.sampled_from(["float16", "float32", "float64"])

@@ -20,9 +20,9 @@ from minigrad.backends import backend_named
 from minigrad.graph import Var, ops
 from minigrad.kernels.emit.cuda_functions import REALS
 from minigrad.kernels.emit.cuda_source import Argument, cuda_source
-from minigrad.kernels.program import make_program
-from minigrad.kernels.scalar import FUNCTIONS
-from minigrad.kernels.trace import trace
+from minigrad.kernels.frontend.trace import trace
+from minigrad.kernels.plan.program import make_program
+from minigrad.kernels.plan.scalar import FUNCTIONS
 from minigrad.op import OPS
 from minigrad.testing.steps import random_steps
 

@@ -8,8 +8,8 @@ import pytest
 from minigrad import nn
 from minigrad.graph import Var
 from minigrad.kernels.emit.numba_source import numba_source
-from minigrad.kernels.program import make_program
-from minigrad.kernels.trace import trace
+from minigrad.kernels.frontend.trace import trace
+from minigrad.kernels.plan.program import make_program
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 CELLS = {"lstm": nn.cells.lstm, "gru": nn.cells.gru}

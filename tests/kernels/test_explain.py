@@ -8,7 +8,7 @@ import minigrad as mg
 from minigrad import nn
 from minigrad.errors import ArgumentError
 from minigrad.kernels import cell, explain
-from minigrad.kernels.switch import switch
+from minigrad.kernels.runtime.switch import switch
 
 LSTM = """\
 lstm(x[N,5], h[N,4], c[N,4])   float32

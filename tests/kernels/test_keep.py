@@ -4,7 +4,7 @@ import pytest
 
 from minigrad.dispatch import interpreting
 from minigrad.graph import Recorder, Var, ops
-from minigrad.kernels.keep import choose_kept
+from minigrad.kernels.passes.rematerialize import choose_kept
 
 WIDE = (7, 6)
 

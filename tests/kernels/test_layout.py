@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minigrad.kernels import layout as layouts
 from minigrad.kernels.cpu.packed_rows import packed_rows
-from minigrad.kernels.layout import whole_layout
-from minigrad.kernels.rows import rows_of
+from minigrad.kernels.runtime import layout as layouts
+from minigrad.kernels.runtime.layout import whole_layout
+from minigrad.kernels.runtime.rows import rows_of
 
 sizes = st.tuples(st.integers(1, 7), st.integers(1, 7), st.integers(1, 4))
 seeds = st.integers(0, 999)

@@ -7,12 +7,12 @@ import pytest
 
 import minigrad as mg
 from minigrad.graph import Var
-from minigrad.kernels.differentiate import differentiate
-from minigrad.kernels.keep import choose_kept
-from minigrad.kernels.normalize import normalize
-from minigrad.kernels.plan_text import describe, numbered
-from minigrad.kernels.program import make_program
-from minigrad.kernels.trace import trace
+from minigrad.kernels.frontend.trace import trace
+from minigrad.kernels.passes.differentiate import differentiate
+from minigrad.kernels.passes.legalize import normalize
+from minigrad.kernels.passes.rematerialize import choose_kept
+from minigrad.kernels.plan.printer import describe, numbered
+from minigrad.kernels.plan.program import make_program
 
 KIND = np.dtype("float64")
 ROWS = 5  # the size of no other axis in these tests

@@ -13,16 +13,17 @@ import minigrad as mg
 from minigrad import nn
 from minigrad.backends import backend_named
 from minigrad.graph import Var
-from minigrad.kernels import compile, scan
+from minigrad.kernels import scan
 from minigrad.kernels.cpu.packed_rows import packed_rows
 from minigrad.kernels.emit.numba_source import numba_source
-from minigrad.kernels.executable import Executable, Run, rows_kept
-from minigrad.kernels.normalize import INTERNAL, Refusal
-from minigrad.kernels.program import make_program
-from minigrad.kernels.rows import rows_of
-from minigrad.kernels.switch import switch
-from minigrad.kernels.trace import trace
-from minigrad.kernels.traces import traced_step
+from minigrad.kernels.frontend.trace import trace
+from minigrad.kernels.frontend.traces import traced_step
+from minigrad.kernels.passes.legalize import INTERNAL, Refusal
+from minigrad.kernels.plan.program import make_program
+from minigrad.kernels.runtime import programs as compile
+from minigrad.kernels.runtime.executable import Executable, Run, rows_kept
+from minigrad.kernels.runtime.rows import rows_of
+from minigrad.kernels.runtime.switch import switch
 from minigrad.testing.steps import random_steps
 
 M = backend_named("numpy").namespace

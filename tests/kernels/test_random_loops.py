@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 import minigrad as mg
 from minigrad import nn
 from minigrad.graph import Var
-from minigrad.kernels import layout, scan
+from minigrad.kernels import scan
 from minigrad.kernels.emit.numba_source import numba_source
-from minigrad.kernels.program import make_program
+from minigrad.kernels.frontend.trace import trace
+from minigrad.kernels.plan.program import make_program
+from minigrad.kernels.runtime import layout
 from minigrad.kernels.targets import frames, runs
-from minigrad.kernels.trace import trace
 from minigrad.testing.steps import random_steps
 
 WIDTHS = (1, 2, 3, 5, 8, 9, 16, 17)

@@ -4,8 +4,9 @@ import random
 import threading
 
 import minigrad as mg
-from minigrad.kernels import calls, cell, scan
-from minigrad.kernels.recent import Recent
+from minigrad.kernels import cell, scan
+from minigrad.kernels.runtime import specialization as calls
+from minigrad.recent import Recent
 
 
 def test_the_least_recently_used_entry_goes():

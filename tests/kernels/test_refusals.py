@@ -11,10 +11,11 @@ import pytest
 import minigrad as mg
 from minigrad import nn
 from minigrad.errors import GradientError, KernelError, TraceError
-from minigrad.kernels import cell, compile, explain, scan
-from minigrad.kernels.calls import interpreted
-from minigrad.kernels.normalize import INTERNAL
-from minigrad.kernels.switch import switch
+from minigrad.kernels import cell, explain, scan
+from minigrad.kernels.passes.legalize import INTERNAL
+from minigrad.kernels.runtime import programs as compile
+from minigrad.kernels.runtime.specialization import interpreted
+from minigrad.kernels.runtime.switch import switch
 from minigrad.kernels.targets import frames
 from minigrad.op import Domain, Op
 
@@ -266,9 +267,9 @@ def test_rows_that_mix_are_refused_also_after_a_single_one(told_anew):
 @pytest.mark.parametrize(
     ("place", "name", "factor"),
     [
-        ("normalize", "_written", 5),
-        ("planner", "_check_formula", 6),
-        ("compile", "numba_source", 7),
+        ("passes.legalize", "_written", 5),
+        ("plan.schedule", "_check_formula", 6),
+        ("runtime.programs", "numba_source", 7),
     ],
 )
 def test_what_the_compiler_raises_is_a_refusal(place, name, factor, monkeypatch, told_anew):
@@ -313,7 +314,8 @@ def test_steps_that_differ_in_a_shape_alone_are_two():
 @pytest.fixture
 def told_anew(monkeypatch):
     """Each reason is told once in a process; forget what other tests were told."""
-    monkeypatch.setattr(importlib.import_module("minigrad.kernels.calls"), "_told", set())
+    module = importlib.import_module("minigrad.kernels.runtime.specialization")
+    monkeypatch.setattr(module, "_told", set())
 
 
 @cell(state="h", params=lambda input_size, hidden_size: {"weight": (hidden_size, input_size)})

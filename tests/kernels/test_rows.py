@@ -103,7 +103,7 @@ def test_second_order(loop):
 
     # the way back is the loop of tensors, whichever loop ran forwards
     with pytest.MonkeyPatch.context() as environment:
-        environment.setattr("minigrad.kernels.switch.switch.is_off", True)
+        environment.setattr("minigrad.kernels.runtime.switch.switch.is_off", True)
         outputs, final = scan(step, xs, state, params, **options)
     results = [*([outputs] if len(xs[0]) else []), *final]
     assert_same(curvature(results), curvature(one_by_one(step, xs, state, params, **options)))

@@ -13,7 +13,7 @@ import minigrad as mg
 from minigrad.errors import AnomalyError, GradientError, ShapeError, TraceError
 from minigrad.kernels import cell, scan
 from minigrad.kernels import scan as scan_function
-from minigrad.kernels.traces import traced_step
+from minigrad.kernels.frontend.traces import traced_step
 from minigrad.testing import gradcheck
 
 pytestmark = pytest.mark.usefixtures("both_loops")
@@ -470,7 +470,7 @@ def test_anomaly_names_the_time_step(draw):
 
 
 def test_a_step_is_run_twice_and_once_for_each_further_number_of_rows(draw, monkeypatch):
-    module = importlib.import_module("minigrad.kernels.traces")
+    module = importlib.import_module("minigrad.kernels.frontend.traces")
     rows, record = [], module.record
 
     def recorded(step, inputs, *rest):

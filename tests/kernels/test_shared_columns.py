@@ -6,9 +6,9 @@ import pytest
 import minigrad as mg
 from minigrad.graph import Var
 from minigrad.kernels import scan
-from minigrad.kernels.program import make_program
+from minigrad.kernels.frontend.trace import trace
+from minigrad.kernels.plan.program import make_program
 from minigrad.kernels.targets import runs
-from minigrad.kernels.trace import trace
 
 WIDTH = 40
 SQUARE = (WIDTH, WIDTH)

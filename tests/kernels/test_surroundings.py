@@ -7,7 +7,7 @@ import pytest
 
 import minigrad as mg
 from minigrad.kernels import CellFunction, cell
-from minigrad.kernels.surroundings import surroundings_of, why_unknown
+from minigrad.kernels.frontend.guards import surroundings_of, why_unknown
 from minigrad.nn import cells
 
 SCALE = 1.0

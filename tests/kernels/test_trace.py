@@ -12,8 +12,8 @@ from minigrad.errors import GradientError, ShapeError, TraceError
 from minigrad.evaluate import evaluate
 from minigrad.graph import Var
 from minigrad.kernels import scan
-from minigrad.kernels.differentiate import differentiate
-from minigrad.kernels.trace import trace
+from minigrad.kernels.frontend.trace import trace
+from minigrad.kernels.passes.differentiate import differentiate
 from minigrad.op import Domain, Op
 
 NUMPY = backend_named("numpy").namespace

@@ -16,7 +16,7 @@ from minigrad.kernels import cell, certify, explain, scan
 
 pytestmark = pytest.mark.usefixtures("both_loops")
 
-traces = importlib.import_module("minigrad.kernels.traces")
+traces = importlib.import_module("minigrad.kernels.frontend.traces")
 
 D, H, T, N = 3, 4, 5, 3
 CLOSE = {"rtol": 1e-11, "atol": 1e-13}

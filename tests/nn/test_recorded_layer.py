@@ -104,7 +104,7 @@ def check_later_runs(layer, runs, monkeypatch, given, in_states, lengths):
     for _ in range(3):
         check_same(results(layer, x, *arguments), first)
     assert len(runs) == 2
-    monkeypatch.setattr("minigrad.kernels.switch.switch.is_off", True)
+    monkeypatch.setattr("minigrad.kernels.runtime.switch.switch.is_off", True)
     for array, other in zip(results(layer, x, *arguments), first, strict=True):
         np.testing.assert_allclose(array, other, rtol=1e-9, atol=1e-11)
 
@@ -129,7 +129,7 @@ def test_lengths_may_differ_from_run_to_run(runs, monkeypatch):
     given = [[1, 2, 3], [T, T, 1], [0, 1, 0], [T] * N, [0] * N, [T, 3, 3]]
     found = [results(layer, x, lengths=lengths) for lengths in given]
     assert len(runs) == 2  # not the first two, not where all or nobody take part in all steps
-    monkeypatch.setattr("minigrad.kernels.switch.switch.is_off", True)
+    monkeypatch.setattr("minigrad.kernels.runtime.switch.switch.is_off", True)
     for lengths, arrays in zip(given, found, strict=True):
         for array, other in zip(results(layer, x, lengths=lengths), arrays, strict=True):
             np.testing.assert_allclose(array, other, rtol=1e-9, atol=1e-11)

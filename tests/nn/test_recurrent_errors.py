@@ -162,7 +162,7 @@ FIRST = {
 
 @pytest.mark.parametrize("name", FIRST)
 def test_first_values_of_parameters_and_buffers(name, monkeypatch):
-    monkeypatch.setattr("minigrad.kernels.switch.switch.is_off", True)
+    monkeypatch.setattr("minigrad.kernels.runtime.switch.switch.is_off", True)
     start, kind, dtype, shape = FIRST[name]
 
     @cell(state="h", params=lambda input_size, hidden_size: {"w": start})

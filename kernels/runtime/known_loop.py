@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 
 from minigrad.dtypes import get_default_dtype
 from minigrad.kernels.cell import Step
-from minigrad.kernels.compile import program_of
-from minigrad.kernels.executable import executable_of
-from minigrad.kernels.normalize import Refusal
-from minigrad.kernels.surroundings import surroundings_of
+from minigrad.kernels.frontend.guards import surroundings_of
+from minigrad.kernels.frontend.traces import traced_step
+from minigrad.kernels.passes.legalize import Refusal
+from minigrad.kernels.runtime.executable import executable_of
+from minigrad.kernels.runtime.programs import program_of
 from minigrad.kernels.targets.choice import target_for
-from minigrad.kernels.traces import traced_step
 from minigrad.tensor import Tensor
 
 

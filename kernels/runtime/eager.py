@@ -10,8 +10,8 @@ from minigrad.creation import zeros
 from minigrad.errors import AnomalyError
 from minigrad.graph import ops
 from minigrad.kernels.cell import Step
-from minigrad.kernels.rows import Rows
-from minigrad.kernels.trace import name_of
+from minigrad.kernels.frontend.trace import name_of
+from minigrad.kernels.runtime.rows import Rows
 from minigrad.ops.shape import stack
 from minigrad.tape import enable_grad
 from minigrad.tensor import Tensor

@@ -22,7 +22,7 @@ from pathlib import Path
 from types import ModuleType
 from uuid import uuid4
 
-from minigrad.kernels.cache_folder import NOWHERE, in_cache_folder
+from minigrad.kernels.jit.cache_folder import NOWHERE, in_cache_folder
 from minigrad.versions import version_of
 
 sources: set[Path] = set()

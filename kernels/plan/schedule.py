@@ -9,10 +9,19 @@ from typing import Any
 
 from minigrad.dtypes import bool_
 from minigrad.graph import Node, Var
-from minigrad.kernels.normalize import REDUCTIONS, Refusal, columns_of, refused_at
-from minigrad.kernels.plan import Buffer, LoopPlan, Phase, Place, PlacedSum, Product, RowSum, Sweep
-from minigrad.kernels.scalar import Tracer
-from minigrad.kernels.sharing import shared_columns
+from minigrad.kernels.passes.legalize import REDUCTIONS, Refusal, columns_of, refused_at
+from minigrad.kernels.plan.column_split import shared_columns
+from minigrad.kernels.plan.ir import (
+    Buffer,
+    LoopPlan,
+    Phase,
+    Place,
+    PlacedSum,
+    Product,
+    RowSum,
+    Sweep,
+)
+from minigrad.kernels.plan.scalar import Tracer
 from minigrad.ops.shape import part_sizes
 
 
@@ -34,7 +43,7 @@ def plan_loop(
     Parameters
     ----------
     nodes : sequence of Node
-        In normal form; see `minigrad.kernels.normalize`.
+        In normal form; see `minigrad.kernels.passes.legalize`.
     states, new_states : sequence of Var
         What is carried from step to step; a new state of None is zero.
     stored : sequence of Var

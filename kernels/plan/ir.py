@@ -1,10 +1,10 @@
 """The plan of a loop: which products and which sweeps over rows a step consists of, and where values lie.
 
-It is pure data, which `minigrad.kernels.planner` makes. A step is a list of phases; a phase is a list of
-products, then a list of sweeps. A sweep computes elementwise operations for all columns of a width, row
-by row: what it computes stays in registers, unless another sweep, a product or the world outside reads
-it. A sum over the columns of a row is known when its sweep has ended, so that whoever reads it belongs to
-a later phase. In memory there are only numbers of one dtype: truth values lie there as 1 and 0.
+It is pure data, which `minigrad.kernels.plan.schedule` makes. A step is a list of phases; a phase is a
+list of products, then one of sweeps. A sweep computes elementwise operations for all columns of a width,
+row by row: what it computes stays in registers, unless another sweep, a product or the world outside
+reads it. A sum over the columns of a row is known when its sweep has ended, so that whoever reads it
+belongs to a later phase. Memory holds only numbers of one dtype: truth values are 1 and 0 there.
 """
 
 from __future__ import annotations

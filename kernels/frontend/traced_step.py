@@ -9,11 +9,10 @@ from typing import Any
 
 from minigrad.dispatch import apply
 from minigrad.graph import Graph, Node, Var
-from minigrad.kernels.differentiate import differentiate
-from minigrad.kernels.normalize import Refusal
-from minigrad.kernels.partition import partition
-from minigrad.kernels.resize import resized
-from minigrad.kernels.simplify import live_nodes
+from minigrad.kernels.passes.dataflow import live_nodes, partition
+from minigrad.kernels.passes.differentiate import differentiate
+from minigrad.kernels.passes.legalize import Refusal
+from minigrad.kernels.passes.resize import resized
 
 _ANY = -(2**32)  # in the place of the number of rows
 

@@ -15,12 +15,12 @@ from typing import Any
 
 from minigrad.dispatch import interpreting
 from minigrad.graph import Graph, Node, Recorder, Var, ops
-from minigrad.kernels.differentiate import differentiate
-from minigrad.kernels.keep import choose_kept
-from minigrad.kernels.normalize import Refusal, fixed_by, normalize
-from minigrad.kernels.plan import Buffer, LoopPlan, RowSum
-from minigrad.kernels.planner import plan_loop
-from minigrad.kernels.simplify import live_nodes
+from minigrad.kernels.passes.dataflow import live_nodes
+from minigrad.kernels.passes.differentiate import differentiate
+from minigrad.kernels.passes.legalize import Refusal, fixed_by, normalize
+from minigrad.kernels.passes.rematerialize import choose_kept
+from minigrad.kernels.plan.ir import Buffer, LoopPlan, RowSum
+from minigrad.kernels.plan.schedule import plan_loop
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +68,7 @@ class Program:
     broken : bool
         Whether rows may be absent or begin anew.
     executables : dict
-        Its `minigrad.kernels.executable.Executable`, for each target and direction of time.
+        Its `minigrad.kernels.runtime.executable.Executable`, for each target and direction of time.
     """
 
     inputs: tuple[Var, ...]
@@ -128,7 +128,7 @@ def make_program(
 
     Raises
     ------
-    minigrad.kernels.normalize.Refusal
+    minigrad.kernels.passes.legalize.Refusal
         If something in the step has no place in a compiled loop.
     """
     xs, olds = graph.inputs[:inputs], graph.inputs[inputs : inputs + states]

@@ -10,7 +10,7 @@ from minigrad.dispatch import interpreting
 from minigrad.dtypes import is_floating
 from minigrad.errors import GradientError
 from minigrad.graph import Graph, Node, Recorder, Var, at_line, infer, ops
-from minigrad.kernels.simplify import live_nodes
+from minigrad.kernels.passes.dataflow import live_nodes
 from minigrad.promotion import promoted
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from minigrad.graph import Var
-from minigrad.kernels.plan import Buffer, Columns, LoopPlan, Place, PlacedSum, Product, Sweep
+from minigrad.kernels.plan.ir import Buffer, Columns, LoopPlan, Place, PlacedSum, Product, Sweep
 
 _PASSING = " passing"
 

@@ -12,12 +12,12 @@ from typing import Any, NamedTuple, Protocol
 from minigrad.dtypes import bool_
 from minigrad.evaluate import run
 from minigrad.graph import Node, Var
-from minigrad.kernels.layout import Layout, layout_of
-from minigrad.kernels.plan import Buffer, LoopPlan
-from minigrad.kernels.program import Program
-from minigrad.kernels.recent import Recent
-from minigrad.kernels.resize import resized
-from minigrad.kernels.rows import Rows
+from minigrad.kernels.passes.resize import resized
+from minigrad.kernels.plan.ir import Buffer, LoopPlan
+from minigrad.kernels.plan.program import Program
+from minigrad.kernels.runtime.layout import Layout, layout_of
+from minigrad.kernels.runtime.rows import Rows
+from minigrad.recent import Recent
 from minigrad.threads import get_num_threads
 
 Arrays = Mapping[Var, Any]
@@ -107,7 +107,7 @@ class Target(Protocol):
     def packed_rows(
         self, lengths: Any, steps: int, portions: int, blocks: int, limit: int
     ) -> tuple[Any, Any, Any, Any, Any, Any]:
-        """Return how sequences are divided; see `minigrad.kernels.layout.layout_of`."""
+        """Return how sequences are divided; see `minigrad.kernels.runtime.layout.layout_of`."""
 
     def take_rows(self, rows: Any, index: Any) -> Any:
         """Return ``rows[index]``, with zeros where the index, of any shape, is negative."""

@@ -23,9 +23,8 @@ from minigrad.dispatch import apply, interpreting
 from minigrad.dtypes import as_dtype, bool_
 from minigrad.errors import GradientError, KernelError
 from minigrad.graph import Graph, Line, Node, Recorder, Var, at_line, ops
-from minigrad.kernels.partition import partition
-from minigrad.kernels.resize import has_rows
-from minigrad.kernels.simplify import live_nodes
+from minigrad.kernels.passes.dataflow import live_nodes, partition
+from minigrad.kernels.passes.resize import has_rows
 from minigrad.ops.shape import normal_axes
 
 COLUMNS = (slice(None),)

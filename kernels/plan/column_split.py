@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from minigrad.kernels.plan import Buffer, Columns, Phase
+from minigrad.kernels.plan.ir import Buffer, Columns, Phase
 
 
 def shared_columns(phases: Sequence[Phase], states: Sequence[Buffer]) -> Columns | None:

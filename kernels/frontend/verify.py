@@ -14,7 +14,7 @@ from minigrad.backends import backend_named
 from minigrad.errors import TraceError
 from minigrad.evaluate import evaluate
 from minigrad.graph import Graph, Var
-from minigrad.kernels.trace import definition, name_of
+from minigrad.kernels.frontend.trace import definition, name_of
 
 _NOISE = numpy.random.default_rng(0).uniform(-1, 1, size=8191)
 

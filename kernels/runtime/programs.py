@@ -8,14 +8,14 @@ from typing import Any
 from minigrad.dtypes import float32, float64
 from minigrad.graph import Graph
 from minigrad.kernels.cell import Step
-from minigrad.kernels.differentiate import differentiate
 from minigrad.kernels.emit.numba_source import numba_source
-from minigrad.kernels.normalize import Refusal, refused_at
-from minigrad.kernels.program import Program, make_program
-from minigrad.kernels.recent import Recent
-from minigrad.kernels.step import TracedStep
-from minigrad.kernels.trace import definition_line
-from minigrad.kernels.traces import difference
+from minigrad.kernels.frontend.trace import definition_line
+from minigrad.kernels.frontend.traced_step import TracedStep
+from minigrad.kernels.frontend.traces import difference
+from minigrad.kernels.passes.differentiate import differentiate
+from minigrad.kernels.passes.legalize import Refusal, refused_at
+from minigrad.kernels.plan.program import Program, make_program
+from minigrad.recent import Recent
 
 # By what a step computes, and not by the step: so a step that has to be traced each time is not compiled
 # each time.
@@ -35,7 +35,7 @@ def program_of(
     step : callable
     traced : TracedStep
     wanted, broken
-        As for `minigrad.kernels.program.make_program`.
+        As for `minigrad.kernels.plan.program.make_program`.
 
     Raises
     ------

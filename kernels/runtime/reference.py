@@ -11,8 +11,8 @@ from typing import Any
 
 from minigrad.evaluate import run
 from minigrad.graph import Var
-from minigrad.kernels.rows import Rows
-from minigrad.kernels.step import Backward, TracedStep
+from minigrad.kernels.frontend.traced_step import Backward, TracedStep
+from minigrad.kernels.runtime.rows import Rows
 
 
 def forward(

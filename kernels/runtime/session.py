@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from minigrad import memory
 from minigrad.kernels.cell import Step
-from minigrad.kernels.known_loop import KnownLoop
-from minigrad.kernels.normalize import Refusal
-from minigrad.kernels.rows import Rows
+from minigrad.kernels.passes.legalize import Refusal
+from minigrad.kernels.runtime.known_loop import KnownLoop
+from minigrad.kernels.runtime.rows import Rows
 from minigrad.tensor import Tensor
 from minigrad.threads import get_num_threads
 

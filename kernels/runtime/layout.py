@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy
 
-from minigrad.kernels.rows import Rows
+from minigrad.kernels.runtime.rows import Rows
 
 Take = Callable[[Any, Any], Any]
 # see `minigrad.kernels.cpu.packed_rows.packed_rows`

@@ -16,13 +16,13 @@ from minigrad.dtypes import get_default_dtype
 from minigrad.errors import MinigradError, TraceError
 from minigrad.graph import Graph, Line, Var
 from minigrad.kernels.cell import Step
-from minigrad.kernels.normalize import Refusal
-from minigrad.kernels.recent import Recent, table_of
-from minigrad.kernels.resize import prime_of_rows, resized
-from minigrad.kernels.step import TracedStep, form_of
-from minigrad.kernels.surroundings import surroundings_of
-from minigrad.kernels.trace import argument_names, check_repeats, record
-from minigrad.kernels.verify import verify
+from minigrad.kernels.frontend.guards import surroundings_of
+from minigrad.kernels.frontend.trace import argument_names, check_repeats, record
+from minigrad.kernels.frontend.traced_step import TracedStep, form_of
+from minigrad.kernels.frontend.verify import verify
+from minigrad.kernels.passes.legalize import Refusal
+from minigrad.kernels.passes.resize import prime_of_rows, resized
+from minigrad.recent import Recent, table_of
 
 Spec = tuple[tuple[int, ...], Any]  # a shape and a dtype
 
@@ -47,7 +47,8 @@ def traced_step(
     Raises
     ------
     TraceError
-        If the step cannot be turned into a graph, see `minigrad.kernels.trace.trace`, or mixes rows.
+        If the step cannot be turned into a graph, see `minigrad.kernels.frontend.trace.trace`, or mixes
+        rows.
     """
     surroundings = surroundings_of(step)
     if surroundings is None:

@@ -12,7 +12,7 @@ from itertools import count
 from typing import Any
 
 from minigrad.graph import Node, Var
-from minigrad.kernels.normalize import Refusal
+from minigrad.kernels.passes.legalize import Refusal
 from minigrad.op import OPS, Op
 
 FUNCTIONS = frozenset(

@@ -19,7 +19,7 @@ from minigrad.errors import (
     source_line,
 )
 from minigrad.graph import Graph, Line, Recorder, Var
-from minigrad.kernels.simplify import live_nodes
+from minigrad.kernels.passes.dataflow import live_nodes
 from minigrad.op import Op
 
 

@@ -11,15 +11,15 @@ from minigrad.dtypes import get_default_dtype
 from minigrad.errors import KernelError, ShapeError, TraceError, user_line, user_stacklevel
 from minigrad.graph import Var
 from minigrad.kernels.cell import Step
-from minigrad.kernels.compile import program_of
-from minigrad.kernels.executable import Executable, executable_of
-from minigrad.kernels.normalize import Refusal
-from minigrad.kernels.recent import Recent, table_of
-from minigrad.kernels.step import TracedStep
-from minigrad.kernels.surroundings import surroundings_of
+from minigrad.kernels.frontend.guards import surroundings_of
+from minigrad.kernels.frontend.trace import name_of
+from minigrad.kernels.frontend.traced_step import TracedStep
+from minigrad.kernels.frontend.traces import Spec, traced_step
+from minigrad.kernels.passes.legalize import Refusal
+from minigrad.kernels.runtime.executable import Executable, executable_of
+from minigrad.kernels.runtime.programs import program_of
 from minigrad.kernels.targets.choice import target_for
-from minigrad.kernels.trace import name_of
-from minigrad.kernels.traces import Spec, traced_step
+from minigrad.recent import Recent, table_of
 from minigrad.tensor import Tensor
 
 _S = TypeVar("_S", bound=Step)

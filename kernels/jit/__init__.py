@@ -1,0 +1,1 @@
+"""minigrad.kernels.jit: from text to machine code, cached on disk."""

@@ -1,0 +1,1 @@
+"""minigrad.kernels.passes: the passes over graphs: differentiate, legalize, rematerialize, data flow."""

@@ -1,0 +1,1 @@
+"""minigrad.kernels.plan: a loop as data: products, fused elementwise loops, buffers."""

@@ -1,0 +1,1 @@
+"""minigrad.kernels.runtime: from a call to a run: specialization, executables, ragged rows."""
