@@ -167,15 +167,12 @@ def backend_name(request):
     return request.config.getoption("--backend")
 
 
-@pytest.fixture(
-    scope="module", params=["interpreted", pytest.param("compiled", marks=pytest.mark.full)]
-)
-def both_loops(request):
+@pytest.fixture(params=["interpreted", pytest.param("compiled", marks=pytest.mark.full)])
+def both_loops(request, monkeypatch):
     """Run loops with compile="auto" by the interpreter of graphs; in `make full`, compiled too."""
-    with pytest.MonkeyPatch.context() as patch:
-        if request.param == "interpreted":
-            patch.setattr("minigrad.kernels.runtime.switch.switch.is_off", True)
-        yield request.param
+    if request.param == "interpreted":
+        monkeypatch.setattr("minigrad.kernels.runtime.switch.switch.is_off", True)
+    return request.param
 
 
 @pytest.fixture(autouse=True)

@@ -10,6 +10,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = (ROOT / "docs", ROOT / "examples")
+SWITCH = {"interpreted": "0", "compiled": "1"}
 PAGES = [*sorted(ROOT.glob("*.md")), *(page for f in FOLDERS for page in sorted(f.rglob("*.md")))]
 
 
@@ -29,7 +30,7 @@ def script(page: str) -> str:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_code_blocks_run(page: Path, tmp_path: Path) -> None:
+def test_code_blocks_run(page: Path, tmp_path: Path, both_loops: str) -> None:
     code = script(page.read_text(encoding="utf-8"))
     if code.isspace():
         return  # prose only
@@ -37,7 +38,7 @@ def test_code_blocks_run(page: Path, tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-W", "error", (tmp_path / page.name).with_suffix(".py")],
         cwd=tmp_path,
-        env={**os.environ, "MPLBACKEND": "agg"},
+        env={**os.environ, "MPLBACKEND": "agg", "MINIGRAD_COMPILE": SWITCH[both_loops]},
         capture_output=True,
         text=True,
         check=False,

@@ -323,7 +323,7 @@ def all_finite(tensors):
     return all(numpy.isfinite(t.detach().numpy()).all() for t in tensors)
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("dtype", [pytest.param("float32", marks=pytest.mark.full), "float64"])
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 def test_every_row_takes_extreme_numbers(row, dtype):
     # warnings are errors here, but for those that NumPy's errstate silences

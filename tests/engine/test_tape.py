@@ -111,6 +111,7 @@ def live(kind):
     return sum(type(o) is kind for o in gc.get_objects())
 
 
+@pytest.mark.full(but=["second order"])
 @pytest.mark.parametrize("end", ["backward", "dropped", "second order"])
 def test_no_tensors_or_records_live_on_after_ten_thousand_steps(end):
     gc.collect()

@@ -432,6 +432,7 @@ def read(folder, temporary):
         path.chmod(0o755)
 
 
+@pytest.mark.full
 def test_a_full_cache_that_cannot_be_written_is_used_as_it_is(read, folder, temporary):
     assert read() == "taken 0"
     assert read(folder, temporary) == "taken 2"
@@ -443,18 +444,21 @@ def test_a_full_cache_that_cannot_be_written_is_used_as_it_is(read, folder, temp
     assert read(folder, temporary) == "taken 1"
 
 
+@pytest.mark.full
 def test_the_same_for_the_folder_of_numba(read, folder, tmp_path):
     chosen = tmp_path / "chosen"
     assert read(NUMBA_CACHE_DIR=str(chosen)) == "taken 0"
     assert read(chosen, folder, NUMBA_CACHE_DIR=str(chosen)) == "taken 2"
 
 
+@pytest.mark.full
 def test_an_empty_folder_of_numba_that_cannot_be_written_is_not_used(read, tmp_path):
     for taken in (0, 2):
         found = read(tmp_path / "chosen", NUMBA_CACHE_DIR=str(tmp_path / "chosen"))
         assert found == f"taken {taken}"
 
 
+@pytest.mark.full
 def test_an_empty_cache_that_cannot_be_written_warns_once(read, folder, temporary):
     advice = "set MINIGRAD_CACHE_DIR to a folder that can be written"
     assert read(folder, temporary) == f"taken 0 each process compiles anew; {advice}"

@@ -78,7 +78,7 @@ def options_for(kind, steps, rows, rng):
     }
 
 
-@pytest.mark.full(but=["lstm-float32", "gru-float64"])
+@pytest.mark.full(but=["lstm-float32"])
 @pytest.mark.parametrize("name", CASES)
 def test_equals_the_reference(name):
     step, dtype, width, widths, shapes = CASES[name]
@@ -131,6 +131,7 @@ def test_results_do_not_depend_on_the_number_of_threads():
     assert found[0] == found[1] == found[2]
 
 
+@pytest.mark.full(but=["options0"])
 @pytest.mark.parametrize("options", [{}, {"lengths": [4, 9, 0, 7, 2]}, {"reverse": True}])
 def test_what_is_read_may_be_a_slice_of_columns(options):
     """So are the gradients of outputs that are concatenated. Here, no slice begins on a cache line."""
@@ -445,6 +446,7 @@ NUMBA_IS_OFF = (
 )
 
 
+@pytest.mark.full(but=["environment0-False"])
 @pytest.mark.parametrize(
     ("environment", "told"),
     [

@@ -72,6 +72,7 @@ def test_long_loops_always_have_a_team():
     assert not any(Runs().choices(1, on_team=2000, alone=100))
 
 
+@pytest.mark.full(but=["LSTM"])
 @pytest.mark.parametrize("kind", [nn.RNN, nn.GRU, nn.LSTM])
 def test_results_do_not_depend_on_the_way(monkeypatch, kind):
     for module in (targets_runs, runner):

@@ -21,11 +21,10 @@ from minigrad.testing.steps import random_steps
 
 WIDTHS = (1, 2, 3, 5, 8, 9, 16, 17)
 SIZES = [(0, 2), (1, 1), (5, 0), (4, 3), (2, 19), (9, 6)]
-MANY = settings.default.max_examples
 random_cases = settings(
-    max_examples=MANY
-    if MANY > 10
-    else 2,  # few in `make test`: each is compiled, which takes seconds
+    max_examples=max(
+        2, settings.default.max_examples // 3
+    ),  # each is compiled, which takes seconds
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
@@ -86,6 +85,7 @@ def check_random_step(step, broken, seed):
 
 
 # Two tests, and not one with a parameter: without chance, in CI, both would draw the same steps.
+@pytest.mark.full
 @random_cases
 @given(random_steps(widths=WIDTHS) | random_steps(widths=WIDTHS, axes=True), st.integers(0, 999))
 def test_random_steps(step, seed):

@@ -10,6 +10,8 @@ from minigrad import nn
 from minigrad.errors import ArgumentError
 from minigrad.kernels import scan
 
+pytestmark = pytest.mark.usefixtures("both_loops")
+
 T, N, D, H = 7, 3, 4, 5
 
 

@@ -62,6 +62,7 @@ def test_where_threads_wait(step, meetings):
     assert (None if columns is None else columns.meetings) == meetings
 
 
+@pytest.mark.full(but=["product_in_the_middle", "product_of_values_of_two_phases"])
 @pytest.mark.parametrize("step", MEETINGS)
 def test_no_thread_reads_too_early_or_writes_too_soon(step, team, monkeypatch):
     monkeypatch.setattr(runs, "threads_for", lambda operations: mg.get_num_threads())

@@ -233,6 +233,7 @@ def test_a_forked_child_has_a_team_of_its_own(tmp_path):
     assert run_script(script, tmp_path) == ["child", "parent"]
 
 
+@pytest.mark.full
 def test_spawned_workers_and_busy_cores(tmp_path):
     script = """
     import multiprocessing
@@ -288,6 +289,7 @@ PINNED = """
 """
 
 
+@pytest.mark.full
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no affinity on this system")
 def test_who_waits_gives_the_core_away(tmp_path):
     """Two threads that share one core and wait for each other need no time slice for each turn."""
@@ -295,6 +297,7 @@ def test_who_waits_gives_the_core_away(tmp_path):
     assert is_few == "True"
 
 
+@pytest.mark.full(but=["pass"])
 @pytest.mark.parametrize("ending", ["pass", "time.sleep(0.01)"])
 def test_a_program_with_a_team_ends(ending, tmp_path):
     run_script(f"until(lambda: noted(3), 3)\n{ending}", tmp_path)

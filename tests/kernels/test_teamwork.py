@@ -280,6 +280,7 @@ def results_of(case, compile):
     return [t.detach().numpy() for t in (outputs, *final, *gradients)]
 
 
+@pytest.mark.full(but=["whole, threads share rows", "lengths"])
 @pytest.mark.parametrize("case", CHUNKS)
 def test_a_loop_sums_the_rows_of_all_chunks_alike_on_any_number_of_threads(case, threads):
     found = []

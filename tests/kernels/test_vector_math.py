@@ -194,6 +194,7 @@ def promised():
     return {(name, int(bits)): float(bound) for name, bits, bound in rows}
 
 
+@pytest.mark.full(but=[f"{name}-32" for name in FAST])
 @pytest.mark.parametrize("bits", [32, 64])
 @pytest.mark.parametrize("name", [*UNARY, *BINARY])
 def test_errors_are_as_documented(name, bits):
@@ -209,6 +210,7 @@ def test_the_fast_functions_keep_their_promise():
     assert max(page[name, bits] for name in FAST for bits in (32, 64)) <= 4
 
 
+@pytest.mark.full(but=[f"{name}-64" for name in "round maximum remainder logical_or clip".split()])
 @pytest.mark.parametrize("bits", [32, 64])
 @pytest.mark.parametrize("name", SAME)
 def test_exact_functions_equal_numpy(name, bits):

@@ -67,7 +67,7 @@ def results_of(layer, x, states, lengths=None):
 
 
 @pytest.mark.quick(only=["lstm"])
-@pytest.mark.full(but=["lstm", "gru", "projected"])
+@pytest.mark.full(but=["lstm"])
 @every_cell
 def test_layers_of_a_cell_compute_its_equations(equations, name):
     layer, x, states = made(name, "float64")

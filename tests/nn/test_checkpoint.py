@@ -190,6 +190,7 @@ for threads in 1, 2:
 """
 
 
+@pytest.mark.full(but=["off"])
 @pytest.mark.parametrize("compile", ["on", "off"])
 def test_what_computes_a_product_depends_on_nothing_that_ran_before(compile):
     """Small ones load no compiler, and with MINIGRAD_COMPILE=off large ones do not either."""

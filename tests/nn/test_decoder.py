@@ -11,6 +11,8 @@ from minigrad import nn
 from minigrad.errors import ArgumentError, ShapeError
 from minigrad.testing import gradcheck
 
+pytestmark = pytest.mark.usefixtures("both_loops")
+
 RNG = np.random.default_rng(8)
 T, N, S, M, V = 6, 3, 4, 5, 7
 LENGTHS = [6, 4, 1]

@@ -18,6 +18,8 @@ from minigrad.nn.data import Padded, Streams, batches, pad_sequence
 from minigrad.nn.optim.lr_scheduler import LinearLR, ReduceLROnPlateau, StepLR
 from minigrad.nn.training import Callback, CSVLog, TensorBoard, evaluate, evaluating, fit
 
+pytestmark = pytest.mark.usefixtures("both_loops")
+
 RNG = np.random.default_rng(0)
 X, Y = RNG.standard_normal((23, 3)), RNG.standard_normal((23, 2))
 

@@ -81,6 +81,7 @@ def others(module):
     }
 
 
+@pytest.mark.usefixtures("both_loops")
 @pytest.mark.parametrize("name", MADE)
 def test_it_is_the_call_of_a_module_with_these_numbers(name):
     module, run = MADE[name]()

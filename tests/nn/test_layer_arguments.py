@@ -95,6 +95,7 @@ def test_the_table_has_every_layer():
     assert layers == {name for name in LAYERS if not name.endswith(" in evaluation")}
 
 
+@pytest.mark.usefixtures("both_loops")
 @pytest.mark.parametrize("recorded", [True, False])
 @pytest.mark.parametrize("name", LAYERS)
 def test_layers_take_arrays_as_ops_do(name, recorded):

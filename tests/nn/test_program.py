@@ -279,6 +279,7 @@ number = 3
 """
 
 
+@pytest.mark.usefixtures("both_loops")
 @pytest.mark.parametrize("name", ["rnn", *nn.cells.CELLS])
 def test_each_cell_of_the_table_makes_a_layer(name):
     layer = nn.training.recurrent_layer(name, 3, 4, num_layers=2, bidirectional=True)

@@ -41,13 +41,18 @@ LAYERS = {
 CELLS = {name: lambda c=c: nn.Recurrent(c, D, H) for name, c in nn.cells.CELLS.items()}
 
 
-@pytest.fixture(params=LAYERS)
+def in_full(names, but):
+    """Return parameters of which few are in `make test`: each cell is compiled."""
+    return [pytest.param(n, marks=[pytest.mark.full] * (n not in but)) for n in names]
+
+
+@pytest.fixture(params=in_full(LAYERS, but={"LSTM", "GRU, stacked", "LSTM, both directions"}))
 def layer(request):
     mg.manual_seed(0)
     return LAYERS[request.param]().to("float64")
 
 
-@pytest.fixture(params=CELLS)
+@pytest.fixture(params=in_full(CELLS, but={"lstm", "gru"}))
 def layer_of_a_cell(request):
     mg.manual_seed(0)
     return CELLS[request.param]().to("float64")
@@ -148,6 +153,7 @@ def odd(x, h, c, *, w, u, row, unused):
     return mg.tanh(mg.linear(x, w) + row + mg.linear(h, u) + mg.matmul(c, u)), c
 
 
+@pytest.mark.full(but=["None"])
 @pytest.mark.parametrize("lengths", LENGTHS[:2])
 def test_parameters_that_are_odd_unused_or_used_twice(runs, monkeypatch, lengths):
     layer = nn.Recurrent(odd, D, H).to("float64")
@@ -213,6 +219,7 @@ def test_what_is_wrong_is_told_as_the_first_time():
     assert said() == first
 
 
+@pytest.mark.full
 def test_a_run_sees_what_changes_around_its_cell(runs, monkeypatch):
     layer = nn.Recurrent(Module, D, H).to("float64")
     x = mg.randn(T, N, D, dtype="float64", requires_grad=True)

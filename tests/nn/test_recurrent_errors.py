@@ -14,6 +14,8 @@ from minigrad.errors import ArgumentError, DtypeError, MinigradError, ShapeError
 from minigrad.kernels import cell, scan
 from minigrad.nn import cells
 
+pytestmark = pytest.mark.usefixtures("both_loops")
+
 
 @cell(state="h")
 def without_params(x, h):

@@ -49,7 +49,10 @@ KINDS = {
     "own": lambda *sizes, **o: nn.Recurrent(two_widths, *sizes, **o),
     "module": lambda *sizes, **o: nn.Recurrent(Module, *sizes, **o),
 }
-every_kind = pytest.mark.parametrize("kind", KINDS)
+COMPILED_OFTEN = {"LSTM", "own"}  # the others wait for `make full`
+every_kind = pytest.mark.parametrize(
+    "kind", [pytest.param(k, marks=[pytest.mark.full] * (k not in COMPILED_OFTEN)) for k in KINDS]
+)
 shapes = pytest.mark.parametrize("rows", [(), (1,), (N,)], ids=["single", "one row", "batch"])
 
 
@@ -486,7 +489,7 @@ BORDERS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", ["LSTM", "module"])
+@pytest.mark.parametrize("kind", ["LSTM", pytest.param("module", marks=pytest.mark.full)])
 @pytest.mark.parametrize("border", BORDERS)
 @pytest.mark.parametrize("recorded", [False, True])
 def test_any_order_of_axes_and_a_mask_are_fast_too(kind, border, recorded, loops):
