@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy
 
+from minigrad.checks import as_integer
 from minigrad.docstring import Docstring
 from minigrad.errors import ArgumentError, suggestion
 from minigrad.kernels.frontend.cell_docstring import docstring
@@ -201,12 +202,10 @@ class CellFunction:
             return given.detach() if given.requires_grad else given
         if isinstance(given, (float, numpy.ndarray, numpy.floating, numpy.bool_)):
             return tensor(given)
-        sizes = (given,) if isinstance(given, (int, numpy.integer)) else given
-        if isinstance(sizes, (tuple, list)) and all(
-            isinstance(n, (int, numpy.integer)) and not isinstance(n, bool) and n >= 0
-            for n in sizes
-        ):
-            return tuple(map(int, sizes))
+        sizes = given if isinstance(given, (tuple, list)) else (given,)
+        shape = [as_integer(n) for n in sizes]
+        if all(n is not None and n >= 0 for n in shape):
+            return tuple(n for n in shape if n is not None)
         raise ArgumentError(
             f"cell {self.__name__!r}: params give {given!r} for {parameter!r}; give a shape, such as "
             "(hidden_size, input_size), or its first values: a tensor, an array or a float"

@@ -18,7 +18,7 @@ from typing import Any, ClassVar, dataclass_transform
 
 from minigrad.checks import check_flag, check_integer, check_number
 from minigrad.docstring import document
-from minigrad.errors import check_choice
+from minigrad.errors import ArgumentError, check_choice
 from minigrad.nn.constructors import explain_arguments
 
 Check = Callable[[str, str, Any], Any]
@@ -45,6 +45,7 @@ _RAISES = "ArgumentError\n    If an option has an impossible value; see also `{b
 class Option:
     """What is known of one option; see `option`."""
 
+    empty: ClassVar = Parameter.empty  # the default of one that must be given
     doc: str
     check: Check | None
     default: Any
@@ -53,8 +54,9 @@ class Option:
     kw_only: bool
     annotation: Any = Parameter.empty
 
-    def annotated(self, annotation: str) -> Option:
-        """Return the option with its annotation, which may say what it accepts."""
+    def annotated(self, given: Any) -> Option:
+        """Return the option with its annotation, a type or its text, which may say what it accepts."""
+        annotation = given if isinstance(given, str) else inspect.formatannotation(given)
         words = re.match(r"Literal\[(.*)\]$", annotation)
         known = ast.literal_eval(f"({words[1]},)") if words else ()
         by_annotation = _one_of(known) if words else check_flag if annotation == "bool" else None
@@ -120,14 +122,18 @@ class Optioned:
     def __init_subclass__(cls, **settings: Any) -> None:
         super().__init_subclass__(**settings)
         annotations = inspect.get_annotations(cls)
-        own = {
-            name: value.annotated(annotations[name])
-            for name, value in vars(cls).items()
-            if isinstance(value, Option)
-        }
+        own = {name: value for name, value in vars(cls).items() if isinstance(value, Option)}
+        for name, value in own.items():
+            if name not in annotations:
+                raise ArgumentError(
+                    f"{cls.__name__}: the option {name!r} has no annotation; write {name}: float = "
+                    "option(...), or what type it has"
+                )
+            own[name] = value.annotated(annotations[name])
         for name in own:
             delattr(cls, name)  # on an instance it is an attribute only if that has set it
-        cls.options = {**cls.options, **own}
+        declared = {**cls.options, **own}
+        cls.options = dict(sorted(declared.items(), key=lambda entry: entry[1].kw_only))
         if own and "__init__" not in vars(cls):
             cls.__init__ = _constructor(cls.options)  # type: ignore[method-assign]
             _document(cls)

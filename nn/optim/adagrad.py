@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, ClassVar
 
 from minigrad.creation import full_like
-from minigrad.nn.optim.common import EPS, LR, MAXIMIZE, WEIGHT_DECAY
+from minigrad.nn.optim.common import EPS, LR, WEIGHT_DECAY
 from minigrad.nn.optim.optimizer import Optimizer
 from minigrad.nn.optim.update import Update, computing_dtype
 from minigrad.nn.options import NOT_NEGATIVE, option
@@ -35,7 +35,6 @@ class Adagrad(Optimizer):
         "What the sum of squares begins with.", NOT_NEGATIVE, default=0.0
     )
     eps: float = replace(EPS, default=1e-10)
-    maximize: bool = MAXIMIZE
 
     running: ClassVar = {"sum": None}
     counts_steps = True

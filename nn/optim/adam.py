@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from minigrad.checks import as_number
 from minigrad.errors import ArgumentError
-from minigrad.nn.optim.common import EPS, LR, MAXIMIZE, WEIGHT_DECAY
+from minigrad.nn.optim.common import EPS, LR, WEIGHT_DECAY
 from minigrad.nn.optim.optimizer import Optimizer
 from minigrad.nn.optim.update import Update
 from minigrad.nn.options import NOT_NEGATIVE, option
@@ -45,7 +45,6 @@ class Adam(Optimizer):
     eps: float = EPS
     weight_decay: float = WEIGHT_DECAY
     amsgrad: bool = option("Divide by the largest mean square so far [Reddi 2018].", default=False)
-    maximize: bool = MAXIMIZE
     decoupled_weight_decay: bool = option(
         "Shrink the parameter by ``lr weight_decay`` instead of adding to the gradient: `AdamW`.",
         default=False,

@@ -10,4 +10,3 @@ WEIGHT_DECAY = option(
     "How much of the parameter is added to its gradient.", NOT_NEGATIVE, default=0.0
 )
 EPS = option("Is added to the root of the mean square.", NOT_NEGATIVE, default=1e-8)
-MAXIMIZE = option("Climb instead of descend.", default=False, kw_only=True)

@@ -62,9 +62,12 @@ class Optimizer(ParameterGroups):
     params: Any = option(
         "What to train; see `Optimizer`.", kind="iterable of Tensor, of dict, or of (name, Tensor)"
     )
+    maximize: bool = option("Climb instead of descend.", default=False, kw_only=True)
 
     def __init__(self, params: Any, defaults: dict[str, Any]) -> None:
-        super().__init__(params, defaults)
+        known = self.options.items()
+        usual = {n: o.default for n, o in known if n not in defaults and o.default is not o.empty}
+        super().__init__(params, {**defaults, **usual})
         self.has_stepped = False
         self._workspace = Workspace()
 

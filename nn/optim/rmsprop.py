@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import ClassVar
 
-from minigrad.nn.optim.common import EPS, LR, MAXIMIZE, MOMENTUM, WEIGHT_DECAY
+from minigrad.nn.optim.common import EPS, LR, MOMENTUM, WEIGHT_DECAY
 from minigrad.nn.optim.optimizer import Optimizer
 from minigrad.nn.optim.update import Update
 from minigrad.nn.options import PROPORTION, option
@@ -35,7 +35,6 @@ class RMSprop(Optimizer):
         "Divide by the standard deviation instead, about the mean gradient [Graves 2013].",
         default=False,
     )
-    maximize: bool = MAXIMIZE
 
     running: ClassVar = {"square_avg": None, "momentum_buffer": "momentum", "grad_avg": "centered"}
     counts_steps = True

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
-from minigrad.nn.optim.common import LR, MAXIMIZE, MOMENTUM, WEIGHT_DECAY
+from minigrad.nn.optim.common import LR, MOMENTUM, WEIGHT_DECAY
 from minigrad.nn.optim.optimizer import Optimizer
 from minigrad.nn.optim.update import Update
 from minigrad.nn.options import NUMBER, option
@@ -34,7 +34,6 @@ class SGD(Optimizer):
         "Look ahead by the momentum (Nesterov 1983); needs a momentum and no dampening.",
         default=False,
     )
-    maximize: bool = MAXIMIZE
 
     running: ClassVar = {"momentum_buffer": "momentum"}
 

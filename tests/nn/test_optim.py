@@ -11,6 +11,7 @@ import subprocess
 import sys
 import textwrap
 import tracemalloc
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ import pytest
 import minigrad as mg
 from minigrad import nn
 from minigrad.errors import ArgumentError, GradientError
+from minigrad.nn.options import NOT_NEGATIVE, option
 
 OPTIMIZERS = ["SGD", "RMSprop", "Adagrad", "Adam", "AdamW"]
 
@@ -815,3 +817,39 @@ def test_an_option_is_declared_once(name):
     assert re.findall(r"^(\w+) : ", kind.__doc__, re.MULTILINE) == given
     assert group.keys() == kind.options.keys()
     assert not hasattr(kind([nn.Parameter([1.0])]), "lr")
+
+
+# optimisers of one's own
+
+
+class Plain(nn.optim.Optimizer):
+    """Annotations that are types, since this module has none as text."""
+
+    lr: float = option("The rate.", NOT_NEGATIVE, default=0.5)
+    way: Literal["down", "up"] = option("Where to go.", default="down")
+    limit: float | None = option("The largest step.", default=None)
+
+    def update(self, u):
+        u.descend(u.gradient(0.0), u.group["lr"])
+
+
+def test_options_of_ones_own_need_no_annotations_as_text():
+    weight = nn.Parameter([1.0])
+    optimizer = Plain([weight], lr=0.25)
+    (weight * 2).sum().backward()
+    optimizer.step()
+    assert weight.item() == 0.5
+    assert [*inspect.signature(Plain).parameters] == ["params", "lr", "way", "limit", "maximize"]
+    assert "way : {'down', 'up'}" in Plain.__doc__
+    assert "limit : float, optional" in Plain.__doc__
+    with pytest.raises(ArgumentError, match="way"):
+        Plain([weight], way="left")
+
+
+def test_an_option_without_an_annotation_is_refused():
+    with pytest.raises(
+        ArgumentError, match="Bare: the option 'lr' has no annotation; write lr: fl"
+    ):
+
+        class Bare(nn.optim.Optimizer):
+            lr = option("The rate.", default=0.1)
