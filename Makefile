@@ -37,7 +37,7 @@ full: $(VENV)/.installed-parity ## after make test: the rest, with many cases, b
 	@echo "== full: what make test leaves out, and the comparisons with other libraries"
 	@$(SUITE) --tier full --parity=require $(ARGS)
 	@echo "== full: layers and loops on a stand-in for a GPU"
-	@$(SUITE) --hypothesis-profile full --backend stand-in tests/nn tests/kernels/test_scan.py \
+	@$(SUITE) --hypothesis-profile test --backend stand-in tests/nn tests/kernels/test_scan.py \
 		tests/kernels/test_rows.py tests/kernels/test_segments.py \
 		tests/examples/test_char_lm.py::test_a_quick_run_learns
 
