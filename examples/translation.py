@@ -29,7 +29,7 @@ PROGRAM = Program(
     __doc__,
     data="lines with a sentence, a tab and its translation, or a catalogue .mo (default: packages)",
     cell="gru",
-    duration="about 4 minutes",
+    duration="about 5 minutes",
     settings={
         "language": Setting(["tr", "fr"], "tr", "Turkish or French"),
         "packages": Setting(str, "django sphinx wagtail", "whose messages, as far as installed"),
