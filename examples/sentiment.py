@@ -43,7 +43,7 @@ PROGRAM = Program(
         "lr": Setting(number(float, 1e-9, 1), 0.003, "learning rate at first; it falls to zero"),
         "limit": Setting(COUNT, 10**6, "train on no more than so many texts"),
     },
-    quick={"limit": 2500, "epochs": 3, "lr": 0.006},
+    quick={"limit": 2200, "length": 160, "lr": 0.006},
 )
 STARS = -2.5, -0.5, 0.5, 2.5  # where one star more begins: of ratings, -4 and -3 are one star
 

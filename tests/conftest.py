@@ -15,7 +15,7 @@ STAND_INS = HERE / "engine" / "stand_ins"
 
 # How many cases Hypothesis draws for a property in each tier of the suite. They are the same ones each
 # time, so that a failure belongs to the change; without a tier, and in nightly, they are new ones.
-TIERS = {"quick": 2, "test": 5, "full": 25, "nightly": 1000}
+TIERS = {"quick": 2, "test": 5, "full": 50, "nightly": 1000}
 for tier, number in {**TIERS, "none": 25}.items():
     hypothesis.settings.register_profile(
         tier,

@@ -94,7 +94,7 @@ def test_how_many_cases_are_drawn(tier: str | None, tmp_path: Path) -> None:
         tmp_path, "test_x.py", mark + test, "-s", *[f"--tier={tier}"] * bool(tier)
     )
     (number,) = map(int, re.findall(r"(?m)^(?:test_x.py )?(\d+)", output))
-    assert number == {"quick": 2, "test": 5, "full": 25, "nightly": 1000, None: 25}[tier]
+    assert number == {"quick": 2, "test": 5, "full": 50, "nightly": 1000, None: 25}[tier]
 
 
 @pytest.mark.full

@@ -5,7 +5,7 @@ import threading
 
 import minigrad as mg
 from minigrad.kernels import cell, scan
-from minigrad.kernels.runtime import specialization as calls
+from minigrad.kernels.runtime import specialization
 from minigrad.recent import Recent
 
 
@@ -58,7 +58,7 @@ def step(x, h):
 
 
 def test_what_is_known_of_a_step_is_bounded(monkeypatch):
-    monkeypatch.setattr(calls, "_MOST", 64)
+    monkeypatch.setattr(specialization, "_MOST", 64)
     for steps in range(100):
         scan(step, mg.ones((steps, 1, 1)), mg.ones((1, 1)), compile="never")
-    assert len(calls._calls[step]) == 64
+    assert len(specialization._specializations[step]) == 64
