@@ -17,7 +17,7 @@ from minigrad.kernels.runtime.checkpointing import check_checkpoint_every, run_i
 from minigrad.kernels.runtime.eager import eager_loop, replayed
 from minigrad.kernels.runtime.executable import Executable
 from minigrad.kernels.runtime.rows import Rows, on_host, rows_of
-from minigrad.kernels.runtime.specialization import call_of
+from minigrad.kernels.runtime.specialization import specialization_of
 from minigrad.kernels.runtime.switch import switch
 from minigrad.op import Domain, Op
 from minigrad.tensor import Tensor
@@ -137,17 +137,17 @@ def scan(
             f"to tensors, not a {type(params).__name__}"
         )
     arguments = (*inputs, *states, *parameters.values())
-    call = call_of(step, arguments, len(inputs), len(states), tuple(parameters))
+    known = specialization_of(step, arguments, len(inputs), len(states), tuple(parameters))
     if compile not in _CHOICES:
-        check_choice(call.where, _CHOICES, compile=compile)
+        check_choice(known.where, _CHOICES, compile=compile)
     if compile == "require" and switch.is_off:
-        raise KernelError(f"{call.where} cannot be compiled: {switch.refusal}; use compile='auto'")
+        raise KernelError(f"{known.where} cannot be compiled: {switch.refusal}; use compile='auto'")
     steps, count = inputs[0].shape[:2]
     rows = None
     if lengths is not None or mask is not None or reset is not None:
-        rows = rows_of(call.where, steps, count, inputs[0].device, lengths, mask, reset)
+        rows = rows_of(known.where, steps, count, inputs[0].device, lengths, mask, reset)
     if checkpoint_every is not None:
-        checkpoint_every = check_checkpoint_every(call.where, checkpoint_every, reset)
+        checkpoint_every = check_checkpoint_every(known.where, checkpoint_every, reset)
         if checkpoint_every < steps:
 
             def segment(xs: Any, ss: Any, inside: Any, present: Any) -> Any:
@@ -165,7 +165,7 @@ def scan(
     interpreter = dispatch.current()
     checking = getattr(interpreter, "checking", False)  # anomaly(): look at each op
     if compile == "never" or checking:
-        names = call.names
+        names = known.names
         results = eager_loop(step, names, len(inputs), len(states), arguments, reverse, rows)
     else:
         tracked = getattr(interpreter, "tracking", False)
@@ -175,9 +175,9 @@ def scan(
             nothing = 0 in (steps, count) or (rows is not None and rows.nobody)
             if not nothing:
                 required = compile == "require"
-                executable = call.executable(step, wanted, rows is not None, reverse, required)
-        traced = call.traced(step)
-        loop = Loop(name_of(step), traced, call.names, wanted, reverse, rows, executable)
+                executable = known.executable(step, wanted, rows is not None, reverse, required)
+        traced = known.traced(step)
+        loop = Loop(name_of(step), traced, known.names, wanted, reverse, rows, executable)
         results = dispatch.apply(_SCAN, arguments, {"loop": loop})
     finals = tuple(results[1 : 1 + len(states)])
     return results[0], finals[0] if isinstance(state, Tensor) else finals

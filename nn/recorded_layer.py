@@ -1,4 +1,4 @@
-"""Recurrent layers with gradients: a layer is a single record on the tape, begun soon."""
+"""Recurrent layers with gradients: all loops of a layer are a single record on the tape."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Recurrent layers over inputs like those of before: sequences and single steps, begun soon."""
+"""Compiled recurrent layers, specialised to kinds of input: sequences, steps, gradients or not."""
 
 from __future__ import annotations
 

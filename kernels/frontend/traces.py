@@ -93,23 +93,20 @@ def _traced(
             reason = Refusal("it computes something else for another number of rows", *line)
     except MinigradError as error:
         reason = Refusal(f"it cannot be traced with another number of rows: {error}")
-    if reason is not None:
+    if symbolic is None or reason is not None:
         check_repeats(step, graph, recorded(rows))
-    any_rows = reason or symbolic
-    made = TracedStep(graph, number, len(states), any_rows)
-    if isinstance(any_rows, Graph):
+        verify(step, graph, number, len(states))
+    else:
         try:
-            _verify(step, any_rows, number, len(states))
+            _verify_once(step, symbolic, number, len(states))
         except TraceError as error:
             if rows > 1:  # a single row mixes with no other
                 raise
-            made.any_rows = Refusal(f"it cannot be traced with another number of rows: {error}")
-    else:
-        verify(step, graph, number, len(states))
-    return made
+            reason = Refusal(f"it cannot be traced with another number of rows: {error}")
+    return TracedStep(graph, number, len(states), reason or symbolic)
 
 
-def _verify(step: Step, graph: Graph, inputs: int, states: int) -> None:
+def _verify_once(step: Step, graph: Graph, inputs: int, states: int) -> None:
     form = form_of(graph, inputs + states)
     if form not in _verified:
         verify(step, graph, inputs, states)

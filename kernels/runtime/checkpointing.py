@@ -1,4 +1,4 @@
-"""Memory for time: keep the states between segments of a loop, and run each again for its gradient."""
+"""Checkpointing: keep the states between segments of a loop, and run each again for its gradient."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from minigrad.recent import Recent
 from minigrad.threads import get_num_threads
 
 Arrays = Mapping[Var, Any]
-_MOST = 128  # kinds of dense batches that are bound
+_MOST = 256  # loops that are bound: of each kind of dense batch, forwards and backwards
 
 
 class Run(NamedTuple):
@@ -160,7 +160,6 @@ class Executable:
         self._first = len(program.inputs)
         self._second = self._first + len(program.states)
         self._dense: Recent[Any, tuple[Layout, BoundLoop]] = Recent(_MOST)
-        self._dense_backward: Recent[Any, tuple[Layout, BoundLoop]] = Recent(_MOST)
 
     def forward(self, arrays: Sequence[Any], rows: Rows | None) -> tuple[Any, ...]:
         """Run the loop forwards.
@@ -274,13 +273,10 @@ class Executable:
         steps, count = x.shape[:2]
         if rows is not None:
             return self._bind(steps, count, rows, backward)
-        known, key = (
-            self._dense_backward if backward else self._dense,
-            (steps, count, get_num_threads()),
-        )
-        found = known.get(key)
+        key = steps, count, backward, get_num_threads()
+        found = self._dense.get(key)
         if found is None:
-            found = known.put(key, self._bind(steps, count, None, backward))
+            found = self._dense.put(key, self._bind(steps, count, None, backward))
         return found
 
     def _bind(

@@ -1,4 +1,4 @@
-"""Runs of a compiled cell that no gradient flows through, as fast as they can be begun."""
+"""An inference session: a compiled loop that no gradient flows through, with its weights packed."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def side_by_side(outputs: Sequence[Any]) -> Any:
 
 
 class Stream(KnownLoop):
-    """A loop that no gradient flows through, with all that it needs at hand.
+    """A loop that no gradient flows through, with packed weights and bound arguments.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What is found out once about calls of a loop: for arguments of the same shapes and dtypes."""
+"""Specializations of `scan`: what is found out once, for arguments of the same shapes and dtypes."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ _S = TypeVar("_S", bound=Step)
 _told: set[str] = set()
 # by their ids: a step need not be hashable
 _interpreted: WeakValueDictionary[int, Any] = WeakValueDictionary()
-_calls: WeakKeyDictionary[Any, Recent[Any, Call]] = WeakKeyDictionary()
-_MOST = 1000  # calls that are known for a step
+_specializations: WeakKeyDictionary[Any, Recent[Any, Specialization]] = WeakKeyDictionary()
+_MOST = 1000  # of a step
 
 
 def interpreted(step: _S) -> _S:
@@ -41,7 +41,7 @@ def interpreted(step: _S) -> _S:
     return step
 
 
-class Call:
+class Specialization:
     """What calls of a step over arguments of the same shapes and dtypes have in common.
 
     Parameters
@@ -101,9 +101,9 @@ class Call:
         return None
 
 
-def call_of(
+def specialization_of(
     step: Step, arguments: Sequence[Any], inputs: int, states: int, names: tuple[str, ...]
-) -> Call:
+) -> Specialization:
     """Return what is known about such a call; check the arguments if it is the first one.
 
     Parameters
@@ -125,7 +125,7 @@ def call_of(
     """
     surroundings = surroundings_of(step)
     # what may change unseen is traced each time
-    known = None if surroundings is None else table_of(_calls, step, _MOST)
+    known = None if surroundings is None else table_of(_specializations, step, _MOST)
     try:
         kinds = tuple([(type(t._array), t._array.shape, t._array.dtype) for t in arguments])
     except AttributeError:  # no tensor: this is told below
@@ -141,7 +141,7 @@ def call_of(
         specs = [(t.shape, t.dtype) for t in arguments]
         parameters = dict(zip(names, specs[last:], strict=True))
         devices = [t.device for t in arguments]
-        found = Call(where, specs[:inputs], specs[inputs:last], parameters, devices)
+        found = Specialization(where, specs[:inputs], specs[inputs:last], parameters, devices)
         if known is not None:
             known.put(key, found)
     return found

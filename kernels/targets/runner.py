@@ -1,4 +1,4 @@
-"""Run a loop without a backward pass over and over, with all that it needs at hand."""
+"""Run a compiled loop without a backward pass over and over, with its arguments bound."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Runner:
         self.ways: dict[int, _Way] = {}
 
     def way(self, threads: int) -> _Way:
-        """Return what is needed for runs on so many threads; the second time it is at hand."""
+        """Return what is needed for runs on so many threads; the second time it is cached."""
         found = self.ways.get(threads)
         if found is None:
             found = self.ways[threads] = _Way(self, threads)

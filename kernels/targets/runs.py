@@ -1,4 +1,4 @@
-"""Run a compiled loop, over rows that lie as they did before: what is known of them is at hand."""
+"""Run a compiled loop over layouts of one kind, whose memory plans are cached."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Runs:
         return self._divided
 
     def frame(self, layout: Layout, threads: int) -> Frame:
-        """Return what runs on so many threads have in common; the second time it is at hand."""
+        """Return what runs on so many threads have in common; the second time it is cached."""
         found = self._frames.get(threads)
         if found is None:
             found = Frame(self.code, layout, self.reverse, self.backward, threads)
