@@ -6,8 +6,8 @@ import time
 import numpy as np
 from numba import njit
 
-from minigrad.kernels.cpu.pack import pack, packed_size
-from minigrad.kernels.cpu.product import rows_product
+from minigrad.kernels.cpu.gemm.pack import pack, packed_size
+from minigrad.kernels.cpu.gemm.product import rows_product
 
 ROWS, COMMON, COLUMNS = 48, 256, 96
 REPEATS = 4000  # about 40 ms

@@ -9,9 +9,9 @@ import time
 import numpy as np
 from numba import njit
 
-from minigrad.kernels.cpu.pack import pack, packed_size
-from minigrad.kernels.cpu.product import rows_product
-from minigrad.kernels.cpu.weight_gradients import is_narrow, scratch_size, weight_gradient
+from minigrad.kernels.cpu.gemm.pack import pack, packed_size
+from minigrad.kernels.cpu.gemm.product import rows_product
+from minigrad.kernels.cpu.gemm.weight_gradients import is_narrow, scratch_size, weight_gradient
 
 # rows, common size, columns: a step of the time loop, and all steps at once
 PRODUCTS = [

@@ -1,6 +1,6 @@
-"""Fit the polynomials of kernels/cpu/polynomials.py and print them.
+"""Fit the polynomials of kernels/cpu/simd/polynomials.py and print them.
 
-    .venv/bin/python scripts/fit_polynomials.py > kernels/cpu/polynomials.py
+    .venv/bin/python scripts/fit_polynomials.py > kernels/cpu/simd/polynomials.py
 
 Each is the best one in the sense of Chebyshev: Remez' exchange in 50-digit arithmetic finds the
 coefficients whose largest weighted error is as small as it can be, and that error is printed beside

@@ -22,7 +22,7 @@ from typing import Any
 from minigrad.dtypes import float32
 from minigrad.graph import Graph, Node, Var
 from minigrad.kernels import explain
-from minigrad.kernels.emit.cuda_source import cuda_source
+from minigrad.kernels.cuda.source import cuda_source
 from minigrad.kernels.emit.dialect import lowered
 from minigrad.kernels.emit.numba_source import numba_source
 from minigrad.kernels.frontend.trace import trace

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.quick
 
 COMPILERS = {"numba", "llvmlite", "cupy", "cupyx"}
 # of the kernels, what the engine computes large products with: see docs/adr/0018-products.md
-PRODUCTS = {"minigrad.kernels.cpu.wide.matmul", "minigrad.kernels.runtime.switch.switch"}
+PRODUCTS = {"minigrad.kernels.cpu.gemm.matmul.matmul", "minigrad.kernels.runtime.switch.switch"}
 
 # Imports of our own modules inside functions that load no large library. Each has a reason.
 LAZY = {
@@ -163,10 +163,14 @@ def test_the_three_parts_are_looked_at() -> None:
         ("minigrad.__main__", "def f():\n    from minigrad import nn", "the engine knows neither"),
         (
             "minigrad.backends.numpy_",
-            "from minigrad.kernels.cpu.wide import matmul",
+            "from minigrad.kernels.cpu.gemm.matmul import matmul",
             "knows neither",
         ),
-        ("minigrad.tape", "def f():\n    from minigrad.kernels.cpu.wide import matmul", "neither"),
+        (
+            "minigrad.tape",
+            "def f():\n    from minigrad.kernels.cpu.gemm.matmul import matmul",
+            "neither",
+        ),
         ("minigrad.commands.info", "def f():\n    import cupy", "backends/cupy_.py only"),
         ("minigrad.tape", "import nn", "is called minigrad.nn"),
         ("minigrad.tape", "from kernels.scan import scan", "is called minigrad.kernels"),
@@ -204,7 +208,10 @@ def test_a_broken_rule_is_reported(module: str, source: str, rule: str) -> None:
         ("minigrad.weights", "def save():\n    import safetensors.numpy"),
         ("minigrad.commands.info", "def f():\n    from minigrad.kernels.cpu import wide"),
         ("minigrad.commands.warmup", "def f():\n    from minigrad import nn"),
-        ("minigrad.backends.numpy_", "def f():\n    from minigrad.kernels.cpu.wide import matmul"),
+        (
+            "minigrad.backends.numpy_",
+            "def f():\n    from minigrad.kernels.cpu.gemm.matmul import matmul",
+        ),
         (
             "minigrad.kernels.scan",
             "import numpy as np\nfrom minigrad.kernels.frontend import trace",

@@ -1,5 +1,5 @@
 """What the generated CPU code calls, compiled once for each machine. Imports Numba."""
 
-from minigrad.kernels.cpu.numba_folder import keep_by_content
+from minigrad.kernels.cpu.numba_cache import keep_by_content
 
 keep_by_content()

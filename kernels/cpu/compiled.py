@@ -10,7 +10,7 @@ from numba import njit, types
 from numba.core.typing import Signature
 from numba.extending import intrinsic
 
-from minigrad.kernels.cpu.vector_instructions import INT64, VectorBuilder
+from minigrad.kernels.cpu.simd.vector_instructions import INT64, VectorBuilder
 
 F = TypeVar("F", bound=Callable[..., Any])
 

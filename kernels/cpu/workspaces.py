@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from minigrad.kernels.cpu.barrier import BARRIER_BYTES
+from minigrad.kernels.cpu.threads.barrier import BARRIER_BYTES
 from minigrad.reuse import Memory, new_piece
 
 _LEAST = 1 << 16  # bytes

@@ -18,21 +18,21 @@ from math import inf, nan
 from numba import cfunc
 from numpy import {real} as real
 
-from minigrad.kernels.cpu.barrier import barrier
-from minigrad.kernels.cpu.batch_order import collect, spread
-from minigrad.kernels.cpu.external import provide
-from minigrad.kernels.cpu.pack import share_start, shared_pack as pack
-from minigrad.kernels.cpu.parts import add_parts
-from minigrad.kernels.cpu.product import shared_product as product
-from minigrad.kernels.cpu.weight_gradients import shared_gradient as gradient
-from minigrad.kernels.cpu.vector import (
+from minigrad.kernels.cpu.gemm.pack import share_start, shared_pack as pack
+from minigrad.kernels.cpu.gemm.partial_sums import add_parts
+from minigrad.kernels.cpu.gemm.product import shared_product as product
+from minigrad.kernels.cpu.gemm.weight_gradients import shared_gradient as gradient
+from minigrad.kernels.cpu.linked import provide
+from minigrad.kernels.cpu.ragged.gather_scatter import collect, spread
+from minigrad.kernels.cpu.simd.vector import (
     first{bits} as first_lanes, load{bits} as load, load{bits}_masked as load_masked,
     load_integer, load_one{bits} as load_one,
     max_lanes, splat{bits} as splat, store, store_masked, sum_lanes, where,
 )
-from minigrad.kernels.cpu.vector_math import (
+from minigrad.kernels.cpu.simd.vector_math import (
     {functions},
 )
+from minigrad.kernels.cpu.threads.barrier import barrier
 
 provide(real)
 """

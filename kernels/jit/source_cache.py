@@ -14,7 +14,7 @@ import re
 import shutil
 import sys
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterator
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -26,7 +26,7 @@ from minigrad.kernels.jit.cache_folder import NOWHERE, in_cache_folder
 from minigrad.versions import version_of
 
 sources: set[Path] = set()
-"""The files of generated sources: cpu/numba_folder.py knows them by it."""
+"""The files of generated sources: cpu/numba_cache.py knows them by it."""
 
 _modules: dict[str, ModuleType] = {}
 _loading = threading.RLock()
@@ -76,14 +76,18 @@ def _surroundings() -> str:
 def library_digest() -> str:
     """Hash what generated code calls. It is inlined there, and Numba does not look for changes."""
     digest = hashlib.sha256()
-    found = (path for path in _files("minigrad.kernels.cpu") if path.name.endswith(".py"))
-    for path in sorted(found, key=lambda path: path.name):
+    for path in _sources(files("minigrad.kernels.cpu")):
         digest.update(path.read_bytes())
     return digest.hexdigest()
 
 
-def _files(package: str) -> Iterable[Traversable]:
-    return files(package).iterdir()  # also where they lie in a zip archive
+def _sources(folder: Traversable) -> Iterator[Traversable]:
+    """Yield the sources in a folder and below, always in one order; also those in a zip archive."""
+    for path in sorted(folder.iterdir(), key=lambda path: path.name):
+        if path.is_dir():
+            yield from _sources(path)
+        elif path.name.endswith(".py"):
+            yield path
 
 
 def _install(text: str, key: str) -> Path:

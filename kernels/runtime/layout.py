@@ -18,7 +18,7 @@ import numpy
 from minigrad.kernels.runtime.rows import Rows
 
 Take = Callable[[Any, Any], Any]
-# see `minigrad.kernels.cpu.packed_rows.packed_rows`
+# see `minigrad.kernels.cpu.ragged.packed_sequences.packed_rows`
 Pack = Callable[[Any, int, int, int, int], tuple[Any, Any, Any, Any, Any, Any]]
 
 # What is computed for all rows of a chunk reads its matrix once for so many rows, which stay in a cache.
@@ -142,7 +142,7 @@ def layout_of(steps: int, count: int, blocks: int, rows: Rows | None, pack: Pack
     rows : Rows, optional
         Which rows take part in which step, as arrays; None if all do.
     pack : callable
-        `minigrad.kernels.cpu.packed_rows.packed_rows`.
+        `minigrad.kernels.cpu.ragged.packed_sequences.packed_rows`.
     """
     if rows is None:
         return whole_layout(steps, count, blocks)

@@ -14,8 +14,8 @@ import numpy
 from numba.core.errors import NumbaError
 
 from minigrad.errors import KernelError
-from minigrad.kernels.cpu.lanes import DOUBLE, SINGLE
-from minigrad.kernels.cpu.weight_gradients import is_narrow, scratch_size
+from minigrad.kernels.cpu.gemm.weight_gradients import is_narrow, scratch_size
+from minigrad.kernels.cpu.simd.lanes import DOUBLE, SINGLE
 from minigrad.kernels.cpu.workspaces import Workspace
 from minigrad.kernels.emit.arguments import (
     NUMBERS,

@@ -6,7 +6,7 @@ import weakref
 from typing import Any
 
 from minigrad import memory
-from minigrad.kernels.cpu.packing import pack_matrix
+from minigrad.kernels.cpu.gemm.packing import pack_matrix
 from minigrad.recent import Recent
 from minigrad.reuse import Piece, address_of, new_piece
 
@@ -32,7 +32,7 @@ class KeptMatrices:
         Parameters
         ----------
         shares, parts : int
-            See `minigrad.kernels.cpu.pack.shared_pack`.
+            See `minigrad.kernels.cpu.gemm.pack.shared_pack`.
         matrix : array
         size : int
             Bytes of the copy.

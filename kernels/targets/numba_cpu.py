@@ -10,9 +10,9 @@ import numpy
 
 from minigrad.backends import backend_named
 from minigrad.backends.numpy_ import join_by
-from minigrad.kernels.cpu.packed_rows import packed_rows
-from minigrad.kernels.cpu.rows import joined_rows, take_rows
-from minigrad.kernels.cpu.wide import matmul
+from minigrad.kernels.cpu.gemm.matmul import matmul
+from minigrad.kernels.cpu.ragged.copies import joined_rows, take_rows
+from minigrad.kernels.cpu.ragged.packed_sequences import packed_rows
 from minigrad.kernels.plan.ir import Buffer, LoopPlan
 from minigrad.kernels.runtime.layout import Layout
 from minigrad.kernels.targets.frames import bytes_at, code_of

@@ -9,8 +9,8 @@ from typing import Any
 import numpy
 
 from minigrad.evaluate import run
-from minigrad.kernels.cpu.rows import joined_rows
-from minigrad.kernels.cpu.team import run_team, threads_for
+from minigrad.kernels.cpu.ragged.copies import joined_rows
+from minigrad.kernels.cpu.threads.team import run_team, threads_for
 from minigrad.kernels.cpu.workspaces import Workspace, borrow, give_back
 from minigrad.kernels.plan.program import Program
 from minigrad.kernels.runtime.layout import whole_layout

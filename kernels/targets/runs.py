@@ -9,8 +9,8 @@ from typing import Any
 import numpy
 
 from minigrad.graph import Var
-from minigrad.kernels.cpu.pace import Pace
-from minigrad.kernels.cpu.team import run_team, threads_for
+from minigrad.kernels.cpu.threads.autotuner import Pace
+from minigrad.kernels.cpu.threads.team import run_team, threads_for
 from minigrad.kernels.cpu.workspaces import borrow, give_back
 from minigrad.kernels.runtime.executable import Residuals, Run
 from minigrad.kernels.runtime.layout import Layout

@@ -105,7 +105,7 @@ def _matmul(a: Any, b: Any) -> Any:
         from minigrad.kernels.runtime.switch import switch
 
         if not switch.is_off:
-            from minigrad.kernels.cpu.wide import matmul  # Numba is loaded when it is needed
+            from minigrad.kernels.cpu.gemm.matmul import matmul  # Numba is loaded when it is needed
 
             return matmul(a, b)
     return numpy.matmul(a, b)

@@ -27,7 +27,7 @@ def info() -> Iterator[str]:
     ArgumentError
         If ``MINIGRAD_NUM_THREADS`` is no number of threads, or ``MINIGRAD_COMPILE`` not on or off.
     """
-    from minigrad.kernels.cpu.instruction_set import vector_bytes
+    from minigrad.kernels.cpu.simd.instruction_set import vector_bytes
     from minigrad.kernels.runtime.switch import switch
 
     yield from _versions()
@@ -80,9 +80,9 @@ def _cupy() -> str:
 
 
 def _processor() -> Iterator[str]:
-    from minigrad.kernels.cpu.instruction_set import vector_bytes, vector_registers
-    from minigrad.kernels.cpu.lanes import DOUBLE, SINGLE
     from minigrad.kernels.cpu.processor import processor
+    from minigrad.kernels.cpu.simd.instruction_set import vector_bytes, vector_registers
+    from minigrad.kernels.cpu.simd.lanes import DOUBLE, SINGLE
 
     yield _line("processor", f"{_model()}, compiled for as {processor().split()[1]}")
     neon = platform.machine() in {"arm64", "aarch64"}

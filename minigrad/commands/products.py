@@ -40,7 +40,7 @@ def measure(library: OpenBlas | None) -> list[Rates]:
 
     With one thread, if NumPy can be told so, and with all.
     """
-    from minigrad.kernels.cpu.wide import matmul
+    from minigrad.kernels.cpu.gemm.matmul import matmul
 
     a, b = (numpy.random.default_rng(i).random((SIZE, SIZE), numpy.float32) for i in range(2))
     threads, found = get_num_threads(), []

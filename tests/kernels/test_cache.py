@@ -175,12 +175,13 @@ def test_the_processor_is_the_one_that_numba_was_told():
 
 
 def test_the_digest_changes_with_any_file_of_the_library(tmp_path, monkeypatch):
-    monkeypatch.setattr(cache, "_files", lambda package: tmp_path.iterdir())
+    monkeypatch.setattr(cache, "files", lambda package: tmp_path)
+    (tmp_path / "deep" / "deeper").mkdir(parents=True)
     digests = [cache.library_digest()]
-    for name, text in [("a.py", "1"), ("a.py", "2"), ("b.py", "2")]:
+    for name, text in [("a.py", "1"), ("a.py", "2"), ("b.py", "2"), ("deep/deeper/a.py", "1")]:
         (tmp_path / name).write_text(text)
         digests.append(cache.library_digest())
-    assert len(set(digests)) == 4
+    assert len(set(digests)) == 5
 
 
 def test_the_digest_is_that_of_an_archive_too(tmp_path):
@@ -396,7 +397,7 @@ if os.getuid() == 0:  # from here on even root needs the right to write
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
     from minigrad.kernels.jit.source_cache import load_source
-    from minigrad.kernels.cpu.barrier import barrier
+    from minigrad.kernels.cpu.threads.barrier import barrier
     twice = load_source({TEXT!r}, "twice").twice
     assert twice(21) == 42
     load_source({PLAIN!r}, "answer")
@@ -477,7 +478,7 @@ def test_others_may_read_a_cache_that_was_filled_for_them(folder):
 
 COMPILED = """
 from numba import config, njit
-from minigrad.kernels.cpu.barrier import barrier
+from minigrad.kernels.cpu.threads.barrier import barrier
 print(config.CACHE_DIR, barrier.stats.cache_path)
 """
 

@@ -14,7 +14,7 @@ from minigrad import nn
 from minigrad.errors import ArgumentError, KernelError
 from minigrad.kernels import scan
 from minigrad.kernels.cpu import workspaces
-from minigrad.kernels.cpu.instruction_set import vector_bytes
+from minigrad.kernels.cpu.simd.instruction_set import vector_bytes
 from minigrad.kernels.runtime import programs as compile_module
 from minigrad.kernels.runtime.switch import Switch, switch
 from minigrad.kernels.targets import runs

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import minigrad as mg
-from minigrad.kernels.cpu import rows
-from minigrad.kernels.cpu.team import run_team
+from minigrad.kernels.cpu.ragged import copies as rows
+from minigrad.kernels.cpu.threads.team import run_team
 from minigrad.kernels.runtime.layout import taken
 from minigrad.kernels.targets import numba_cpu
 

@@ -18,8 +18,8 @@ import minigrad as mg
 from minigrad import nn
 from minigrad.backends import backend_named
 from minigrad.graph import Var, ops
-from minigrad.kernels.emit.cuda_functions import REALS
-from minigrad.kernels.emit.cuda_source import Argument, cuda_source
+from minigrad.kernels.cuda.functions import REALS
+from minigrad.kernels.cuda.source import Argument, cuda_source
 from minigrad.kernels.frontend.trace import trace
 from minigrad.kernels.plan.program import make_program
 from minigrad.kernels.plan.scalar import FUNCTIONS

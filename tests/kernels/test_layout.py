@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minigrad.kernels.cpu.packed_rows import packed_rows
+from minigrad.kernels.cpu.ragged.packed_sequences import packed_rows
 from minigrad.kernels.runtime import layout as layouts
 from minigrad.kernels.runtime.layout import whole_layout
 from minigrad.kernels.runtime.rows import rows_of

@@ -7,7 +7,7 @@ import pytest
 
 import minigrad as mg
 from minigrad import nn
-from minigrad.kernels.cpu import pace
+from minigrad.kernels.cpu.threads import autotuner as pace
 from minigrad.kernels.targets import runner
 from minigrad.kernels.targets import runs as targets_runs
 

@@ -17,8 +17,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minigrad.kernels.cpu import pack, product, weight_gradients
-from minigrad.kernels.cpu.instruction_set import vector_bytes
+from minigrad.kernels.cpu.gemm import pack, product, weight_gradients
+from minigrad.kernels.cpu.simd.instruction_set import vector_bytes
 
 GUARD = 12345.0
 dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -14,7 +14,7 @@ from minigrad import nn
 from minigrad.backends import backend_named
 from minigrad.graph import Var
 from minigrad.kernels import scan
-from minigrad.kernels.cpu.packed_rows import packed_rows
+from minigrad.kernels.cpu.ragged.packed_sequences import packed_rows
 from minigrad.kernels.emit.numba_source import numba_source
 from minigrad.kernels.frontend.trace import trace
 from minigrad.kernels.frontend.traces import traced_step

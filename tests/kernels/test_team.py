@@ -12,10 +12,15 @@ import numpy as np
 import pytest
 from numba import cfunc
 
-from minigrad.kernels.cpu import team
-from minigrad.kernels.cpu.atomics import atomic_add, atomic_load, atomic_replace, atomic_store
-from minigrad.kernels.cpu.barrier import BARRIER_BYTES, barrier
-from minigrad.kernels.cpu.team import run_team
+from minigrad.kernels.cpu.threads import team
+from minigrad.kernels.cpu.threads.atomics import (
+    atomic_add,
+    atomic_load,
+    atomic_replace,
+    atomic_store,
+)
+from minigrad.kernels.cpu.threads.barrier import BARRIER_BYTES, barrier
+from minigrad.kernels.cpu.threads.team import run_team
 
 ENTRY = "void(int64, int64, CPointer(int64))"
 MOST = 64
@@ -263,7 +268,7 @@ def test_spawned_workers_and_busy_cores(tmp_path):
 
 PINNED = """
     import os
-    from minigrad.kernels.cpu.atomics import PAUSES_BEFORE_YIELD, wait_a_moment
+    from minigrad.kernels.cpu.threads.atomics import PAUSES_BEFORE_YIELD, wait_a_moment
 
     @numba.njit(nogil=True)
     def play(word, mine, turns):

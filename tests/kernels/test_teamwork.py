@@ -9,18 +9,13 @@ from numba import njit
 import minigrad as mg
 from minigrad import nn, reuse
 from minigrad.kernels import scan
-from minigrad.kernels.cpu import (
-    pack,
-    packing,
-    parts,
-    product,
-    team,
-    weight_gradients,
-    wide,
-    workspaces,
-)
-from minigrad.kernels.cpu.external import provide
-from minigrad.kernels.cpu.pace import Pace
+from minigrad.kernels.cpu import workspaces
+from minigrad.kernels.cpu.gemm import matmul as wide
+from minigrad.kernels.cpu.gemm import pack, packing, product, weight_gradients
+from minigrad.kernels.cpu.gemm import partial_sums as parts
+from minigrad.kernels.cpu.linked import provide
+from minigrad.kernels.cpu.threads import team
+from minigrad.kernels.cpu.threads.autotuner import Pace
 from minigrad.kernels.targets import runs
 
 GUARD = 12345

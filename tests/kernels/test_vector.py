@@ -13,7 +13,7 @@ import pytest
 from numba import njit
 from numba.core.errors import TypingError
 
-from minigrad.kernels.cpu import vector, vector_math
+from minigrad.kernels.cpu.simd import vector, vector_math
 
 SPECIAL = [0.0, -0.0, 1.0, -1.0, 2.5, -7.0, np.inf, -np.inf, np.nan, 1e-40, -1e-310, 3e38]
 
@@ -279,8 +279,8 @@ def test_what_is_refused_is_explained(text):
 CACHED = """
 import numpy as np
 from numba import njit
-from minigrad.kernels.cpu.vector import LANES32, load32, store
-from minigrad.kernels.cpu.vector_math import tanh, sin
+from minigrad.kernels.cpu.simd.vector import LANES32, load32, store
+from minigrad.kernels.cpu.simd.vector_math import tanh, sin
 
 @njit(cache=True)
 def apply(source, target):

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from numba import njit
 
-from minigrad.kernels.cpu import vector, vector_math
+from minigrad.kernels.cpu.simd import vector, vector_math
 from minigrad.op import OPS
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "accuracy.md"
@@ -295,7 +295,7 @@ CHECKED_ELSEWHERE = " or ".join(
 @pytest.mark.parametrize(("processor", "lanes"), [("x86-64-v3", 8), ("x86-64-v2", 4)])
 def test_other_processors_compute_the_same(processor, lanes, tmp_path):
     code = (
-        "import sys, pytest; from minigrad.kernels.cpu import vector as v; "
+        "import sys, pytest; from minigrad.kernels.cpu.simd import vector as v; "
         f"assert (v.LANES32, v.LANES64) == ({lanes}, {lanes // 2}); "
         "sys.exit(pytest.main(sys.argv[1:]))"
     )

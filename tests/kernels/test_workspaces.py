@@ -6,7 +6,7 @@ import time
 import numpy as np
 import pytest
 
-from minigrad.kernels.cpu.barrier import BARRIER_BYTES
+from minigrad.kernels.cpu.threads.barrier import BARRIER_BYTES
 from minigrad.kernels.cpu.workspaces import Workspaces, new_workspace
 
 

@@ -9,9 +9,9 @@ from typing import Any
 import numpy
 from numba import cfunc
 
-from minigrad.kernels.cpu.batch_order import WORD, clear_row, copy_row
-from minigrad.kernels.cpu.team import ENTRY_TYPE, run_team, threads_for
-from minigrad.kernels.cpu.vector import load_integer
+from minigrad.kernels.cpu.ragged.gather_scatter import WORD, clear_row, copy_row
+from minigrad.kernels.cpu.simd.vector import load_integer
+from minigrad.kernels.cpu.threads.team import ENTRY_TYPE, run_team, threads_for
 from minigrad.kernels.runtime.layout import taken
 from minigrad.reuse import address_of, reused_array
 

@@ -10,9 +10,8 @@ from __future__ import annotations
 from typing import Any
 
 from minigrad.kernels.cpu.compiled import compiled, inlined
-from minigrad.kernels.cpu.external import external
-from minigrad.kernels.cpu.microkernel import TILE_ROWS, item_size, lanes, tile_columns
-from minigrad.kernels.cpu.pack import (
+from minigrad.kernels.cpu.gemm.microkernel import TILE_ROWS, item_size, lanes, tile_columns
+from minigrad.kernels.cpu.gemm.pack import (
     copy_panel,
     panel_count,
     panel_start,
@@ -20,7 +19,8 @@ from minigrad.kernels.cpu.pack import (
     store_one,
     whole_vectors,
 )
-from minigrad.kernels.cpu.product import strided_product
+from minigrad.kernels.cpu.gemm.product import strided_product
+from minigrad.kernels.cpu.linked import external
 
 CHUNK = 256  # rows
 # So many packed panels of a chunk, with AVX-512 of 512 columns, stay in the second-level cache.

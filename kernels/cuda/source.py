@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from minigrad.dtypes import bool_
 from minigrad.graph import Var
-from minigrad.kernels.emit.cuda_functions import REALS, assignment, definitions, expression
+from minigrad.kernels.cuda.functions import REALS, assignment, definitions, expression
 from minigrad.kernels.emit.dialect import LoweredSweep, lowered
 from minigrad.kernels.plan.ir import Buffer, LoopPlan, Place, Sweep
 

@@ -16,7 +16,7 @@ from types import SimpleNamespace
 
 from llvmlite import ir
 
-from minigrad.kernels.cpu.lanes import (
+from minigrad.kernels.cpu.simd.lanes import (
     SINGLE,
     Lanes,
     Precision,
@@ -30,7 +30,7 @@ from minigrad.kernels.cpu.lanes import (
     rounded,
     times_power_of_two,
 )
-from minigrad.kernels.cpu.vector import (
+from minigrad.kernels.cpu.simd.vector import (
     MASKS,
     VECTORS,
     Meaning,

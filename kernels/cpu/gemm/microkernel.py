@@ -15,8 +15,8 @@ from typing import Any
 from llvmlite import ir
 
 from minigrad.kernels.cpu.compiled import constant, instructions
-from minigrad.kernels.cpu.instruction_set import vector_registers
-from minigrad.kernels.cpu.vector_instructions import INT64, VectorBuilder
+from minigrad.kernels.cpu.simd.instruction_set import vector_registers
+from minigrad.kernels.cpu.simd.vector_instructions import INT64, VectorBuilder
 
 # All sums of a tile, one row of vectors and one broadcast have to fit into the registers.
 PANEL_VECTORS, TILE_ROWS = {32: (3, 8), 16: (3, 4)}[vector_registers()]

@@ -40,7 +40,7 @@ class _Locator(caching.UserProvidedCacheLocator):  # type: ignore[misc]
     @classmethod
     def from_function(cls, function: Callable[..., Any], file: str) -> _Locator | None:
         path, chosen = Path(file), numba.config.CACHE_DIR
-        if path.parent == _HERE:
+        if _HERE in path.parents:
             return cls(function, path, _library(chosen))
         if path in sources:
             return cls(function, path, _beside(path, chosen))
@@ -48,6 +48,11 @@ class _Locator(caching.UserProvidedCacheLocator):  # type: ignore[misc]
 
     def get_source_stamp(self) -> str:
         return library_digest()  # what else counts is in the name of the folder
+
+    def get_disambiguator(self) -> str:
+        return (
+            f"{self._lineno}-{Path(self._py_file).parent.name[:16]}"  # Numba adds the file's name
+        )
 
 
 class _Kept(caching.CompileResultCacheImpl):  # type: ignore[misc]

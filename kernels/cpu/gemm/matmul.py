@@ -9,13 +9,13 @@ from typing import Any
 import numpy
 from numba import cfunc
 
-from minigrad.kernels.cpu.external import provide
-from minigrad.kernels.cpu.microkernel import item_size
-from minigrad.kernels.cpu.pack import packed_size
-from minigrad.kernels.cpu.packing import pack_matrix
-from minigrad.kernels.cpu.product import rows_product
-from minigrad.kernels.cpu.team import ENTRY_TYPE, run_team
-from minigrad.kernels.cpu.weight_gradients import is_narrow, scratch_size, shared_gradient
+from minigrad.kernels.cpu.gemm.microkernel import item_size
+from minigrad.kernels.cpu.gemm.pack import packed_size
+from minigrad.kernels.cpu.gemm.packing import pack_matrix
+from minigrad.kernels.cpu.gemm.product import rows_product
+from minigrad.kernels.cpu.gemm.weight_gradients import is_narrow, scratch_size, shared_gradient
+from minigrad.kernels.cpu.linked import provide
+from minigrad.kernels.cpu.threads.team import ENTRY_TYPE, run_team
 from minigrad.kernels.cpu.workspaces import borrow, give_back
 from minigrad.reuse import CACHE_LINE, address_of, reused_array
 from minigrad.threads import get_num_threads

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from minigrad.kernels.cpu.compiled import instructions
-from minigrad.kernels.cpu.external import external
-from minigrad.kernels.cpu.microkernel import item_size, lanes
-from minigrad.kernels.cpu.pack import share_start
-from minigrad.kernels.cpu.vector_instructions import VectorBuilder
+from minigrad.kernels.cpu.gemm.microkernel import item_size, lanes
+from minigrad.kernels.cpu.gemm.pack import share_start
+from minigrad.kernels.cpu.linked import external
+from minigrad.kernels.cpu.simd.vector_instructions import VectorBuilder
 
 
 @instructions

@@ -11,7 +11,7 @@ import llvmlite.binding as llvm
 from numba import cfunc, types
 
 from minigrad.kernels.cpu.compiled import compiled
-from minigrad.kernels.cpu.vector import (
+from minigrad.kernels.cpu.simd.vector import (
     LANES32,
     first32,
     load32,
@@ -105,7 +105,7 @@ def _spread(
                 clear_padding(target, size)
 
 
-# As in `minigrad.kernels.cpu.product`: each loop calls them by name.
+# As in `minigrad.kernels.cpu.gemm.product`: each loop calls them by name.
 llvm.add_symbol("minigrad_collect", _collect.address)
 llvm.add_symbol("minigrad_spread", _spread.address)
 _external_collect = types.ExternalFunction("minigrad_collect", types.void(*[types.int64] * 11))

@@ -25,8 +25,8 @@ from numba.core.types.misc import unliteral
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import intrinsic, models, register_model
 
-from minigrad.kernels.cpu.instruction_set import vector_bytes
-from minigrad.kernels.cpu.lanes import DOUBLE, SINGLE, Lanes, Precision, declared
+from minigrad.kernels.cpu.simd.instruction_set import vector_bytes
+from minigrad.kernels.cpu.simd.lanes import DOUBLE, SINGLE, Lanes, Precision, declared
 
 LANES32 = SINGLE.lanes
 LANES64 = DOUBLE.lanes

@@ -8,9 +8,9 @@ from typing import Any
 import numpy
 from numba import cfunc
 
-from minigrad.kernels.cpu.external import provide
-from minigrad.kernels.cpu.pack import shared_pack
-from minigrad.kernels.cpu.team import ENTRY_TYPE, run_team, threads_for
+from minigrad.kernels.cpu.gemm.pack import shared_pack
+from minigrad.kernels.cpu.linked import provide
+from minigrad.kernels.cpu.threads.team import ENTRY_TYPE, run_team, threads_for
 
 _COST = 4  # how many multiplications take as long as to pack an element
 

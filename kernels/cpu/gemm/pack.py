@@ -11,9 +11,9 @@ from __future__ import annotations
 from typing import Any
 
 from minigrad.kernels.cpu.compiled import compiled, inlined, instructions
-from minigrad.kernels.cpu.external import external
-from minigrad.kernels.cpu.microkernel import item_size, lanes, tile_columns
-from minigrad.kernels.cpu.vector_instructions import INT64, VectorBuilder
+from minigrad.kernels.cpu.gemm.microkernel import item_size, lanes, tile_columns
+from minigrad.kernels.cpu.linked import external
+from minigrad.kernels.cpu.simd.vector_instructions import INT64, VectorBuilder
 
 
 @compiled

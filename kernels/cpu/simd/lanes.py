@@ -11,8 +11,8 @@ from typing import Any, NamedTuple, TypeAlias
 
 from llvmlite import ir
 
-from minigrad.kernels.cpu import polynomials
-from minigrad.kernels.cpu.instruction_set import vector_bytes
+from minigrad.kernels.cpu.simd import polynomials
+from minigrad.kernels.cpu.simd.instruction_set import vector_bytes
 
 Coefficients: TypeAlias = tuple[float, ...]
 Number: TypeAlias = "Lanes | float"
@@ -39,7 +39,7 @@ class Precision:
     tanh_one : float
         From here on ``tanh`` rounds to one.
     exp, log : tuple of float
-        Polynomials of kernels/cpu/polynomials.py.
+        Polynomials of kernels/cpu/simd/polynomials.py.
     """
 
     bits: int

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from numba import njit, types
 
-from minigrad.kernels.cpu.atomics import atomic_add, atomic_load, atomic_store, wait_a_moment
+from minigrad.kernels.cpu.threads.atomics import (
+    atomic_add,
+    atomic_load,
+    atomic_store,
+    wait_a_moment,
+)
 
 # The two counters lie on two cache lines (of 128 bytes on some ARM cores): the threads that wait
 # read one, and the threads that arrive write the other.
@@ -17,7 +22,7 @@ def barrier(sync_address: int, members: int) -> None:
     """Wait until all ``members`` of the team have come here.
 
     What a member wrote before, every member sees afterwards. All members must really be running,
-    as those of `minigrad.kernels.cpu.team.run_team` are; otherwise this never returns.
+    as those of `minigrad.kernels.cpu.threads.team.run_team` are; otherwise this never returns.
 
     Parameters
     ----------

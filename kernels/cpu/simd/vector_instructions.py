@@ -7,7 +7,7 @@ from typing import Any
 from llvmlite import ir
 from numba.core import cgutils
 
-from minigrad.kernels.cpu.instruction_set import vector_bytes
+from minigrad.kernels.cpu.simd.instruction_set import vector_bytes
 
 INT64 = ir.IntType(64)
 _INT32 = ir.IntType(32)

@@ -16,7 +16,7 @@ from numba.core.typing import Signature
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-from minigrad.kernels.cpu.atomics import (
+from minigrad.kernels.cpu.threads.atomics import (
     atomic_add,
     atomic_load,
     atomic_replace,
@@ -230,7 +230,7 @@ def run_team(address: int, threads: int, arguments: NDArray[numpy.int64]) -> Non
     """Run a compiled entry on a team of at most ``threads`` threads, the calling one included.
 
     Only threads that are running within about a tenth of a millisecond become members, so a member
-    may wait for the others (`minigrad.kernels.cpu.barrier.barrier`). The team can be smaller than
+    may wait for the others (`minigrad.kernels.cpu.threads.barrier.barrier`). The team can be smaller than
     asked: on a busy machine, and whenever another region is running in this process, in which
     case the team is the calling thread alone. What the entry computes must therefore not depend
     on the size of the team.

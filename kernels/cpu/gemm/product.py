@@ -10,10 +10,10 @@ from __future__ import annotations
 from typing import Any
 
 from minigrad.kernels.cpu.compiled import compiled, inlined
-from minigrad.kernels.cpu.external import external
-from minigrad.kernels.cpu.microkernel import TILE_ROWS, item_size, lanes, row_pair, tile
-from minigrad.kernels.cpu.pack import panel_count, panel_start, share_start, whole_vectors
-from minigrad.kernels.cpu.vector import load_integer
+from minigrad.kernels.cpu.gemm.microkernel import TILE_ROWS, item_size, lanes, row_pair, tile
+from minigrad.kernels.cpu.gemm.pack import panel_count, panel_start, share_start, whole_vectors
+from minigrad.kernels.cpu.linked import external
+from minigrad.kernels.cpu.simd.vector import load_integer
 
 # A panel of one block is read for each tile: it stays in the second-level cache. A chunk of rows is
 # read for each panel, six times more slowly: on a small CPU it may lie in the third level.
@@ -142,8 +142,8 @@ def strided_product(
         Addresses of whole matrices. ``start`` may be c itself, one row (with a stride of 0), any other
         matrix, or 0: then nothing is added.
     b, b_row_stride : int
-        If the stride is 0, b is as `minigrad.kernels.cpu.pack.pack` wrote it. Otherwise its elements lie
-        side by side in rows, and M is a multiple of the lanes.
+        If the stride is 0, b is as `minigrad.kernels.cpu.gemm.pack.pack` wrote it. Otherwise its
+        elements lie side by side in rows, and M is a multiple of the lanes.
     a_row_stride, a_stride, start_row_stride, c_row_stride : int
         In elements. The elements of a row of start and c lie side by side.
     """
@@ -220,7 +220,7 @@ def shared_product(
 ) -> None:
     """Compute the shares ``first`` to ``last`` (excluded) of a product.
 
-    ``packed`` is as `minigrad.kernels.cpu.packing.pack_matrix` wrote it; see also `strided_product`.
+    ``packed`` is as `minigrad.kernels.cpu.gemm.packing.pack_matrix` wrote it; see also `strided_product`.
     The rows are ``groups`` groups of ``n``; from a group to the next one it is ``group_step`` rows. If
     ``table`` is not 0, it is the address of where each group begins, and how many rows it has: then ``n``
     is the most of them.

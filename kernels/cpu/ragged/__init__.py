@@ -1,0 +1,1 @@
+"""Sequences of different lengths: their packed layout, gather and scatter of rows."""

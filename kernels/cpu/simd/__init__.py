@@ -1,0 +1,1 @@
+"""Vectors of the CPU's registers and elementary functions on them."""

@@ -1,0 +1,1 @@
+"""A team of threads: atomics, a barrier, and whether a team pays."""
